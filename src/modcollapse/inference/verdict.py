@@ -1,0 +1,176 @@
+"""What may be claimed: declared rules on one-sided bounds, not on point estimates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from modcollapse.contracts import FloatArray
+from modcollapse.errors import InputError
+from modcollapse.game import interaction_contrasts, shapley_contrasts, subsets
+from modcollapse.inference.intervals import contrast_estimates, effect_contrast
+from modcollapse.measure.table import CoalitionTable
+
+MIN_EXAMPLES = 32
+"""Below this many examples a verdict is refused."""
+
+REFUSED = "too few examples"
+NO_BACKDOOR = "no backdoor"
+ACTIVE = "active"
+INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The margins of a verdict; declare them before looking at the results.
+
+    Attributes:
+        alpha: level of each one-sided test, in (0, 0.5).
+        share: part of the attribution that a dominant modality holds, in (0.5, 1).
+        margin: interaction that still counts as negligible, as a part of the total effect.
+        min_effect: total effect that still counts as none, in the unit of the value; None means
+            0.1 for 0/1 values and 0.05 for others.
+    """
+
+    alpha: float = 0.05
+    share: float = 0.9
+    margin: float = 0.1
+    min_effect: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 0.5:
+            raise InputError(f"alpha must be in (0, 0.5), got {self.alpha!r}")
+        if not 0.5 < self.share < 1:
+            raise InputError(f"share must be in (0.5, 1), got {self.share!r}")
+        if not self.margin > 0:
+            raise InputError(f"margin must be above 0, got {self.margin!r}")
+        if self.min_effect is not None and not self.min_effect > 0:
+            raise InputError(f"min_effect must be above 0, got {self.min_effect!r}")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the table supports at the declared level.
+
+    Attributes:
+        effect: ``"active"``, ``"no backdoor"``, ``"inconclusive"`` or ``"too few examples"``.
+        dominant: modality that holds more than ``rules.share`` of the attribution, or None.
+        suppressors: modalities whose attribution is below 0.
+        interactions: ``"image+text"`` -> what holds of ``"synergy"``, ``"no synergy"``,
+            ``"negligible"``, ``"interference"``; empty where nothing does.
+        collapse: collapse index (M max p - 1) / (M - 1) with p the shares of |phi|, in [0, 1]; a
+            point estimate that never travels without the interaction; NaN without an effect.
+        rules: the margins that were used.
+    """
+
+    effect: str
+    dominant: str | None
+    suppressors: tuple[str, ...]
+    interactions: Mapping[str, tuple[str, ...]]
+    collapse: float
+    rules: Rules = field(default_factory=Rules)
+
+    def __str__(self) -> str:
+        if self.effect == REFUSED:
+            return f"Verdict: none, {REFUSED} (a verdict needs {MIN_EXAMPLES})"
+        if self.effect != ACTIVE:
+            within = f" (total effect within {self.rules.min_effect})"
+            return f"Verdict: {self.effect}{within if self.effect == NO_BACKDOOR else ''}"
+        parts = ["the backdoor is active"]
+        if self.dominant is None:
+            parts.append(f"no modality is shown to hold {self.rules.share:.0%} of it")
+        else:
+            parts.append(f"{self.dominant} dominates (over {self.rules.share:.0%} of it)")
+        parts += [f"{one} suppresses it" for one in self.suppressors]
+        for pair, found in self.interactions.items():
+            parts.append(f"{pair}: {' and '.join(found) or 'interaction inconclusive'}")
+        return "Verdict: " + "; ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data; NaN becomes None."""
+        data = asdict(self)
+        data["collapse"] = None if math.isnan(self.collapse) else self.collapse
+        return data
+
+
+def judge(table: CoalitionTable, rules: Rules | None = None) -> Verdict:
+    """Apply the rules to a table.
+
+    Dominance is an intersection-union test: linear in the attributions for every choice of signs,
+    so that it has level alpha without a ratio or a bias from absolute values.
+
+    Args:
+        table: N examples, at least 32; the value rises with backdoor success.
+        rules: the margins; the defaults if left out.
+    """
+    rules = rules or Rules()
+    min_effect = rules.min_effect or (0.1 if table.binary else 0.05)
+    rules = Rules(rules.alpha, rules.share, rules.margin, min_effect)
+    names, m = table.modalities, len(table.modalities)
+    attributions = shapley_contrasts(m)
+    effect = effect_contrast(m)
+    if len(table) < MIN_EXAMPLES:
+        return Verdict(REFUSED, None, (), {}, math.nan, rules)
+    low, high = _bounds(table, effect[:, None], rules.alpha)
+    if -min_effect < low[0] and high[0] < min_effect:
+        return Verdict(NO_BACKDOOR, None, (), {}, math.nan, rules)
+    if not low[0] > min_effect:
+        return Verdict(INCONCLUSIVE, None, (), {}, math.nan, rules)
+
+    dominant = [name for i, name in enumerate(names) if _dominates(table, attributions, i, rules)]
+    _, highest = _bounds(table, attributions, rules.alpha)
+    suppressors = tuple(name for name, top in zip(names, highest, strict=True) if top < 0)
+    interactions = {}
+    if m > 1:
+        pairs = interaction_contrasts(m, "SII", 2)
+        for column, pair in enumerate(subsets(m, 2)):
+            label = "+".join(names[i] for i in pair)
+            interactions[label] = _interaction(table, pairs[:, column], effect, rules)
+    shares = np.abs(table.example_values.mean(axis=0) @ attributions)
+    collapse = math.nan if m == 1 else (m * shares.max() / shares.sum() - 1) / (m - 1)
+    return Verdict(
+        ACTIVE, dominant[0] if dominant else None, suppressors, interactions, collapse, rules
+    )
+
+
+def _dominates(table: CoalitionTable, attributions: FloatArray, i: int, rules: Rules) -> bool:
+    """Whether (1 - s) phi_i exceeds s times the sum of the others, whatever their signs."""
+    others = np.delete(attributions, i, axis=1)
+    signs = np.array(list(product((-1.0, 1.0), repeat=others.shape[1])))
+    contrasts = (1 - rules.share) * attributions[:, [i]] - rules.share * others @ signs.T
+    low, _ = _bounds(table, contrasts, rules.alpha)
+    return bool((low > 0).all())
+
+
+def _interaction(
+    table: CoalitionTable, pair: FloatArray, effect: FloatArray, rules: Rules
+) -> tuple[str, ...]:
+    margin = rules.margin * effect
+    low, high = _bounds(table, np.stack([margin - pair, margin + pair, pair], axis=1), rules.alpha)
+    low_synergy, _ = _bounds(table, (pair - margin)[:, None], rules.alpha)
+    found = {
+        "synergy": low_synergy[0] > 0,
+        "no synergy": low[0] > 0,
+        "negligible": low[0] > 0 and low[1] > 0,
+        "interference": high[2] < 0,
+    }
+    return tuple(name for name, holds in found.items() if holds)
+
+
+def _bounds(
+    table: CoalitionTable, contrasts: FloatArray, alpha: float
+) -> tuple[FloatArray, FloatArray]:
+    """One-sided lower and upper bounds: the ends of the equal-tailed interval of 1 - 2 alpha."""
+    estimates = contrast_estimates(
+        table.example_values,
+        contrasts,
+        bounds=table.bounds,
+        binary=table.binary,
+        level=1 - 2 * alpha,
+    )
+    return np.array([one.low for one in estimates]), np.array([one.high for one in estimates])

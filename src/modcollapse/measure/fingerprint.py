@@ -1,0 +1,112 @@
+"""What a condition is and holds, told without keeping it; who a sampler or detector is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from modcollapse.contracts import Identified
+from modcollapse.errors import InputError
+
+
+def fingerprint(condition: Any) -> bytes | None:
+    """Digest of what a condition holds; None where its content cannot be told.
+
+    Reads str, bytes, numbers, None, numpy arrays, torch tensors, PIL images, and lists, tuples and
+    mappings of them. A copy of a tensor goes to the host, so this is for the checks before a run.
+    """
+    digest = hashlib.sha256()
+    return digest.digest() if _feed(digest, condition) else None
+
+
+def form(condition: Any) -> str:
+    """Kind and size of a condition: what must agree between the rows of a batch.
+
+    >>> form("add a hat"), form(np.zeros((32, 32, 3), np.uint8))
+    ('a str', 'a uint8 array of shape (32, 32, 3)')
+    """
+    if _is_tensor(condition):
+        dtype = str(condition.dtype).removeprefix("torch.")
+        return f"a {dtype} tensor of shape {tuple(condition.shape)} on {condition.device}"
+    if isinstance(condition, np.ndarray):
+        return f"a {condition.dtype} array of shape {condition.shape}"
+    if _is_pil(condition):
+        return f"a {condition.mode} PIL image of {condition.width} x {condition.height} pixels"
+    return f"a {type(condition).__name__}"
+
+
+def identity(thing: Any, what: str) -> Any:
+    """Plain data that tells one trigger, sampler or detector from another.
+
+    Its own ``identity()`` where it has one, else the fields of a dataclass, else its qualified
+    name: two different functions of one name in one module cannot be told apart.
+
+    Raises:
+        InputError: ``identity()`` returned something that JSON cannot hold.
+    """
+    if isinstance(thing, Identified) and not isinstance(thing, type):
+        described: Any = thing.identity()
+    elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        described = {"class": _qualified_name(type(thing)), "repr": repr(thing)}
+    elif hasattr(thing, "__qualname__"):
+        described = {"function": _qualified_name(thing)}
+    else:
+        described = {"class": _qualified_name(type(thing))}
+    try:
+        return json.loads(json.dumps(described, sort_keys=True, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"identity() of {what} must return plain data that JSON can hold, "
+            f"got {described!r} ({error})"
+        ) from error
+
+
+def _feed(digest: Any, value: Any) -> bool:
+    if value is None or isinstance(value, str | bytes | bool | int | float | complex | np.generic):
+        digest.update(f"{type(value).__name__}:{value!r};".encode())
+    elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        digest.update(form(value).encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif _is_tensor(value):
+        import torch
+
+        flat = value.detach().contiguous().reshape(-1).cpu()
+        digest.update(form(value).encode())
+        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    elif _is_pil(value):
+        digest.update(form(value).encode())
+        digest.update(value.tobytes())
+    elif isinstance(value, list | tuple):
+        digest.update(f"{type(value).__name__} of {len(value)};".encode())
+        return _feed_all(digest, value)
+    elif isinstance(value, Mapping):
+        digest.update(f"mapping of {len(value)};".encode())
+        return _feed_all(digest, chain.from_iterable(value.items()))
+    else:
+        return False
+    return True
+
+
+def _feed_all(digest: Any, values: Iterable[Any]) -> bool:
+    return all(_feed(digest, value) for value in values)
+
+
+def _qualified_name(thing: Any) -> str:
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _is_tensor(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _is_pil(value: Any) -> bool:
+    image = sys.modules.get("PIL.Image")
+    return image is not None and isinstance(value, image.Image)

@@ -1,0 +1,246 @@
+"""The table of values: all that the metrics, the tests and the report ever look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from modcollapse.contracts import CoalitionTensor, ExampleId, FloatArray
+from modcollapse.errors import InputError, TableError
+from modcollapse.game import coalition_labels, n_players
+from modcollapse.measure import table_file
+from modcollapse.measure.checks import check_bounds
+
+
+class Kept(NamedTuple):
+    """One example of the gallery: its id, the example, its output under every coalition."""
+
+    id: ExampleId
+    example: Mapping[str, Any]
+    outputs: list[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class CoalitionTable:
+    """Value of every example, repeat and coalition, and what produced it.
+
+    Attributes:
+        values: v_x(S), float64 of shape (N, R, 2**M), finite; bit i of a column stands for
+            ``modalities[i]``: column 0 is the clean run, the last has every trigger.
+        modalities: names of the M players, in order.
+        example_ids: names of the N examples, in order.
+        seeds: seed of the noise of each example and repeat, shape (N, R); None if unknown.
+        bounds: lowest and highest value that is possible; None if unknown.
+        binary: True where every value is 0 or 1, as of an attack success.
+        provenance: ``"run"`` (what must agree for tables to be merged), ``"environments"``
+            (versions), ``"notes"``; plain data.
+        kept: outputs kept for a gallery; they are not saved with the table.
+    """
+
+    values: CoalitionTensor
+    modalities: tuple[str, ...]
+    example_ids: tuple[ExampleId, ...]
+    seeds: NDArray[np.int64] | None = None
+    bounds: tuple[float, float] | None = None
+    binary: bool = False
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    kept: tuple[Kept, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values, dtype=np.float64)
+        if values.ndim != 3 or not values.size:
+            raise InputError(f"values must have shape (N, R, 2**M), got {values.shape}")
+        if n_players(values) != len(self.modalities):
+            raise InputError(
+                f"values has {values.shape[-1]} coalitions, but {len(self.modalities)} modalities "
+                f"{self.modalities!r} make {2 ** len(self.modalities)}"
+            )
+        if len(self.example_ids) != len(values) or len(set(self.example_ids)) != len(values):
+            raise InputError(
+                f"example_ids must hold {len(values)} unique ids, one for each row of values; "
+                f"got {len(self.example_ids)}, {len(set(self.example_ids))} of them unique"
+            )
+        if self.seeds is not None and np.shape(self.seeds) != values.shape[:2]:
+            raise InputError(
+                f"seeds must have shape (N, R) = {values.shape[:2]}, got {np.shape(self.seeds)}"
+            )
+        bad = np.argwhere(~np.isfinite(values))
+        if bad.size:
+            example, _, column = bad[0]
+            raise InputError(
+                f"values must be finite, got {values[tuple(bad[0])]} for example "
+                f"{self.example_ids[example]!r}, coalition {self.coalitions[column]}"
+            )
+        if self.binary and not np.isin(values, (0.0, 1.0)).all():
+            raise InputError("a binary table holds values 0 and 1 only")
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "bounds", check_bounds(self.bounds, "bounds"))
+        if self.binary and self.bounds is None:
+            object.__setattr__(self, "bounds", (0.0, 1.0))
+
+    @classmethod
+    def from_values(
+        cls,
+        values: ArrayLike,
+        modalities: Sequence[str],
+        *,
+        example_ids: Sequence[ExampleId] | None = None,
+        bounds: tuple[float, float] | None = None,
+        binary: bool = False,
+    ) -> CoalitionTable:
+        """Make a table of values that were measured elsewhere.
+
+        Args:
+            values: v_x(S), shape (N, 2**M) or (N, R, 2**M), any unit.
+            modalities: names of the M players; bit i of a column stands for the i-th.
+            example_ids: N unique names; the positions if left out.
+            bounds: lowest and highest possible value, where known.
+            binary: every value is 0 or 1.
+
+        Raises:
+            InputError: shapes do not fit together, or a value is not finite.
+
+        >>> CoalitionTable.from_values([[0, 0, 1, 1]], ["image", "text"])
+        CoalitionTable(1 example, 1 repeat, modalities image, text)
+        """
+        array = np.asarray(values, dtype=np.float64)
+        array = array[:, None] if array.ndim == 2 else array
+        ids = range(len(array)) if example_ids is None else example_ids
+        return cls(array, tuple(modalities), tuple(ids), bounds=bounds, binary=binary)
+
+    def __repr__(self) -> str:
+        n, r, _ = self.values.shape
+        return (
+            f"CoalitionTable({n} example{'s' * (n > 1)}, {r} repeat{'s' * (r > 1)}, "
+            f"modalities {', '.join(self.modalities)})"
+        )
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.values)
+
+    @property
+    def coalitions(self) -> tuple[str, ...]:
+        """Label of each column: ``("none", "image", "text", "image+text")``."""
+        return coalition_labels(self.modalities)
+
+    @property
+    def example_values(self) -> FloatArray:
+        """Values averaged over the repeats, shape (N, 2**M): the example is the unit."""
+        mean: FloatArray = self.values.mean(axis=1)
+        return mean
+
+    def select(self, example_ids: Iterable[ExampleId]) -> CoalitionTable:
+        """Return the table of these examples, in the order given.
+
+        Raises:
+            InputError: an id is not in the table.
+        """
+        position = {one: index for index, one in enumerate(self.example_ids)}
+        wanted = list(example_ids)
+        missing = [one for one in wanted if one not in position]
+        if missing:
+            raise InputError(f"the table has no example {missing[0]!r}; it has {len(self)}")
+        rows = [position[one] for one in wanted]
+        return replace(
+            self,
+            values=self.values[rows],
+            example_ids=tuple(wanted),
+            seeds=None if self.seeds is None else self.seeds[rows],
+            kept=tuple(one for one in self.kept if one.id in set(wanted)),
+        )
+
+    def merge(self, other: CoalitionTable) -> CoalitionTable:
+        """Return the table of the examples of both, those of ``other`` last.
+
+        Raises:
+            TableError: the tables are not of one run (seed, repeats, batch size, triggers, sampler
+                and detector must agree), or share an example.
+        """
+        mine, theirs = _run(self), _run(other)
+        for key in sorted(mine.keys() | theirs.keys()):
+            if mine.get(key) != theirs.get(key):
+                raise TableError(
+                    f"cannot merge tables of two runs: {key} is {mine.get(key)!r} in one and "
+                    f"{theirs.get(key)!r} in the other. Measure both with the same settings"
+                )
+        shared = set(self.example_ids) & set(other.example_ids)
+        if shared:
+            raise TableError(
+                f"cannot merge: {len(shared)} example(s) are in both tables, such as "
+                f"{min(shared, key=str)!r}. Select the others first"
+            )
+        return replace(
+            self,
+            values=np.concatenate([self.values, other.values]),
+            example_ids=self.example_ids + other.example_ids,
+            seeds=_joined(self.seeds, other.seeds),
+            provenance=_merged(self.provenance, other.provenance),
+            kept=self.kept + other.kept,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table as plain arrays and JSON text in a NumPy archive (no pickle).
+
+        The file appears whole or not at all. Kept outputs are not written.
+        """
+        header = {
+            "modalities": self.modalities,
+            "example_ids": self.example_ids,
+            "bounds": self.bounds,
+            "binary": self.binary,
+            "provenance": self.provenance,
+        }
+        return table_file.write(Path(path), header, self.values, self.seeds)
+
+    @classmethod
+    def load(cls, path: str | Path) -> CoalitionTable:
+        """Read a table that ``save`` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            TableError: the file is truncated, of another version, or not a table of ours.
+        """
+        header, values, seeds = table_file.read(Path(path))
+        try:
+            return cls(
+                values=values,
+                modalities=tuple(header["modalities"]),
+                example_ids=tuple(header["example_ids"]),
+                seeds=seeds,
+                bounds=header["bounds"],
+                binary=header["binary"],
+                provenance=header["provenance"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TableError(f"{path} does not hold a consistent table: {error!r}") from error
+
+
+def _run(table: CoalitionTable) -> dict[str, Any]:
+    return {
+        **table.provenance.get("run", {}),
+        "modalities": list(table.modalities),
+        "repeats": table.values.shape[1],
+        "bounds": table.bounds,
+        "binary": table.binary,
+    }
+
+
+def _joined(
+    mine: NDArray[np.int64] | None, theirs: NDArray[np.int64] | None
+) -> NDArray[np.int64] | None:
+    return None if mine is None or theirs is None else np.concatenate([mine, theirs])
+
+
+def _merged(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(mine)
+    for key in ("environments", "notes"):
+        if key in mine or key in theirs:
+            both = [*mine.get(key, []), *theirs.get(key, [])]
+            merged[key] = [one for at, one in enumerate(both) if one not in both[:at]]
+    return merged

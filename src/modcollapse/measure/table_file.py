@@ -1,0 +1,72 @@
+"""The file format of a table: a NumPy archive of plain arrays and one JSON text, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modcollapse.contracts import CoalitionTensor
+from modcollapse.errors import TableError
+
+FORMAT = "modcollapse table"
+VERSION = 1
+
+
+def write(
+    path: Path, header: Mapping[str, Any], values: CoalitionTensor, seeds: NDArray[np.int64] | None
+) -> Path:
+    """Write the archive beside ``path`` and move it there in one step."""
+    text = json.dumps({"format": FORMAT, "version": VERSION, **header})
+    arrays: dict[str, Any] = {
+        "header": np.frombuffer(text.encode(), dtype=np.uint8),
+        "values": values,
+    }
+    if seeds is not None:
+        arrays["seeds"] = seeds
+    with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+        try:
+            np.savez_compressed(part, allow_pickle=False, **arrays)
+            part.close()
+            os.replace(part.name, path)
+        except BaseException:
+            os.unlink(part.name)
+            raise
+    return path
+
+
+def read(path: Path) -> tuple[dict[str, Any], CoalitionTensor, NDArray[np.int64] | None]:
+    """Read header, values and seeds; say what is wrong with any other file."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile) or "header" not in archive:
+                raise TableError(f"{path} is not a modcollapse table; it has no header")
+            header = json.loads(archive["header"].tobytes().decode())
+            values, seeds = archive.get("values"), archive.get("seeds")
+    except FileNotFoundError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, AttributeError) as error:
+        if isinstance(error, TableError):
+            raise
+        raise TableError(
+            f"{path} cannot be read as a modcollapse table: it is truncated or of another kind "
+            f"({error})"
+        ) from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise TableError(f"{path} is not a modcollapse table; its header is {str(header)[:80]}")
+    if header.get("version") != VERSION:
+        raise TableError(
+            f"{path} is a table of version {header.get('version')!r}; this modcollapse reads "
+            f"version {VERSION}. Use the version that wrote it: {header.get('provenance')}"
+        )
+    if values is None:
+        raise TableError(f"{path} holds no values")
+    return header, values, seeds

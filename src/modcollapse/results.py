@@ -1,0 +1,231 @@
+"""What the metrics return: estimates by name, printed as a small table, plotted, converted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from modcollapse.contracts import ExampleId, FloatArray
+from modcollapse.inference.estimate import OK, Estimate
+from modcollapse.inference.verdict import Verdict
+from modcollapse.measure.table import CoalitionTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates(Mapping[str, Estimate]):
+    """Estimates by name, with the figure of every example that they are the mean of.
+
+    Attributes:
+        estimates: name -> estimate, in order, K of them.
+        per_example: the same figure for each example, shape (N, K), averaged over repeats.
+        example_ids: names of the N rows.
+    """
+
+    estimates: Mapping[str, Estimate]
+    per_example: FloatArray
+    example_ids: tuple[ExampleId, ...]
+
+    title: ClassVar[str] = "Estimates"
+    symbol: ClassVar[str] = "value"
+
+    def __getitem__(self, name: Any) -> Estimate:
+        if name not in self.estimates:
+            raise KeyError(f"no {name!r} here; there is {', '.join(map(repr, self.estimates))}")
+        return self.estimates[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.estimates)
+
+    def __len__(self) -> int:
+        return len(self.estimates)
+
+    def __str__(self) -> str:
+        return f"{self.heading}\n{estimate_rows(self._rows(), self.symbol)}"
+
+    __repr__ = __str__
+
+    @property
+    def heading(self) -> str:
+        """Title, number of examples and confidence level."""
+        first = next(iter(self.estimates.values()))
+        return f"{self.title} ({first.n} examples, {first.level:.0%} intervals)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: name -> estimate as a dict."""
+        return {name: estimate.to_dict() for name, estimate in self._rows().items()}
+
+    def to_json(self) -> str:
+        """Return ``to_dict()`` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def to_frame(self) -> Any:
+        """Return a pandas data frame, one row a name.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        return _frame(self.to_dict(), type(self).__name__)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw a bar with its interval for each name, on ``ax`` or on new axes."""
+        from modcollapse.report.plots import plot_estimates
+
+        return plot_estimates({"": self}, ax)
+
+    def _rows(self) -> Mapping[str, Estimate]:
+        return self.estimates
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Estimates):
+    """Trigger Modality Attribution: the Shapley value of each modality.
+
+    Attributes:
+        total: mean of v(all triggers) - v(no trigger), to which the values sum.
+    """
+
+    total: Estimate
+
+    title = "Trigger Modality Attribution"
+    symbol = "phi"
+
+    def _rows(self) -> Mapping[str, Estimate]:
+        return {**self.estimates, "total": self.total}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interaction(Estimates):
+    """Cross-Trigger Interaction: positive for synergy, negative for interference or redundancy.
+
+    Indexed by ``"image+text"`` or by names in any order: ``result["text", "image"]``. Of a single
+    pair, ``float(result)`` is its value.
+
+    Attributes:
+        index: name of the interaction index; at M = 2 all of them are one.
+    """
+
+    index: str
+
+    title = "Cross-Trigger Interaction"
+    symbol = "CTI"
+
+    def __getitem__(self, name: str | tuple[str, ...]) -> Estimate:
+        members = name.split("+") if isinstance(name, str) else list(name)
+        for label in self.estimates:
+            if sorted(label.split("+")) == sorted(members):
+                return self.estimates[label]
+        return super().__getitem__(name)
+
+    def __float__(self) -> float:
+        if len(self.estimates) != 1:
+            raise TypeError(
+                f"float() needs a single interaction, there are {len(self.estimates)}: "
+                f"{', '.join(self.estimates)}; index the one you want"
+            )
+        return float(next(iter(self.estimates.values())))
+
+    @property
+    def heading(self) -> str:
+        """Title, number of examples, confidence level, and the index where there is a choice."""
+        return super().heading + ("" if len(self.estimates) == 1 else f", {self.index}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CoalitionMeans(Estimates):
+    """Mean value under each coalition; of 0/1 values, the attack success rate."""
+
+    title = "Mean value by coalition"
+    symbol = "v(S)"
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Everything from one pass: the table and what it says.
+
+    Attributes:
+        table: the values that everything else was computed from.
+        means: mean value under each coalition (attack success rates, of 0/1 values).
+        tma: Trigger Modality Attribution.
+        cti: Cross-Trigger Interaction.
+        verdict: what may be claimed, by declared rules.
+    """
+
+    table: CoalitionTable
+    means: CoalitionMeans
+    tma: Attribution
+    cti: Interaction
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        parts = [str(part) for part in (self.means, self.tma, self.cti)]
+        return "\n\n".join([*parts, str(self.verdict)])
+
+    __repr__ = __str__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, the provenance of the table included."""
+        return {
+            "means": self.means.to_dict(),
+            "tma": self.tma.to_dict(),
+            "cti": {"index": self.cti.index, **self.cti.to_dict()},
+            "verdict": self.verdict.to_dict(),
+            "provenance": dict(self.table.provenance),
+        }
+
+    def to_json(self) -> str:
+        """Return ``to_dict()`` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def plot(self, control: Audit | None = None, *, title: str | None = None) -> Figure:
+        """Draw the gallery of kept outputs above the bars of both metrics.
+
+        Args:
+            control: the audit of the same examples on a pipeline without a backdoor, drawn beside.
+            title: heading of the figure.
+        """
+        from modcollapse.report.plots import plot_audit
+
+        return plot_audit(self, control, title=title)
+
+
+def estimate_rows(rows: Mapping[str, Estimate], symbol: str) -> str:
+    """Return a small text table of estimates."""
+    header = ["", symbol, "se", "low", "high", ""]
+    body = [
+        [name, *(f"{number:.4f}" for number in (one.value, one.se, one.low, one.high)), flag]
+        for name, one in rows.items()
+        for flag in ["" if one.status == OK else one.status]
+    ]
+    return text_table(header, body)
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return aligned columns: the first to the left, numbers to the right.
+
+    >>> print(text_table(["", "phi"], [["image", "0.01"], ["text", "-0.97"]]))
+             phi
+    image   0.01
+    text   -0.97
+    """
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _frame(rows: Mapping[str, Any], needed_by: str) -> Any:
+    from modcollapse._optional import require
+
+    pandas = require("pandas", extra="frame", needed_by=f"{needed_by}.to_frame")
+    return pandas.DataFrame.from_dict(rows, orient="index")
