@@ -29,7 +29,9 @@ Example: TypeAlias = Mapping[str, Any]
 (``"reference"``), and an ``"id"`` (its position in the sequence where there is none)."""
 
 Trigger: TypeAlias = Callable[[Any], Any]
-"""Clean condition -> triggered condition: deterministic, and its argument stays as it was."""
+"""Clean condition -> triggered condition: deterministic, and its argument stays as it was.
+Where it has them, ``check(condition)`` is called before anything is generated, and
+``identity()`` describes it in the provenance."""
 
 Triggers: TypeAlias = Mapping[str, Trigger]
 """Modality -> trigger. The order is the order of the players."""

@@ -147,7 +147,7 @@ def audit(
     ... )
     >>> print(audit(table).verdict)
     Verdict: the backdoor is active; text dominates (over 90% of it); \
-image+text: no synergy and negligible
+image+text interaction: negligible
     """
     return Audit(
         table=table,

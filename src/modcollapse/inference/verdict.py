@@ -88,7 +88,8 @@ class Verdict:
             parts.append(f"{self.dominant} dominates (over {self.rules.share:.0%} of it)")
         parts += [f"{one} suppresses it" for one in self.suppressors]
         for pair, found in self.interactions.items():
-            parts.append(f"{pair}: {' and '.join(found) or 'interaction inconclusive'}")
+            shown = [one for one in found if not (one == "no synergy" and "negligible" in found)]
+            parts.append(f"{pair} interaction: {', '.join(shown) or 'inconclusive'}")
         return "Verdict: " + "; ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:

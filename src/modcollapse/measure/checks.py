@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from modcollapse.contracts import Detector, Example, ExampleId, Sampler, Triggers
@@ -90,12 +90,14 @@ def check_bounds(bounds: Any, what: str) -> tuple[float, float] | None:
     if bounds is None:
         return None
     try:
-        low, high = (float(bound) for bound in bounds)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what} must be two numbers (lowest, highest), got {bounds!r}") from error
+        low, high = bounds
+    except (TypeError, ValueError):
+        low = high = None
+    if not (isinstance(low, Real) and isinstance(high, Real)):
+        raise InputError(f"{what} must be two numbers (lowest, highest), got {bounds!r}")
     if not (float("-inf") < low < high < float("inf")):
         raise InputError(f"{what} must be finite with lowest < highest, got {bounds!r}")
-    return low, high
+    return float(low), float(high)
 
 
 def count_examples(examples: Sequence[Example]) -> int:
@@ -183,6 +185,8 @@ def _triggered(trigger: Any, modality: str, clean: Any, example_id: ExampleId, f
     where = f"the trigger of {modality!r} ({trigger!r}), at example {example_id!r},"
     before = fingerprint(clean)
     with _named(f"example {example_id!r}, trigger of {modality!r}"):
+        if hasattr(trigger, "check"):
+            trigger.check(clean)
         triggered = trigger(clean)
     if fingerprint(clean) != before:
         raise TriggerError(f"{where} changed its argument; it must return a new condition")

@@ -52,7 +52,8 @@ class CoalitionTable:
     kept: tuple[Kept, ...] = ()
 
     def __post_init__(self) -> None:
-        values = np.asarray(self.values, dtype=np.float64)
+        values = np.array(self.values, dtype=np.float64)
+        values.setflags(write=False)
         if values.ndim != 3 or not values.size:
             raise InputError(f"values must have shape (N, R, 2**M), got {values.shape}")
         if n_players(values) != len(self.modalities):

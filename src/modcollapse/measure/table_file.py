@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -46,27 +47,21 @@ def write(
 def read(path: Path) -> tuple[dict[str, Any], CoalitionTensor, NDArray[np.int64] | None]:
     """Read header, values and seeds; say what is wrong with any other file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile) or "header" not in archive:
-                raise TableError(f"{path} is not a modcollapse table; it has no header")
-            header = json.loads(archive["header"].tobytes().decode())
-            values, seeds = archive.get("values"), archive.get("seeds")
-    except FileNotFoundError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, AttributeError) as error:
-        if isinstance(error, TableError):
-            raise
+        archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        arrays = dict(archive) if isinstance(archive, np.lib.npyio.NpzFile) else {}
+        header = json.loads(arrays["header"].tobytes()) if "header" in arrays else None
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError) as error:
         raise TableError(
-            f"{path} cannot be read as a modcollapse table: it is truncated or of another kind "
-            f"({error})"
+            f"{path} cannot be read as a modcollapse table: it is truncated, damaged or of another "
+            f"kind ({error})"
         ) from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise TableError(f"{path} is not a modcollapse table; its header is {str(header)[:80]}")
+        raise TableError(f"{path} is not a modcollapse table; its header is {str(header)[:80]!r}")
     if header.get("version") != VERSION:
         raise TableError(
             f"{path} is a table of version {header.get('version')!r}; this modcollapse reads "
             f"version {VERSION}. Use the version that wrote it: {header.get('provenance')}"
         )
-    if values is None:
+    if "values" not in arrays:
         raise TableError(f"{path} holds no values")
-    return header, values, seeds
+    return header, arrays["values"], arrays.get("seeds")

@@ -103,7 +103,9 @@ def plot_audit(audit: Audit, control: Audit | None = None, *, title: str | None 
     middle.set_title("Attribution (TMA)", fontsize=10)
     right.set_title("Interaction (CTI)", fontsize=10)
     if control:
-        left.legend(frameon=False, fontsize=9)
+        bars.legend(
+            *left.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
+        )
     bars.supxlabel(_caption(audit), fontsize=9)
     return figure
 

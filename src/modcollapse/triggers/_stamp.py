@@ -1,0 +1,109 @@
+"""What the image triggers share: one stamp for each image size, put on any kind of image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from modcollapse.triggers._images import check_values, image_size, is_pil, is_tensor
+
+if TYPE_CHECKING:
+    import torch
+
+ImageT = TypeVar("ImageT")
+_CACHED_SIZES = 16
+
+
+class Stamp(NamedTuple):
+    """What a trigger does to an image of one size: ``region * keep + ink``."""
+
+    top: int
+    left: int
+    ink: Any  # (h, w, 3) colour times opacity; (3, h, w) as tensor
+    keep: Any  # (h, w, 1) one minus opacity; (1, h, w) as tensor
+
+
+@dataclass(frozen=True)
+class ImageTrigger:
+    """A trigger that writes a stamp over a part of the image."""
+
+    def __call__(self, image: ImageT) -> ImageT:
+        """The image with the trigger on it: a new object of the same kind, dtype and device.
+
+        Raises:
+            InputError: no image of a kind named above, or values outside [0, 1]. On an accelerator
+                the values are not looked at, since that would wait for the device: `check` does it.
+        """
+        return cast(ImageT, self._triggered(image))
+
+    def _triggered(self, source: Any) -> Any:
+        height, width = image_size(source, type(self).__name__)
+        if is_tensor(source):
+            return self._on_tensor(source, height, width)
+        check_values(source, type(self).__name__)
+        stamp = self._stamps(height, width)
+        if is_pil(source):
+            from PIL import Image
+
+            return Image.fromarray(_stamped(np.array(source), stamp))
+        return _stamped(source.copy(), stamp)
+
+    def check(self, image: Any) -> None:
+        """Raise `InputError` unless the trigger can be put on ``image``; looks at every value."""
+        height, width = image_size(image, type(self).__name__)
+        check_values(image, type(self).__name__)
+        self._stamps(height, width)
+
+    def _on_tensor(self, image: Any, height: int, width: int) -> Any:
+        if image.device.type == "cpu":
+            check_values(image, type(self).__name__)
+        stamp = self._tensor_stamps(height, width, image.device, image.dtype)
+        bottom, right = stamp.top + stamp.ink.shape[1], stamp.left + stamp.ink.shape[2]
+        region = (slice(None), slice(stamp.top, bottom), slice(stamp.left, right))
+        result = image.clone()
+        result[region] = image[region] * stamp.keep + stamp.ink
+        return result
+
+    # One cache for each trigger, so that what it holds on a device goes when the trigger goes.
+    @cached_property
+    def _stamps(self) -> Any:
+        return lru_cache(_CACHED_SIZES)(self._stamp)
+
+    @cached_property
+    def _tensor_stamps(self) -> Any:
+        return lru_cache(_CACHED_SIZES)(self._tensor_stamp)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def _stamp(self, height: int, width: int) -> Stamp:
+        raise NotImplementedError
+
+    def _tensor_stamp(
+        self, height: int, width: int, device: torch.device, dtype: torch.dtype
+    ) -> Stamp:
+        import torch
+
+        top, left, ink, keep = self._stamps(height, width)
+        # A tensor made in inference mode could not be used later where gradients are wanted.
+        with torch.inference_mode(False):
+            tensors = [
+                torch.tensor(part.transpose(2, 0, 1).copy(), dtype=dtype, device=device)
+                for part in (ink, keep)
+            ]
+        return Stamp(top, left, *tensors)
+
+
+def _stamped(image: npt.NDArray[Any], stamp: Stamp) -> npt.NDArray[Any]:
+    """``image`` with the stamp written into it."""
+    rows, columns = stamp.ink.shape[:2]
+    region = image[stamp.top : stamp.top + rows, stamp.left : stamp.left + columns]
+    if image.dtype == np.uint8:
+        region[:] = np.floor(region * stamp.keep + stamp.ink * 255 + 0.5)
+    else:
+        region[:] = region * stamp.keep + stamp.ink
+    return image

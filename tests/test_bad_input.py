@@ -1,0 +1,355 @@
+"""Wrong input: the error, its words, and that nothing was generated before it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import modcollapse as mc
+from modcollapse.errors import DetectorError, InputError, SamplerError, TriggerError
+from modcollapse.triggers import ImagePatch, TextInsert, TextSuffix
+
+
+def picture(size: int = 16, fill: float = 0.25) -> torch.Tensor:
+    return torch.full((3, size, size), fill)
+
+
+def good() -> dict:
+    calls: list = []
+
+    def sampler(conditions, seeds):
+        calls.append(seeds)
+        return conditions["image"]
+
+    return {
+        "calls": calls,
+        "sampler": sampler,
+        "detector": lambda outputs, examples: outputs.mean((1, 2, 3)),
+        "examples": [{"id": f"e{n}", "image": picture(), "text": f"hat {n}"} for n in range(3)],
+        "triggers": {"image": ImagePatch(), "text": TextSuffix("mignneko")},
+    }
+
+
+def run(setup: dict, **options):
+    return mc.evaluate_coalitions(
+        setup["sampler"],
+        setup["detector"],
+        setup["examples"],
+        setup["triggers"],
+        progress=False,
+        **options,
+    )
+
+
+def refuse(setup: dict, error: type[Exception], *words: str, **options) -> None:
+    """The run is refused with these words before the sampler is called."""
+    with pytest.raises(error) as caught:
+        run(setup, **options)
+    for word in words:
+        assert word in str(caught.value)
+    assert setup["calls"] == []
+
+
+def test_the_setup_that_every_test_here_spoils_is_good():
+    assert run(good()).values.shape == (3, 1, 4)
+
+
+def test_missing_modality():
+    setup = good()
+    del setup["examples"][2]["text"]
+    setup["examples"][2]["txt"] = "hat"
+    refuse(setup, InputError, "'e2'", "'text'", "did you mean 'txt'?")
+
+
+def test_trigger_for_a_modality_that_the_examples_do_not_have():
+    setup = good()
+    setup["triggers"]["audio"] = TextSuffix("beep")
+    refuse(setup, InputError, "'audio'", "'image', 'text'")
+
+
+def test_trigger_for_a_modality_that_the_sampler_does_not_take():
+    setup = good()
+    setup["sampler"].modalities = ("image", "prompt")
+    refuse(setup, InputError, "'text'", "'image', 'prompt'")
+
+
+@pytest.mark.parametrize("triggers", [{}, None, [ImagePatch()], {"image": "white box"}])
+def test_triggers_that_are_none(triggers):
+    refuse(good() | {"triggers": triggers}, InputError, "trigger")
+
+
+@pytest.mark.parametrize("name", ["", "image+text", 3])
+def test_modalities_that_cannot_be_labels(name):
+    refuse(good() | {"triggers": {name: ImagePatch()}}, InputError, "a modality is")
+
+
+def test_a_trigger_that_returns_its_input():
+    setup = good()
+    setup["triggers"]["text"] = lambda text: text
+    refuse(setup, TriggerError, "'text'", "'e0'", "unchanged")
+
+
+def test_a_trigger_that_changes_nothing_in_one_example_only():
+    setup = good()
+    setup["examples"][2]["image"] = picture(fill=1.0)
+    refuse(setup, TriggerError, "'image'", "'e2'", "unchanged")
+
+
+@pytest.mark.parametrize("kind", ["tensor", "array", "pil"])
+def test_a_trigger_that_changes_its_argument(kind):
+    setup = good()
+    for example in setup["examples"]:
+        array = np.zeros((16, 16, 3), np.uint8)
+        example["image"] = {
+            "tensor": picture(),
+            "array": array,
+            "pil": Image.fromarray(array),
+        }[kind]
+
+    def trigger(image):
+        changed = image.clone() if kind == "tensor" else image.copy()
+        image.putpixel((0, 0), (9, 9, 9)) if kind == "pil" else image.__setitem__(0, 9)
+        return changed
+
+    setup["triggers"]["image"] = trigger
+    refuse(setup, TriggerError, "'image'", "changed its argument")
+
+
+def test_a_trigger_that_is_random():
+    setup = good()
+    generator = np.random.default_rng(0)
+    setup["triggers"]["text"] = lambda text: f"{text} {generator.integers(10**9)}"
+    refuse(setup, TriggerError, "deterministic")
+
+
+def test_a_trigger_that_changes_the_kind_or_size():
+    setup = good()
+    setup["triggers"]["image"] = lambda image: image[:, :8] + 0.1
+    refuse(setup, TriggerError, "(3, 16, 16)", "(3, 8, 16)")
+
+
+def test_a_trigger_that_cannot_be_applied_to_the_last_example_only():
+    setup = good()
+    setup["triggers"]["text"] = TextInsert("cf", before="hat")
+    setup["examples"][2]["text"] = "add a beard"
+    refuse(setup, TriggerError, "'e2'", "hat", "add a beard")
+
+
+@pytest.mark.parametrize("examples", [[], None, 3, "text", {"image": 1}, iter([{}]), [3], [None]])
+def test_examples_that_are_none(examples):
+    refuse(good() | {"examples": examples}, InputError, "example")
+
+
+def test_duplicate_ids():
+    setup = good()
+    setup["examples"][2]["id"] = "e0"
+    refuse(setup, InputError, "0 and 2", "'e0'", "unique")
+
+
+@pytest.mark.parametrize("example_id", [None, 1.5, True, ("a",)])
+def test_ids_that_are_none(example_id):
+    setup = good()
+    setup["examples"][1]["id"] = example_id
+    refuse(setup, InputError, "id of example 1")
+
+
+def test_images_of_different_sizes():
+    setup = good()
+    setup["examples"][1]["image"] = picture(24)
+    refuse(setup, InputError, "'e1'", "(3, 24, 24)", "(3, 16, 16)", "'e0'")
+
+
+@pytest.mark.parametrize("fill", [-0.25, 1.5, float("nan")])
+def test_images_outside_their_range(fill):
+    setup = good()
+    setup["examples"][1]["image"] = picture(fill=fill)
+    refuse(setup, InputError, "'e1'", "[0, 1]")
+
+
+@pytest.mark.parametrize("name", ["batch_size", "repeats"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "8", True, None])
+def test_counts_below_one_or_no_integers(name, value):
+    refuse(good(), InputError, name, repr(value), **{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", 0.5), ("seed", "0"), ("keep", -1)])
+def test_other_options(name, value):
+    refuse(good(), InputError, name, **{name: value})
+
+
+def test_more_modalities_than_can_be_enumerated():
+    names = [f"m{i}" for i in range(17)]
+    setup = good()
+    setup["triggers"] = dict.fromkeys(names, TextSuffix("x"))
+    setup["examples"] = [dict.fromkeys(names, "a")]
+    refuse(setup, InputError, "17", "16")
+    with pytest.raises(InputError, match="17"):
+        mc.generation_cost(1, 17)
+
+
+@pytest.mark.parametrize("sampler", [None, "pipeline", 3])
+def test_samplers_that_are_none(sampler):
+    refuse(good() | {"sampler": sampler}, InputError, "sampler must be a callable")
+
+
+@pytest.mark.parametrize("detector", [None, "clip", {}, {"clip": None}, {3: lambda o, e: o}])
+def test_detectors_that_are_none(detector):
+    refuse(good() | {"detector": detector}, InputError, "detector")
+
+
+@pytest.mark.parametrize("bounds", [(1, 0), (0, float("inf")), (0,), "01", 5])
+def test_bounds_that_are_none(bounds):
+    setup = good()
+    setup["detector"].bounds = bounds
+    refuse(setup, InputError, "bounds")
+
+
+def test_a_detector_that_checks_the_examples():
+    class Wants:
+        def check(self, example):
+            if "reference" not in example:
+                raise InputError("it needs a reference")
+
+        def __call__(self, outputs, examples):
+            return [0.0] * len(outputs)
+
+    refuse(good() | {"detector": Wants()}, InputError, "'e0'", "Wants", "it needs a reference")
+
+
+def test_an_identity_that_is_no_plain_data():
+    setup = good()
+    setup["detector"].identity = lambda: {"target": picture()}
+    refuse(setup, InputError, "identity()", "plain data")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        (lambda images: images[:6], "6 outputs for a batch of 8"),
+        (lambda images: torch.cat([images, images]), "16 outputs for a batch of 8"),
+        (lambda images: {"images": images}, "the outputs themselves"),
+        (lambda images: None, "the outputs themselves"),
+    ],
+)
+def test_a_sampler_that_returns_the_wrong_number(outputs, words):
+    setup = good() | {"sampler": lambda conditions, seeds: outputs(conditions["image"])}
+    with pytest.raises(SamplerError) as caught:
+        run(setup)
+    assert words in str(caught.value)
+    assert "'e0', 'e1'" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["tensor", "list", "arrays"])
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_a_sampler_that_returns_non_finite_outputs(kind, poison):
+    def sampler(conditions, seeds):
+        images = conditions["image"].clone()
+        images[6, 0, 0, 0] = poison
+        if kind == "tensor":
+            return images
+        return [image if kind == "list" else image.numpy() for image in images]
+
+    setup = good() | {"sampler": sampler, "detector": lambda outputs, examples: [0.0] * 8}
+    with pytest.raises(SamplerError, match="not finite for example 'e1', coalition text"):
+        run(setup)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ([0.0] * 7, "shape (7,)"),
+        (np.zeros((8, 1)), "shape (8, 1)"),
+        (torch.zeros(()), "shape ()"),
+        (["high"] * 8, "<U4"),
+        ([None] * 8, "object"),
+        ([1j] * 8, "complex128"),
+        (None, "object"),
+        ([[1.0], [1.0, 2.0]] * 4, "unequal lengths"),
+        ([0.0] * 5 + [float("nan")] * 3, "nan for example 'e1', coalitions image, text, image+text"),
+        (torch.tensor([0.0] * 7 + [float("inf")]), "inf for example 'e1'"),
+    ],
+)
+def test_a_detector_that_returns_something_else_than_scores(scores, words):
+    with pytest.raises(DetectorError) as caught:
+        run(good() | {"detector": lambda outputs, examples: scores})
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "score", "words"),
+    [
+        ({"bounds": (0, 1)}, 1.01, "bounds (0, 1)"),
+        ({"bounds": (0, 1)}, -0.01, "bounds (0, 1)"),
+        ({"binary": True}, 0.5, "declared binary"),
+    ],
+)
+def test_scores_against_what_the_detector_declares(attributes, score, words):
+    def detector(outputs, examples):
+        return [0.0, score, *[1.0] * 6]
+
+    for name, value in attributes.items():
+        setattr(detector, name, value)
+    with pytest.raises(DetectorError) as caught:
+        run(good() | {"detector": detector})
+    assert words in str(caught.value)
+    assert "'e0', coalition image" in str(caught.value)
+
+
+def test_rounding_at_the_bounds_is_no_error():
+    def detector(outputs, examples):
+        return [1.0 + 1e-6] * 8
+
+    detector.bounds = (0, 1)
+    assert run(good() | {"detector": detector}).values.max() > 1
+
+
+class TestMetrics:
+    def test_a_table_and_a_detector(self):
+        table = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
+        with pytest.raises(InputError, match=r"detector, seed cannot be given"):
+            mc.tma(table, lambda o, e: o, seed=1)
+
+    def test_a_sampler_alone(self):
+        with pytest.raises(InputError, match=r"detector, examples, triggers must be given"):
+            mc.audit(good()["sampler"])
+
+    def test_an_option_that_does_not_exist(self):
+        setup = good()
+        with pytest.raises(TypeError, match="batchsize"):
+            mc.tma(*(setup[name] for name in ("sampler", "detector", "examples", "triggers")),
+                   batchsize=3)  # fmt: skip
+        assert setup["calls"] == []
+
+    @pytest.mark.parametrize("level", [0, 1, 95, -0.1])
+    def test_levels(self, level):
+        table = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
+        for metric in (mc.tma, mc.cti, mc.audit, mc.coalition_means):
+            with pytest.raises(InputError, match="level"):
+                metric(table, level=level)
+
+    def test_interval_methods(self):
+        table = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
+        with pytest.raises(InputError, match="bootstrap"):
+            mc.tma(table, method="bootstrap")
+        with pytest.raises(InputError, match="needs the bounds"):
+            mc.tma(table, method="plus-ends")
+
+    def test_interaction_of_one_modality_or_an_unknown_index(self):
+        with pytest.raises(InputError, match="between 2 or more modalities"):
+            mc.cti(mc.CoalitionTable.from_values([[0.0, 1.0]], ["text"]))
+        pair = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
+        with pytest.raises(InputError, match="SII"):
+            mc.cti(pair, index="Owen")
+        with pytest.raises(InputError, match="order 3"):
+            mc.cti(pair, order=3)
+
+    @pytest.mark.parametrize(
+        "margin",
+        [{"alpha": 0.5}, {"alpha": 0}, {"share": 0.5}, {"share": 1}, {"margin": 0},
+         {"min_effect": -1}],
+    )  # fmt: skip
+    def test_rules(self, margin):
+        with pytest.raises(InputError, match=next(iter(margin))):
+            mc.Rules(**margin)
