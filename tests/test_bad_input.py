@@ -267,7 +267,10 @@ def test_a_sampler_that_returns_non_finite_outputs(kind, poison):
         ([1j] * 8, "complex128"),
         (None, "object"),
         ([[1.0], [1.0, 2.0]] * 4, "unequal lengths"),
-        ([0.0] * 5 + [float("nan")] * 3, "nan for example 'e1', coalitions image, text, image+text"),
+        (
+            [0.0] * 5 + [float("nan")] * 3,
+            "nan for example 'e1', coalitions image, text, image+text",
+        ),
         (torch.tensor([0.0] * 7 + [float("inf")]), "inf for example 'e1'"),
     ],
 )

@@ -152,7 +152,9 @@ def test_several_detectors_score_the_same_outputs_in_one_pass():
     alone = mc.evaluate_coalitions(spy([]), total, EXAMPLES, TRIGGERS, progress=False)
     np.testing.assert_array_equal(tables["sum"].values, alone.values)
     assert tables["image"].values[1, 0].tolist() == [10, 11, 10, 11]
-    assert tables["sum"].provenance["run"]["sampler"] == tables["image"].provenance["run"]["sampler"]
+    assert (
+        tables["sum"].provenance["run"]["sampler"] == tables["image"].provenance["run"]["sampler"]
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])

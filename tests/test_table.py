@@ -41,7 +41,9 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
 
 @given(
     hnp.arrays(np.float64, (3, 2, 4), elements=st.floats(allow_nan=False, allow_infinity=False)),
-    st.lists(st.text() | st.integers(), min_size=3, max_size=3, unique_by=lambda one: (type(one), one)),
+    st.lists(
+        st.text() | st.integers(), min_size=3, max_size=3, unique_by=lambda one: (type(one), one)
+    ),
 )
 def test_any_finite_value_and_any_id_survive(tmp_path_factory, values, ids):
     table = mc.CoalitionTable.from_values(values, PAIR, example_ids=ids)
@@ -117,7 +119,7 @@ def test_another_version_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(table_file, "VERSION", 99)
     path = measure().save(tmp_path / "t")
     monkeypatch.undo()
-    with pytest.raises(TableError, match="version 99.*reads version 1"):
+    with pytest.raises(TableError, match=r"version 99.*reads version 1"):
         mc.CoalitionTable.load(path)
 
 
@@ -190,7 +192,7 @@ bounded_twice.identity = read_twice.identity = lambda: {"name": "twice"}
 
 
 def test_shared_examples_are_refused():
-    with pytest.raises(TableError, match="1 example.*both tables, such as 2"):
+    with pytest.raises(TableError, match=r"1 example.*both tables, such as 2"):
         measure(range(3)).merge(measure(range(2, 5)))
 
 

@@ -8,7 +8,7 @@ Letters used for shapes throughout: N examples, R repeats (seeds an example), M 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -28,10 +28,18 @@ Example: TypeAlias = Mapping[str, Any]
 """The clean condition of every modality under the modality's name, what the detector wants
 (``"reference"``), and an ``"id"`` (its position in the sequence where there is none)."""
 
-Trigger: TypeAlias = Callable[[Any], Any]
-"""Clean condition -> triggered condition: deterministic, and its argument stays as it was.
-Where it has them, ``check(condition)`` is called before anything is generated, and
-``identity()`` describes it in the provenance."""
+
+class Trigger(Protocol):
+    """Turns the clean condition of one modality into the triggered one.
+
+    Deterministic, and its argument stays as it was. Optional attributes that are used where they
+    exist: ``check(condition)``, called before anything is generated, and ``identity() -> dict``.
+    """
+
+    def __call__(self, condition: Any, /) -> Any:
+        """Return a new condition of the same kind and size."""
+        ...
+
 
 Triggers: TypeAlias = Mapping[str, Trigger]
 """Modality -> trigger. The order is the order of the players."""

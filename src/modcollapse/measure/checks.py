@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -95,9 +96,10 @@ def check_bounds(bounds: Any, what: str) -> tuple[float, float] | None:
         low = high = None
     if not (isinstance(low, Real) and isinstance(high, Real)):
         raise InputError(f"{what} must be two numbers (lowest, highest), got {bounds!r}")
-    if not (float("-inf") < low < high < float("inf")):
+    bounds = float(low), float(high)
+    if not -math.inf < bounds[0] < bounds[1] < math.inf:
         raise InputError(f"{what} must be finite with lowest < highest, got {bounds!r}")
-    return float(low), float(high)
+    return bounds
 
 
 def count_examples(examples: Sequence[Example]) -> int:

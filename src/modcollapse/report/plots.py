@@ -84,7 +84,7 @@ def plot_audit(audit: Audit, control: Audit | None = None, *, title: str | None 
     kept = audit.table.kept
     columns = len(audit.table.coalitions)
     height = (0.5 + 1.45 * len(kept)) if kept else 0.0
-    figure = figures.Figure(
+    figure: Figure = figures.Figure(
         figsize=(max(8.0, 1.6 * columns + 2.8), height + 3.4), layout="constrained"
     )
     if title:

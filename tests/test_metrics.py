@@ -1,0 +1,275 @@
+"""TMA, CTI and the audit on planted games, and the results that they return."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import modcollapse as mc
+from modcollapse.errors import InputError
+from modcollapse.samplers.planted import planted
+
+PAIR = ["image", "text"]
+TRIO = ["image", "text", "mask"]
+
+
+def tables(m):
+    values = hnp.arrays(
+        np.float64, st.tuples(st.integers(2, 6), st.just(2**m)), elements=st.floats(-1, 1, width=16)
+    )
+    return values.map(lambda v: mc.CoalitionTable.from_values(v, TRIO[:m]))
+
+
+def by_permutations(v, i, m):
+    """Shapley value as the mean marginal contribution over all orders of arrival."""
+    gains = []
+    for order in permutations(range(m)):
+        before = sum(1 << j for j in order[: order.index(i)])
+        gains.append(v[before | 1 << i] - v[before])
+    return np.mean(gains)
+
+
+@given(tables(3))
+def test_tma_is_the_mean_shapley_value(table):
+    result = mc.tma(table)
+    for i, name in enumerate(TRIO):
+        expected = [by_permutations(v, i, 3) for v in table.example_values]
+        np.testing.assert_allclose(result.per_example[:, i], expected, atol=1e-12)
+        assert result[name].value == pytest.approx(np.mean(expected), abs=1e-12)
+    assert sum(one.value for one in result.values()) == pytest.approx(result.total.value, abs=1e-12)
+
+
+@given(tables(2))
+def test_identities_of_two_modalities(table):
+    v0, v_i, v_t, v_it = table.example_values.mean(axis=0)
+    tma, cti = mc.tma(table), mc.cti(table)
+    assert float(cti) == pytest.approx(v_it - v_i - v_t + v0, abs=1e-12)
+    assert tma["image"].value + float(cti) / 2 == pytest.approx(v_it - v_t, abs=1e-12)
+    assert tma["image"].value - float(cti) / 2 == pytest.approx(v_i - v0, abs=1e-12)
+    for index in ("STII", "k-SII", "BII", "moebius"):
+        assert float(mc.cti(table, index=index)) == pytest.approx(float(cti), abs=1e-12)
+
+
+def test_the_published_pattern_from_a_planted_sampler():
+    game = planted([-0.9, -0.88, 0.07, 0.08], PAIR, examples=200, noise=0.1)
+    result = mc.tma(*game, progress=False)
+    cti = mc.cti(*game, progress=False)
+    assert result["image"].low < 0.015 < result["image"].high
+    assert result["text"].low < 0.965 < result["text"].high
+    assert cti["image+text"].low < -0.01 < cti["image+text"].high
+
+
+def test_both_forms_give_the_same():
+    game = planted([0.0, 0.3, 0.5, 2.0], PAIR, examples=40, noise=1.0)
+    table = mc.evaluate_coalitions(*game, seed=3, progress=False)
+    for metric in (mc.tma, mc.cti, mc.coalition_means):
+        assert (
+            metric(*game, seed=3, level=0.9, progress=False).to_dict()
+            == metric(table, level=0.9).to_dict()
+        )
+    audit = mc.audit(*game, seed=3, level=0.9, progress=False)
+    np.testing.assert_array_equal(audit.table.values, table.values)
+    assert audit.tma.to_dict() == mc.tma(table, level=0.9).to_dict()
+    assert audit.cti.to_dict() == mc.cti(table, level=0.9).to_dict()
+
+
+def test_a_mapping_of_detectors_or_tables_gives_a_result_for_each():
+    sampler, detector, examples, triggers = planted([0.0, 0.3, 0.5, 2.0], PAIR, examples=4)
+    detectors = {"raw": detector, "half": lambda outputs, e: [one / 2 for one in outputs]}
+    results = mc.tma(sampler, detectors, examples, triggers, progress=False)
+    assert {name: one["text"].value for name, one in results.items()} == {
+        "raw": pytest.approx(1.1),
+        "half": pytest.approx(0.55),
+    }
+    tables = mc.evaluate_coalitions(sampler, detectors, examples, triggers, progress=False)
+    assert {name: one.to_dict() for name, one in mc.tma(tables).items()} == {
+        name: one.to_dict() for name, one in results.items()
+    }
+    assert set(mc.audit(tables)) == {"raw", "half"}
+
+
+def test_help_shows_the_options_of_both_forms():
+    import inspect
+
+    assert list(inspect.signature(mc.cti).parameters) == [
+        "source", "detector", "examples", "triggers", "index", "order", "level", "method", "run",
+    ]  # fmt: skip
+    assert inspect.signature(mc.cti).parameters["level"].default == 0.95
+
+
+class TestResults:
+    result = mc.tma(
+        mc.CoalitionTable.from_values(np.random.default_rng(0).normal(size=(40, 8)), TRIO)
+    )
+    cti = mc.cti(result_table := mc.CoalitionTable.from_values(
+        np.random.default_rng(0).normal(size=(40, 8)), TRIO))  # fmt: skip
+
+    def test_index_by_modality(self):
+        assert list(self.result) == TRIO
+        assert len(self.result) == 3
+        assert self.result.per_example.shape == (40, 3)
+        with pytest.raises(KeyError, match="'image', 'text', 'mask'"):
+            self.result["audio"]
+
+    def test_pairs_in_any_order(self):
+        assert list(self.cti) == ["image+text", "image+mask", "text+mask"]
+        assert self.cti["mask", "text"] is self.cti["text+mask"] is self.cti["mask+text"]
+        with pytest.raises(KeyError, match=r"image\+text"):
+            self.cti["text"]
+        with pytest.raises(TypeError, match="single interaction, there are 3"):
+            float(self.cti)
+
+    def test_print_is_a_small_table(self):
+        lines = str(self.result).splitlines()
+        assert lines[0] == "Trigger Modality Attribution (40 examples, 95% intervals)"
+        assert lines[1].split() == ["phi", "se", "low", "high"]
+        assert [line.split()[0] for line in lines[2:]] == [*TRIO, "total"]
+        text = self.result["text"]
+        assert lines[3].split()[1:] == [
+            f"{number:.4f}" for number in (text.value, text.se, text.low, text.high)
+        ]
+        assert "SII" in str(self.cti).splitlines()[0]
+
+    def test_dicts_and_json(self):
+        data = json.loads(self.result.to_json())
+        assert data == self.result.to_dict()
+        assert data["text"]["value"] == self.result["text"].value
+        assert set(data) == {*TRIO, "total"}
+
+    def test_undefined_numbers_are_null_in_json(self):
+        data = json.loads(mc.audit(mc.CoalitionTable.from_values([[0.0] * 4], PAIR)).to_json())
+        assert data["tma"]["image"]["low"] is None
+        assert data["tma"]["image"]["status"] == "too few"
+        assert data["verdict"]["collapse"] is None
+
+    def test_a_data_frame(self):
+        pandas = pytest.importorskip("pandas")
+        frame = self.result.to_frame()
+        assert isinstance(frame, pandas.DataFrame)
+        assert frame.loc["text", "value"] == self.result["text"].value
+
+    def test_an_audit_holds_and_prints_everything(self):
+        audit = mc.audit(self.result_table)
+        text = str(audit)
+        for part in (audit.means, audit.tma, audit.cti, audit.verdict):
+            assert str(part) in text
+        data = json.loads(audit.to_json())
+        assert set(data) == {"means", "tma", "cti", "verdict", "provenance"}
+        assert data["cti"]["index"] == "SII"
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_success_rates_are_means_by_coalition(repeats):
+    values = np.zeros((40, repeats, 4))
+    values[:30, :, 3] = 1
+    means = mc.coalition_means(mc.CoalitionTable.from_values(values, PAIR, binary=True))
+    assert {name: one.value for name, one in means.items()} == {
+        "none": 0, "image": 0, "text": 0, "image+text": 0.75,
+    }  # fmt: skip
+    assert means["image+text"].method == ("wilson" if repeats == 1 else "plus-ends")
+    assert 0 < means["none"].high < 0.15
+
+
+def test_binary_values_get_plus_ends_and_others_hall():
+    rng = np.random.default_rng(0)
+    binary = mc.CoalitionTable.from_values(rng.integers(0, 2, (40, 4)), PAIR, binary=True)
+    assert {one.method for one in mc.tma(binary).values()} == {"plus-ends"}
+    other = mc.CoalitionTable.from_values(rng.uniform(size=(40, 4)), PAIR, bounds=(0, 1))
+    assert {one.method for one in mc.tma(other).values()} == {"hall"}
+    assert mc.tma(other, method="plus-ends")["text"].method == "plus-ends"
+
+
+class TestVerdict:
+    @staticmethod
+    def judge(values, n=200, noise=0.02, binary=False, names=PAIR, rules=None):
+        rng = np.random.default_rng(0)
+        sample = np.tile(np.asarray(values, float), (n, 1))
+        sample += 0 if binary else noise * rng.normal(size=sample.shape)
+        return mc.audit(
+            mc.CoalitionTable.from_values(sample, names, binary=binary), rules=rules
+        ).verdict
+
+    def test_collapse_to_text(self):
+        verdict = self.judge([0, 0.01, 0.99, 1])
+        assert (verdict.effect, verdict.dominant) == ("active", "text")
+        assert verdict.interactions["image+text"] == ("no synergy", "negligible")
+        assert verdict.collapse > 0.95
+        assert "text dominates" in str(verdict)
+
+    def test_collapse_to_image(self):
+        assert self.judge([0, 1, 0, 1]).dominant == "image"
+
+    def test_conjunction_is_synergy_without_a_dominant_modality(self):
+        verdict = self.judge([0, 0, 0, 1])
+        assert verdict.dominant is None
+        assert verdict.interactions["image+text"] == ("synergy",)
+        assert verdict.collapse < 0.05
+
+    def test_redundancy_is_interference_and_no_synergy(self):
+        verdict = self.judge([0, 1, 1, 1])
+        assert verdict.dominant is None
+        assert verdict.interactions["image+text"] == ("no synergy", "interference")
+
+    def test_no_backdoor(self):
+        verdict = self.judge([0.3, 0.3, 0.31, 0.31])
+        assert (verdict.effect, verdict.dominant) == ("no backdoor", None)
+        assert math.isnan(verdict.collapse)
+        assert "within 0.05" in str(verdict)
+
+    def test_an_effect_at_the_margin_is_inconclusive(self):
+        assert self.judge([0, 0, 0.05, 0.05], noise=0.1).effect == "inconclusive"
+
+    def test_triggers_that_cancel_are_no_net_effect_but_their_attributions_show(self):
+        values = np.tile([0.0, 0.5, -0.5, 0.0], (64, 1))
+        values += 0.02 * np.random.default_rng(0).normal(size=values.shape)
+        audit = mc.audit(mc.CoalitionTable.from_values(values, PAIR))
+        assert audit.verdict.effect == "no backdoor"
+        assert audit.tma["image"].low > 0.4
+        assert audit.tma["text"].high < -0.4
+
+    def test_a_suppressor_is_named(self):
+        verdict = self.judge([0, -0.05, 1, 0.95])
+        assert (verdict.dominant, verdict.suppressors) == ("text", ("image",))
+        assert "image suppresses it" in str(verdict)
+
+    def test_few_examples_are_refused(self):
+        assert self.judge([0, 0, 1, 1], n=31).effect == "too few examples"
+        assert self.judge([0, 0, 1, 1], n=32).effect == "active"
+
+    def test_success_rates(self):
+        assert self.judge([0, 0, 1, 1], binary=True).dominant == "text"
+        assert self.judge([0, 0, 0, 0], binary=True).effect == "no backdoor"
+        assert self.judge([0, 0, 1, 1], binary=True).rules.min_effect == 0.1
+
+    def test_a_share_at_the_boundary_is_rarely_called_dominant(self):
+        """At phi = (0.1, 0.9) with share 0.9 the level is alpha: 5 % of runs, not half."""
+        claims = 0
+        for run in range(400):
+            values = np.random.default_rng(run).normal([0, 0.1, 0.9, 1], 0.1, (64, 4))
+            table = mc.CoalitionTable.from_values(values, PAIR)
+            claims += mc.audit(table).verdict.dominant == "text"
+        assert claims <= 400 * 0.09  # 5 % and four standard errors
+
+    def test_three_modalities(self):
+        values = [float("text" in label) for label in mc.CoalitionTable.from_values(
+            np.zeros((1, 8)), TRIO).coalitions]  # fmt: skip
+        verdict = self.judge(values, names=TRIO)
+        assert verdict.dominant == "text"
+        assert set(verdict.interactions) == {"image+text", "image+mask", "text+mask"}
+
+    def test_one_modality_has_no_interaction(self):
+        with pytest.raises(InputError, match="2 or more modalities"):
+            self.judge([0, 1], names=["text"])
+
+    def test_rules_are_recorded(self):
+        rules = mc.Rules(alpha=0.01, min_effect=0.2)
+        assert self.judge([0, 0, 1, 1], rules=rules).to_dict()["rules"] == {
+            "alpha": 0.01, "share": 0.9, "margin": 0.1, "min_effect": 0.2,
+        }  # fmt: skip
