@@ -78,10 +78,13 @@ def test_the_figure_has_a_gallery_above_the_bars(kind):
 
 
 def test_a_control_is_drawn_beside():
-    figure = audit().plot(control=audit(keep=0))
+    figure = mc.audit(audit().table, control=audit(keep=0).table).plot()
     below = figure.subfigs[1]
     assert len(bars(below.axes[1])) == 4
-    assert [text.get_text() for text in below.legends[0].get_texts()] == ["backdoored", "control"]
+    assert [text.get_text() for text in below.legends[0].get_texts()] == [
+        "audited model",
+        "control",
+    ]
 
 
 def test_without_kept_outputs_there_are_only_bars(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 from modcollapse.contracts import Detector, Example, Sampler, Triggers
 from modcollapse.errors import InputError
@@ -13,6 +13,10 @@ from modcollapse.measure.evaluate import evaluate_coalitions
 from modcollapse.measure.table import CoalitionTable
 
 Result = TypeVar("Result")
+
+Tables: TypeAlias = Mapping[Any, CoalitionTable]
+SINGLE = None
+_MEASURED = (CoalitionTable, Mapping)
 
 
 class Metric(Protocol[Result]):
@@ -52,7 +56,8 @@ class Metric(Protocol[Result]):
 def from_table_or_sampler(compute: Callable[..., Result]) -> Metric[Result]:
     """Let a function ``compute(table, *, option=...)`` take tables by name, or a sampler, too.
 
-    Keywords that ``compute`` does not have are options of ``evaluate_coalitions``.
+    Keywords that ``compute`` does not have are options of ``evaluate_coalitions``. A ``control``
+    is a source of its own, measured in the same way: ``compute`` is given its table.
     """
     options = {
         name: parameter
@@ -70,10 +75,23 @@ def from_table_or_sampler(compute: Callable[..., Result]) -> Metric[Result]:
     ) -> Any:
         run = {name: value for name, value in keywords.items() if name not in options}
         chosen = {name: value for name, value in keywords.items() if name in options}
-        tables = _tables(source, detector, examples, triggers, run)
-        if isinstance(tables, CoalitionTable):
-            return compute(tables, **chosen)
-        return {name: compute(table, **chosen) for name, table in tables.items()}
+        control = chosen.pop("control", None)
+        _check_source(source, detector, examples, triggers, run)
+        if not (control is None or callable(control) or isinstance(control, _MEASURED)):
+            raise InputError(
+                f"control must be a sampler, a table or a mapping of tables, got {control!r}"
+            )
+        tables = _measured(source, detector, examples, triggers, run)
+        if control is None:
+            results = {name: compute(table, **chosen) for name, table in tables.items()}
+        else:
+            controls = _measured(control, detector, examples, triggers, run)
+            _check_names(tables, controls)
+            results = {
+                name: compute(table, control=controls[name], **chosen)
+                for name, table in tables.items()
+            }
+        return results[SINGLE] if SINGLE in results else results
 
     positional = list(inspect.signature(metric, follow_wrapped=False).parameters.values())
     metric.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -82,24 +100,41 @@ def from_table_or_sampler(compute: Callable[..., Result]) -> Metric[Result]:
     return metric  # type: ignore[return-value]
 
 
-def _tables(
+def _check_source(
     source: Any, detector: Any, examples: Any, triggers: Any, run: Mapping[str, Any]
-) -> CoalitionTable | Mapping[str, CoalitionTable]:
+) -> None:
     given = {"detector": detector, "examples": examples, "triggers": triggers}
-    if isinstance(source, CoalitionTable | Mapping):
+    if isinstance(source, _MEASURED):
         extra = [name for name, value in given.items() if value is not None] + list(run)
         if extra:
             raise InputError(
                 f"a table was measured already, so {', '.join(extra)} cannot be given with it; "
                 "give a sampler to measure anew"
             )
-        return source
+        return
     missing = [name for name, value in given.items() if value is None]
     if missing:
         raise InputError(
             f"with a sampler, {', '.join(missing)} must be given too; or give a CoalitionTable"
         )
-    tables: CoalitionTable | dict[str, CoalitionTable] = evaluate_coalitions(
-        source, detector, examples, triggers, **run
+
+
+def _check_names(tables: Tables, controls: Tables) -> None:
+    if list(tables) != list(controls):
+        one, other = (
+            "a single table" if SINGLE in names else f"tables {', '.join(map(repr, names))}"
+            for names in (tables, controls)
+        )
+        raise InputError(f"the control must match: there is {one}, the control has {other}")
+
+
+def _measured(
+    source: Any, detector: Any, examples: Any, triggers: Any, run: Mapping[str, Any]
+) -> Tables:
+    """Tables by name; a single one is named SINGLE."""
+    tables: CoalitionTable | Tables = (
+        source
+        if isinstance(source, _MEASURED)
+        else evaluate_coalitions(source, detector, examples, triggers, **run)
     )
-    return tables
+    return {SINGLE: tables} if isinstance(tables, CoalitionTable) else tables

@@ -122,6 +122,7 @@ def audit(
     method: str = "auto",
     index: str = "SII",
     rules: Rules | None = None,
+    control: CoalitionTable | None = None,
 ) -> Audit:
     """Everything from one pass: the table, the mean of every coalition, TMA, CTI and a verdict.
 
@@ -134,6 +135,10 @@ def audit(
         method: kind of interval, see ``inference.contrast_estimates``.
         index: interaction index of the pairs, which matters for M > 2 only.
         rules: margins of the verdict.
+        control: the same without a backdoor: a sampler where ``source`` is one, else a table or a
+            mapping of tables. It is measured under the same examples, seeds and triggers, and the
+            figures of the paired difference stand beside the raw ones: a trigger can shift the
+            value where there is no backdoor.
         run: with a sampler: options of ``evaluate_coalitions``.
 
     Returns:
@@ -149,12 +154,19 @@ def audit(
     Verdict: the backdoor is active; text dominates (over 90% of it); \
 image+text interaction: negligible
     """
+    without, difference = None, None
+    if control is not None:
+        options = {"level": level, "method": method, "index": index, "rules": rules}
+        difference = audit(table.minus(control), **options)
+        without = audit(control, **options)
     return Audit(
         table=table,
         means=coalition_means(table, level=level, method=method),
         tma=tma(table, level=level, method=method),
         cti=cti(table, index=index, level=level, method=method),
         verdict=judge(table, rules),
+        control=without,
+        adjusted=difference,
     )
 
 
@@ -196,7 +208,7 @@ def _estimates(
         table.example_values,
         contrasts,
         bounds=table.bounds,
-        binary=table.binary,
+        discrete=table.discrete,
         level=level,
         method=method,
     )

@@ -154,6 +154,9 @@ class Audit:
         tma: Trigger Modality Attribution.
         cti: Cross-Trigger Interaction.
         verdict: what may be claimed, by declared rules.
+        control: the audit of the control, where one was given.
+        adjusted: the audit of the differences from the control, paired by example and seed: what
+            belongs to the backdoor.
     """
 
     table: CoalitionTable
@@ -161,10 +164,14 @@ class Audit:
     tma: Attribution
     cti: Interaction
     verdict: Verdict
+    control: Audit | None = None
+    adjusted: Audit | None = None
 
     def __str__(self) -> str:
-        parts = [str(part) for part in (self.means, self.tma, self.cti)]
-        return "\n\n".join([*parts, str(self.verdict)])
+        parts = [self.means, self.tma, self.cti, self.verdict]
+        if self.adjusted is not None:
+            parts += ["Difference from the control:", *str(self.adjusted).split("\n\n")]
+        return "\n\n".join(map(str, parts))
 
     __repr__ = __str__
 
@@ -176,22 +183,26 @@ class Audit:
             "cti": {"index": self.cti.index, **self.cti.to_dict()},
             "verdict": self.verdict.to_dict(),
             "provenance": dict(self.table.provenance),
+            **({"control": self.control.to_dict()} if self.control else {}),
+            **({"adjusted": self.adjusted.to_dict()} if self.adjusted else {}),
         }
 
     def to_json(self) -> str:
         """Return ``to_dict()`` as JSON text."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
-    def plot(self, control: Audit | None = None, *, title: str | None = None) -> Figure:
-        """Draw the gallery of kept outputs above the bars of both metrics.
+    def plot(self, *, title: str | None = None) -> Figure:
+        """Draw the gallery of kept outputs above the bars of both metrics, the control beside.
 
         Args:
-            control: the audit of the same examples on a pipeline without a backdoor, drawn beside.
             title: heading of the figure.
+
+        Returns:
+            A matplotlib figure: ``audit.plot().savefig("audit.png")``.
         """
         from modcollapse.report.plots import plot_audit
 
-        return plot_audit(self, control, title=title)
+        return plot_audit(self, title=title)
 
 
 def estimate_rows(rows: Mapping[str, Estimate], symbol: str) -> str:

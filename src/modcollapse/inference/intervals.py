@@ -26,7 +26,7 @@ def contrast_estimates(
     contrasts: FloatArray,
     *,
     bounds: tuple[float, float] | None = None,
-    binary: bool = False,
+    discrete: bool = False,
     level: float = 0.95,
     method: str = "auto",
 ) -> list[Estimate]:
@@ -36,11 +36,11 @@ def contrast_estimates(
         values: one row an example, shape (N, C).
         contrasts: weights, shape (C, K).
         bounds: lowest and highest possible entry of ``values``, where known.
-        binary: entries are 0 or 1, or means of such over repeats.
+        discrete: entries are 0 or 1, differences of such, or means of these over repeats.
         level: confidence level, in (0, 1).
         method: ``"hall"``: Hall's (1992) skewness-corrected t; ``"plus-ends"``: the t interval
             after one pseudo-observation at either end of the contrast's possible range;
-            ``"t"``: the plain t; ``"auto"``: plus-ends for binary values, else Hall.
+            ``"t"``: the plain t; ``"auto"``: plus-ends for discrete values, else Hall.
 
     Returns:
         K estimates. Where the bounds are known, an interval stays within the possible range.
@@ -61,7 +61,7 @@ def contrast_estimates(
             "declare `bounds = (lowest, highest)` on the detector, or use method='hall'"
         )
     if method == "auto":
-        method = "plus-ends" if binary and bounds is not None else "hall"
+        method = "plus-ends" if discrete and bounds is not None else "hall"
     samples = values @ contrasts
     estimates = []
     for k in range(samples.shape[1]):

@@ -110,7 +110,7 @@ def judge(table: CoalitionTable, rules: Rules | None = None) -> Verdict:
         rules: the margins; the defaults if left out.
     """
     rules = rules or Rules()
-    min_effect = rules.min_effect or (0.1 if table.binary else 0.05)
+    min_effect = rules.min_effect or (0.1 if table.discrete else 0.05)
     rules = Rules(rules.alpha, rules.share, rules.margin, min_effect)
     names, m = table.modalities, len(table.modalities)
     attributions = shapley_contrasts(m)
@@ -133,7 +133,8 @@ def judge(table: CoalitionTable, rules: Rules | None = None) -> Verdict:
             label = "+".join(names[i] for i in pair)
             interactions[label] = _interaction(table, pairs[:, column], effect, rules)
     shares = np.abs(table.example_values.mean(axis=0) @ attributions)
-    collapse = math.nan if m == 1 else (m * shares.max() / shares.sum() - 1) / (m - 1)
+    top = float(shares.max() / shares.sum())
+    collapse = math.nan if m == 1 else (m * top - 1) / (m - 1)
     return Verdict(
         ACTIVE, dominant[0] if dominant else None, suppressors, interactions, collapse, rules
     )
@@ -141,11 +142,10 @@ def judge(table: CoalitionTable, rules: Rules | None = None) -> Verdict:
 
 def _dominates(table: CoalitionTable, attributions: FloatArray, i: int, rules: Rules) -> bool:
     """Whether (1 - s) phi_i exceeds s times the sum of the others, whatever their signs."""
-    others = np.delete(attributions, i, axis=1)
-    signs = np.array(list(product((-1.0, 1.0), repeat=others.shape[1])))
-    contrasts = (1 - rules.share) * attributions[:, [i]] - rules.share * others @ signs.T
-    low, _ = _bounds(table, contrasts, rules.alpha)
-    return bool((low > 0).all())
+    own, others = attributions[:, i], np.delete(attributions, i, axis=1)
+    signs = map(np.array, product((-1.0, 1.0), repeat=others.shape[1]))
+    contrasts = ((1 - rules.share) * own - rules.share * others @ sign for sign in signs)
+    return all(_bounds(table, one[:, None], rules.alpha)[0][0] > 0 for one in contrasts)
 
 
 def _interaction(
@@ -171,7 +171,7 @@ def _bounds(
         table.example_values,
         contrasts,
         bounds=table.bounds,
-        binary=table.binary,
+        discrete=table.discrete,
         level=1 - 2 * alpha,
     )
     return np.array([one.low for one in estimates]), np.array([one.high for one in estimates])

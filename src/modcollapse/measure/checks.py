@@ -90,16 +90,13 @@ def check_bounds(bounds: Any, what: str) -> tuple[float, float] | None:
     """Return (lowest, highest) as floats, or None where none are declared."""
     if bounds is None:
         return None
-    try:
-        low, high = bounds
-    except (TypeError, ValueError):
-        low = high = None
-    if not (isinstance(low, Real) and isinstance(high, Real)):
+    pair = list(bounds) if isinstance(bounds, Sequence) else []
+    if len(pair) != 2 or not all(isinstance(bound, Real) for bound in pair):
         raise InputError(f"{what} must be two numbers (lowest, highest), got {bounds!r}")
-    bounds = float(low), float(high)
-    if not -math.inf < bounds[0] < bounds[1] < math.inf:
+    low, high = float(pair[0]), float(pair[1])
+    if not -math.inf < low < high < math.inf:
         raise InputError(f"{what} must be finite with lowest < highest, got {bounds!r}")
-    return bounds
+    return low, high
 
 
 def count_examples(examples: Sequence[Example]) -> int:

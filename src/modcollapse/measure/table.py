@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,8 @@ class CoalitionTable:
         seeds: seed of the noise of each example and repeat, shape (N, R); None if unknown.
         bounds: lowest and highest value that is possible; None if unknown.
         binary: True where every value is 0 or 1, as of an attack success.
+        discrete: True where the values are 0 and 1, or differences of such; their intervals are
+            plus-ends.
         provenance: ``"run"`` (what must agree for tables to be merged), ``"environments"``
             (versions), ``"notes"``; plain data.
         kept: outputs kept for a gallery; they are not saved with the table.
@@ -48,6 +50,7 @@ class CoalitionTable:
     seeds: NDArray[np.int64] | None = None
     bounds: tuple[float, float] | None = None
     binary: bool = False
+    discrete: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
     kept: tuple[Kept, ...] = ()
 
@@ -81,8 +84,9 @@ class CoalitionTable:
             raise InputError("a binary table holds values 0 and 1 only")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "bounds", check_bounds(self.bounds, "bounds"))
-        if self.binary and self.bounds is None:
-            object.__setattr__(self, "bounds", (0.0, 1.0))
+        if self.binary:
+            object.__setattr__(self, "discrete", True)
+            object.__setattr__(self, "bounds", self.bounds or (0.0, 1.0))
 
     @classmethod
     def from_values(
@@ -163,13 +167,7 @@ class CoalitionTable:
             TableError: the tables are not of one run (seed, repeats, batch size, triggers, sampler
                 and detector must agree), or share an example.
         """
-        mine, theirs = _run(self), _run(other)
-        for key in sorted(mine.keys() | theirs.keys()):
-            if mine.get(key) != theirs.get(key):
-                raise TableError(
-                    f"cannot merge tables of two runs: {key} is {mine.get(key)!r} in one and "
-                    f"{theirs.get(key)!r} in the other. Measure both with the same settings"
-                )
+        _check_same_run(self, other, "merge tables")
         shared = set(self.example_ids) & set(other.example_ids)
         if shared:
             raise TableError(
@@ -185,6 +183,47 @@ class CoalitionTable:
             kept=self.kept + other.kept,
         )
 
+    def minus(self, control: CoalitionTable) -> CoalitionTable:
+        """Return the table of differences from a control, paired by example and seed.
+
+        A trigger can shift the value where there is no backdoor; what belongs to the backdoor is
+        the difference from the same run on a model without one.
+
+        Args:
+            control: the same examples (in any order), seeds, triggers and detector; another
+                sampler.
+
+        Raises:
+            TableError: the runs differ in anything but the sampler, or in their examples.
+
+        >>> model = CoalitionTable.from_values([[0.1, 0.3, 0.9, 0.9]], ["image", "text"])
+        >>> clean = CoalitionTable.from_values([[0.1, 0.3, 0.1, 0.3]], ["image", "text"])
+        >>> model.minus(clean).values.round(3).tolist()
+        [[[0.0, 0.0, 0.8, 0.6]]]
+        """
+        _check_same_run(self, control, "subtract the control", {"sampler"})
+        if set(self.example_ids) != set(control.example_ids):
+            raise TableError(
+                f"cannot subtract a control of other examples: {len(self)} here, {len(control)} "
+                "there. Measure both on the same"
+            )
+        control = control.select(self.example_ids)
+        if not _same_seeds(self.seeds, control.seeds):
+            raise TableError("cannot subtract a control of other seeds. Measure both with the same")
+        provenance = _merged(self.provenance, control.provenance)
+        run = dict(self.provenance.get("run", {}))
+        if run:
+            run["control"] = control.provenance["run"]["sampler"]
+        return replace(
+            self,
+            values=self.values - control.values,
+            bounds=self.bounds
+            and (self.bounds[0] - self.bounds[1], self.bounds[1] - self.bounds[0]),
+            binary=False,
+            provenance={**provenance, **({"run": run} if run else {})},
+            kept=(),
+        )
+
     def save(self, path: str | Path) -> Path:
         """Write the table as plain arrays and JSON text in a NumPy archive (no pickle).
 
@@ -195,6 +234,7 @@ class CoalitionTable:
             "example_ids": self.example_ids,
             "bounds": self.bounds,
             "binary": self.binary,
+            "discrete": self.discrete,
             "provenance": self.provenance,
         }
         return table_file.write(Path(path), header, self.values, self.seeds)
@@ -216,10 +256,23 @@ class CoalitionTable:
                 seeds=seeds,
                 bounds=header["bounds"],
                 binary=header["binary"],
+                discrete=header["discrete"],
                 provenance=header["provenance"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"{path} does not hold a consistent table: {error!r}") from error
+
+
+def _check_same_run(
+    one: CoalitionTable, other: CoalitionTable, what: str, but: Collection[str] = ()
+) -> None:
+    mine, theirs = _run(one), _run(other)
+    for key in sorted((mine.keys() | theirs.keys()) - set(but)):
+        if mine.get(key) != theirs.get(key):
+            raise TableError(
+                f"cannot {what} of two runs: {key} is {mine.get(key)!r} in one and "
+                f"{theirs.get(key)!r} in the other. Measure both with the same settings"
+            )
 
 
 def _run(table: CoalitionTable) -> dict[str, Any]:
@@ -230,6 +283,12 @@ def _run(table: CoalitionTable) -> dict[str, Any]:
         "bounds": table.bounds,
         "binary": table.binary,
     }
+
+
+def _same_seeds(mine: NDArray[np.int64] | None, theirs: NDArray[np.int64] | None) -> bool:
+    if mine is None or theirs is None:
+        return mine is theirs
+    return np.array_equal(mine, theirs)
 
 
 def _joined(

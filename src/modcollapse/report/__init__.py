@@ -1,6 +1,7 @@
-"""Pictures of an audit; matplotlib is loaded when one is drawn."""
+"""Pictures and tables of audits; matplotlib is loaded when a picture is drawn."""
 
 from modcollapse.report.plots import plot_audit as plot_audit
 from modcollapse.report.plots import plot_estimates as plot_estimates
+from modcollapse.report.tables import comparison_table as comparison_table
 
-__all__ = ["plot_audit", "plot_estimates"]
+__all__ = ["comparison_table", "plot_audit", "plot_estimates"]

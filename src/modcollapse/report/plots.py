@@ -63,13 +63,14 @@ def plot_estimates(series: Mapping[str, Estimates], ax: Axes | None = None) -> A
     return ax
 
 
-def plot_audit(audit: Audit, control: Audit | None = None, *, title: str | None = None) -> Figure:
+def plot_audit(audit: Audit, *, title: str | None = None) -> Figure:
     """Draw the kept outputs of a few examples under every coalition above both metrics.
+
+    The bars of a control stand beside those of the audit, since a trigger can shift the value
+    where there is no backdoor.
 
     Args:
         audit: what ``mc.audit(..., keep=3)`` returned.
-        control: the audit of the same examples on a pipeline without a backdoor; its bars are
-            drawn beside, since a trigger can shift the value where there is no backdoor.
         title: heading of the figure.
 
     Returns:
@@ -89,12 +90,11 @@ def plot_audit(audit: Audit, control: Audit | None = None, *, title: str | None 
     )
     if title:
         figure.suptitle(title, fontsize=13, fontweight="bold")
+    bars: Any = figure
     if kept:
-        gallery, bars = figure.subfigures(2, 1, height_ratios=[height, 3.2])
-        _gallery(gallery, kept, audit)
-    else:
-        bars = figure
-    labelled = {"backdoored": audit, "control": control} if control else {"": audit}
+        above, bars = figure.subfigures(2, 1, height_ratios=[height, 3.2], squeeze=False)[:, 0]
+        _gallery(above, kept, audit)
+    labelled = {"audited model": audit, "control": audit.control} if audit.control else {"": audit}
     left, middle, right = bars.subplots(1, 3, width_ratios=[columns + 0.5, 3, 2])
     right.sharey(middle)
     for ax, part in ((left, "means"), (middle, "tma"), (right, "cti")):
@@ -102,7 +102,7 @@ def plot_audit(audit: Audit, control: Audit | None = None, *, title: str | None 
     left.set_title("Mean value under each set of triggers", fontsize=10)
     middle.set_title("Attribution (TMA)", fontsize=10)
     right.set_title("Interaction (CTI)", fontsize=10)
-    if control:
+    if audit.control:
         bars.legend(
             *left.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
         )

@@ -1,0 +1,90 @@
+"""Audits side by side, as text, Markdown or LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from modcollapse.errors import InputError
+from modcollapse.inference.estimate import OK, Estimate, interval_text
+from modcollapse.results import Audit, text_table
+
+FORMATS = ("text", "markdown", "latex")
+
+
+def comparison_table(audits: Mapping[str, Audit], *, fmt: str = "text") -> str:
+    """Put the figures of several audits side by side, each with its interval.
+
+    Args:
+        audits: heading -> audit, of the same modalities: a model and its control, say.
+        fmt: ``"text"``, ``"markdown"`` or ``"latex"`` (a ``tabular`` that needs no package).
+
+    Returns:
+        One row a figure: the mean value of each coalition, phi of each modality, CTI of each pair.
+
+    Raises:
+        InputError: no audit, audits of different modalities, or an unknown format.
+
+    >>> import modcollapse as mc
+    >>> table = mc.CoalitionTable.from_values(
+    ...     [[0, 0, 1, 1]] * 64, ["image", "text"], binary=True
+    ... )
+    >>> print(comparison_table({"model": mc.audit(table)}))
+                                          model
+    v(none)                    0.000 [0.000, 0.057]
+    v(image)                   0.000 [0.000, 0.057]
+    v(text)                    1.000 [0.943, 1.000]
+    v(image+text)              1.000 [0.943, 1.000]
+    phi image       0.000 [-0.043, 0.043] all equal
+    phi text         1.000 [0.909, 1.000] all equal
+    CTI image+text  0.000 [-0.086, 0.086] all equal
+    """
+    if not audits:
+        raise InputError("comparison_table needs at least one audit")
+    if fmt not in FORMATS:
+        raise InputError(f"fmt must be one of {', '.join(FORMATS)}; got {fmt!r}")
+    columns = {name: _figures(audit) for name, audit in audits.items()}
+    labels = list(next(iter(columns.values())))
+    for name, column in columns.items():
+        if list(column) != labels:
+            raise InputError(f"the audit {name!r} has other figures: {', '.join(column)}")
+    header = ["", *columns]
+    rows = [[label, *(_cell(one[label]) for one in columns.values())] for label in labels]
+    return {"text": text_table, "markdown": _markdown, "latex": _latex}[fmt](header, rows)
+
+
+def _figures(audit: Audit) -> dict[str, Estimate]:
+    return {
+        **{f"v({name})": one for name, one in audit.means.items()},
+        **{f"phi {name}": one for name, one in audit.tma.items()},
+        **{f"CTI {name}": one for name, one in audit.cti.items()},
+    }
+
+
+def _cell(one: Estimate) -> str:
+    flag = "" if one.status == OK else f" {one.status}"
+    return f"{one.value:.3f} {interval_text(one)}{flag}"
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _latex(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    body = [" & ".join(map(_escaped, line)) + r" \\" for line in (header, *rows)]
+    columns = "l" + "r" * (len(header) - 1)
+    lines = [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\hline",
+        body[0],
+        r"\hline",
+        *body[1:],
+        r"\hline",
+    ]
+    return "\n".join([*lines, r"\end{tabular}"])
+
+
+def _escaped(cell: str) -> str:
+    for character in "&%$#_":
+        cell = cell.replace(character, "\\" + character)
+    return cell.replace("phi ", r"$\phi$ ")
