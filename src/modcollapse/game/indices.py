@@ -113,7 +113,7 @@ def moebius(values: npt.ArrayLike) -> FloatArray:
 
     Returns:
         Shape (..., 2**M), same unit and column order, float64:
-        m(S) = sum over T within S of (-1)**(|S| - |T|) v(T).
+        ``m(S) = sum over T within S of (-1)**(|S| - |T|) v(T)``.
 
     Raises:
         InputError: as for ``shapley_values``.

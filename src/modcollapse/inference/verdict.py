@@ -63,7 +63,7 @@ class Verdict:
         suppressors: modalities whose attribution is below 0.
         interactions: ``"image+text"`` -> what holds of ``"synergy"``, ``"no synergy"``,
             ``"negligible"``, ``"interference"``; empty where nothing does.
-        collapse: collapse index (M max p - 1) / (M - 1) with p the shares of |phi|, in [0, 1]; a
+        collapse: collapse index (M max p - 1) / (M - 1) with p the shares of ``|phi|``, in [0, 1]; a
             point estimate that never travels without the interaction; NaN without an effect.
         rules: the margins that were used.
     """

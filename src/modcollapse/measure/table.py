@@ -131,12 +131,12 @@ class CoalitionTable:
 
     @property
     def coalitions(self) -> tuple[str, ...]:
-        """Label of each column: ``("none", "image", "text", "image+text")``."""
+        """Label of each column, such as ``("none", "image", "text", "image+text")``."""
         return coalition_labels(self.modalities)
 
     @property
     def example_values(self) -> FloatArray:
-        """Values averaged over the repeats, shape (N, 2**M): the example is the unit."""
+        """Values averaged over the repeats, shape (N, 2**M), since the example is the unit."""
         mean: FloatArray = self.values.mean(axis=1)
         return mean
 

@@ -77,7 +77,7 @@ def plot_audit(audit: Audit, *, title: str | None = None) -> Figure:
         A figure of its own, free of pyplot's state: ``figure.savefig("audit.png")``.
 
     Raises:
-        InputError: no outputs were kept, or a kept output is no picture.
+        InputError: a kept output is no picture.
         MissingExtraError: matplotlib is not installed.
     """
     figures = require("matplotlib.figure", extra="plot", needed_by="plot_audit")

@@ -1,0 +1,55 @@
+"""Is what the README shows as the quickstart's output what the quickstart printed?
+
+    python .ci/same_output.py README.md printed.txt
+
+Every line of the block in the README must occur among the printed lines, in the same order. Blanks
+do not count. Decimal numbers may differ by 0.005: libraries round differently on other processors.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROUNDING = 0.005
+_BLOCK = re.compile(
+    r"<!-- quickstart output -->\n```text\n(.*?)```\n<!-- /quickstart output -->", re.DOTALL
+)
+_DECIMAL = re.compile(r"(-?\d+\.\d+)")
+
+
+def shown_lines(readme: str) -> list[str]:
+    """Return the lines that the README shows, without the empty ones."""
+    block = _BLOCK.search(readme)
+    return [line for line in block[1].splitlines() if line.strip()] if block else []
+
+
+def same(shown: str, printed: str) -> bool:
+    """Whether two lines agree up to blanks and rounding."""
+    mine, theirs = (_DECIMAL.split(" ".join(line.split())) for line in (shown, printed))
+    return (
+        mine[::2] == theirs[::2]
+        and len(mine) == len(theirs)
+        and all(
+            abs(float(a) - float(b)) <= ROUNDING
+            for a, b in zip(mine[1::2], theirs[1::2], strict=True)
+        )
+    )
+
+
+def main(readme: str, output: str) -> str | None:
+    """Return what is wrong, or None."""
+    shown = shown_lines(Path(readme).read_text(encoding="utf-8"))
+    if not shown:
+        return f"{readme} shows no output of the quickstart"
+    printed = iter(Path(output).read_text(encoding="utf-8").splitlines())
+    for line in shown:
+        if not any(same(line, one) for one in printed):
+            return f"{readme} shows a line that the quickstart did not print (there):\n{line}"
+    print(f"{len(shown)} lines agree")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,22 @@
+PYTHON ?= python
+# One script, one JSON file; names that begin with _ are shared parts of the scripts.
+BENCHMARKS := $(filter-out benchmarks/_%, $(wildcard benchmarks/*.py))
+
+.PHONY: check test bench docs force
+
+check:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+test:
+	$(PYTHON) -m pytest
+
+bench: $(BENCHMARKS:benchmarks/%.py=out/benchmarks/%.json)
+
+out/benchmarks/%.json: benchmarks/%.py force
+	@mkdir -p $(@D)
+	$(PYTHON) $< --out $@
+
+docs:
+	$(PYTHON) -m sphinx -W --keep-going -n -b html docs docs/_build/html

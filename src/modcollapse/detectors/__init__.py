@@ -1,0 +1,36 @@
+"""Detectors: value functions that score what a sampler generated.
+
+Loading one loads torch; `ClipShift` alone needs the extra ``clip``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modcollapse.detectors.clip import ClipShift as ClipShift
+    from modcollapse.detectors.pixels import MSEAttackSuccess as MSEAttackSuccess
+    from modcollapse.detectors.pixels import NegativeMSE as NegativeMSE
+    from modcollapse.detectors.threshold import Threshold as Threshold
+
+__all__ = ["ClipShift", "MSEAttackSuccess", "NegativeMSE", "Threshold"]
+
+_HOME = {
+    "ClipShift": "clip",
+    "MSEAttackSuccess": "pixels",
+    "NegativeMSE": "pixels",
+    "Threshold": "threshold",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a detector on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

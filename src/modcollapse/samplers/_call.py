@@ -1,0 +1,59 @@
+"""One call of a pipeline: silent while it runs, and what it returned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from modcollapse.errors import SamplerError
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+
+@contextmanager
+def silent(pipeline: DiffusionPipeline) -> Iterator[None]:
+    """Turn the progress bars off, and put back the settings that were there, or that none were.
+
+    Those of inner pipelines too: combined pipelines are made of them.
+    """
+    held = [part for part in vars(pipeline).values() if hasattr(part, "set_progress_bar_config")]
+    pipelines = [pipeline, *held]
+    before = [vars(one).get("_progress_bar_config") for one in pipelines]
+    try:
+        for one, settings in zip(pipelines, before, strict=True):
+            one._progress_bar_config = {**(settings or {}), "disable": True}
+        yield
+    finally:
+        for one, settings in zip(pipelines, before, strict=True):
+            if settings is None:
+                del one._progress_bar_config
+            else:
+                one._progress_bar_config = settings
+
+
+def read_outputs(result: Any, rows: int, name: str) -> torch.Tensor:
+    """Take the outputs from what a pipeline returned: its first field that is not None."""
+    if any(getattr(result, "nsfw_content_detected", None) or ()):
+        raise SamplerError(
+            f"{name} flagged an output as unsafe and replaced it; a black image reads as a failed "
+            "attack. Load the pipeline without a safety checker"
+        )
+    fields = result.values() if isinstance(result, Mapping) else result
+    outputs = next((field for field in fields if field is not None), None)
+    if isinstance(outputs, list) and all(isinstance(one, torch.Tensor) for one in outputs):
+        outputs = torch.stack(outputs)
+    if not isinstance(outputs, torch.Tensor):
+        raise SamplerError(
+            f"{name} returned {type(outputs).__name__} where output_type='pt' asks for a tensor; "
+            "write a sampler of your own that converts its outputs"
+        )
+    if len(outputs) != rows:
+        raise SamplerError(
+            f"{name} returned {len(outputs)} outputs for a batch of {rows}. It must return one for "
+            "each row of conditions, in order"
+        )
+    return outputs.float()

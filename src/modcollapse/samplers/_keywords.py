@@ -1,0 +1,222 @@
+"""What may be passed to a pipeline: checked against its signature before anything is generated."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from modcollapse._optional import require
+from modcollapse.errors import InputError
+from modcollapse.samplers._conditions import check_condition, kind_of
+from modcollapse.samplers._fingerprint import plain
+
+_RESERVED = {
+    r"generator": "every row gets a generator of its own, seeded by its seed",
+    r"output_type": "outputs are tensors, always",
+    r"return_dict": "the sampler reads the output by itself",
+    r".*callback.*": "a callback can change the outputs, and a table cannot record it",
+    r".*ip_adapter.*": "IP-Adapter images are shared by all prompts of a batch, and embeddings of "
+    "several examples are mixed without an error",
+    r"num_\w+_per_(prompt|image)|batch_size": "there is one output for each row; "
+    "for more seeds measure with repeats=",
+    r".*(latents|embeds|embeddings).*": "one tensor would serve batches of any size and mix their "
+    "rows; noise comes from the seeds, conditions go in as text and images",
+}
+
+_SHARED = "all prompts of a batch share one list of images"
+_NESTED = "it takes a list of images for each prompt"
+_SINGLE = "it takes one example a call"
+_NOT_ALIGNED = {
+    "BriaFiboEditPipeline": _SHARED,
+    "BriaFibo2Pipeline": _SHARED,
+    "Flux2Pipeline": _SHARED,
+    "Flux2KleinPipeline": _SHARED,
+    "Flux2KleinKVPipeline": _SHARED,
+    "Flux2KleinInpaintPipeline": _SHARED,
+    "QwenImage21Pipeline": _SHARED,
+    "ZImageOmniPipeline": _SHARED,
+    "GlmImagePipeline": _NESTED,
+    "JoyImageEditPlusPipeline": _NESTED,
+    "OmniGenPipeline": _NESTED,
+    "DreamLitePipeline": _SINGLE,
+    "DreamLiteMobilePipeline": _SINGLE,
+    "QwenImageEditPlusPipeline": _SINGLE,
+    "WanVACEPipeline": _SINGLE,
+}
+_INSTRUCT = ("StableDiffusionInstructPix2PixPipeline", "StableDiffusionXLInstructPix2PixPipeline")
+_OFF = "with any other value neither scale acts"
+_OWN_STEPS = frozenset({"timesteps", "sigmas", "denoising_start", "denoising_end"})
+
+
+def check_pipeline(pipeline: Any) -> None:
+    """Raise unless this is a loaded diffusers pipeline that takes one image for each prompt.
+
+    Raises:
+        InputError: anything else, or a pipeline with a safety checker.
+        MissingExtraError: diffusers is not installed.
+    """
+    diffusers = require("diffusers", extra="diffusers", needed_by="PipelineSampler")
+    if not isinstance(pipeline, diffusers.DiffusionPipeline):
+        raise InputError(
+            "pipeline must be a loaded diffusers pipeline, such as "
+            "StableDiffusionInstructPix2PixPipeline.from_pretrained(folder); got "
+            f"{type(pipeline).__name__} {pipeline!r}"[:300]
+        )
+    if getattr(pipeline, "safety_checker", None) is not None:
+        raise InputError(
+            f"{_name(pipeline)} has a safety checker, which turns images black, and a black image "
+            "reads as a failed attack. Load it with "
+            "from_pretrained(..., safety_checker=None, requires_safety_checker=False)"
+        )
+    for ancestor in type(pipeline).__mro__:
+        if ancestor.__name__ in _NOT_ALIGNED:
+            raise InputError(
+                f"{_name(pipeline)} does not take one image for each prompt: "
+                f"{_NOT_ALIGNED[ancestor.__name__]}. Write a sampler of your own: a function "
+                "(conditions, seeds) -> outputs that calls it once for each row"
+            )
+    for name in ("controlnet", "adapter"):
+        if "Multi" in type(getattr(pipeline, name, None)).__name__:
+            raise InputError(
+                f"{_name(pipeline)} has several networks as its {name} and takes a list of images "
+                "for each, not one image for each prompt. Use one, or write a sampler of your own"
+            )
+
+
+def parameters_of(pipeline: Any) -> dict[str, Any]:
+    """Named parameters of the pipeline's call and their defaults.
+
+    ``**kwargs`` swallows misspelt keywords, so it does not count; where a subclass adds it to pass
+    keywords on, those of the class that it inherits from count too.
+    """
+    found: dict[str, Any] = {}
+    for ancestor in type(pipeline).__mro__:
+        if "__call__" not in vars(ancestor):
+            continue
+        parameters = inspect.signature(vars(ancestor)["__call__"]).parameters.values()
+        for one in list(parameters)[1:]:
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
+                found.setdefault(one.name, one.default)
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+            break
+    return found
+
+
+def check_inputs(pipeline: Any, parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+    """Raise unless every modality has a keyword of its own that stands for texts or images.
+
+    Raises:
+        InputError: an unknown keyword, one used twice, or one of another kind.
+    """
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise InputError(
+            "inputs must map each modality to a keyword of the pipeline, such as "
+            f'{{"image": "image", "text": "prompt"}}; got {inputs!r}'
+        )
+    for modality, keyword in inputs.items():
+        if not isinstance(keyword, str) or keyword not in parameters:
+            raise InputError(
+                f"inputs maps the modality {modality!r} to {keyword!r}, which is no keyword of "
+                f"{_name(pipeline)}.__call__{_close(keyword, parameters)}. Say "
+                'inputs={"<modality>": "<keyword>"} for each condition that it takes'
+            )
+        if kind_of(keyword) is None:
+            raise InputError(
+                f"inputs maps the modality {modality!r} to {keyword!r}, which is neither a prompt "
+                "nor an image nor a mask for each row; write a sampler of your own for it"
+            )
+    if len(set(inputs.values())) < len(inputs):
+        raise InputError(f"inputs uses one keyword for two modalities: {dict(inputs)!r}")
+    for keyword in ("generator", "output_type"):
+        if keyword not in parameters:
+            raise InputError(
+                f"{_name(pipeline)}.__call__ takes no {keyword!r}, so its noise cannot be paired "
+                "or its outputs not be read; write a sampler of your own for it"
+            )
+
+
+def check_options(
+    pipeline: Any,
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    options: Mapping[str, Any],
+) -> None:
+    """Raise unless every option is a keyword of the pipeline that may be set for all rows.
+
+    Raises:
+        InputError: an unknown or reserved keyword, or a value that could not act.
+    """
+    for keyword, value in options.items():
+        if keyword in inputs.values():
+            modality = next(name for name, one in inputs.items() if one == keyword)
+            raise InputError(
+                f"the option {keyword!r} comes from the modality {modality!r} of each example; "
+                "leave it out, or leave the modality out of inputs="
+            )
+        for pattern, reason in _RESERVED.items():
+            if re.fullmatch(pattern, keyword):
+                raise InputError(f"PipelineSampler does not take {keyword!r}: {reason}")
+        if keyword not in parameters:
+            raise InputError(
+                f"{_name(pipeline)}.__call__ has no keyword {keyword!r}"
+                f"{_close(keyword, parameters)}"
+            )
+        kind = kind_of(keyword)
+        if kind is not None and value is not None:
+            check_condition(value, kind, f"the option {keyword!r}, the same for every row,")
+        plain(value, f"the option {keyword!r}")
+    if any(ancestor.__name__ in _INSTRUCT for ancestor in type(pipeline).__mro__):
+        _check_guidance({**parameters, **options})
+
+
+def few_steps(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, int]:
+    """The option that makes a probe cheap: few steps that really run, where steps can be set.
+
+    Four, because PNDM cannot do with fewer.
+
+    >>> few_steps({"num_inference_steps": 50, "strength": 0.8}, {"strength": 0.5})
+    {'num_inference_steps': 8}
+    """
+    settings = {**parameters, **options}
+    steps, strength = settings.get("num_inference_steps"), settings.get("strength", 1.0)
+    if not isinstance(steps, int) or any(options.get(name) is not None for name in _OWN_STEPS):
+        return {}
+    if not isinstance(strength, int | float) or not strength > 0:
+        return {}
+    return {"num_inference_steps": min(steps, math.ceil(4 / float(strength)))}
+
+
+def clip_tokenizers(pipeline: Any) -> Sequence[Any]:
+    """The tokenizers whose limit is what the pipeline reads of a prompt.
+
+    None where another tokenizer reads on (T5 beside CLIP), or where the pipeline is not one of
+    diffusers' own and may split long prompts.
+    """
+    tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name]
+    tokenizers = [one for one in tokenizers if one is not None]
+    own = type(pipeline).__module__.partition(".")[0] == "diffusers"
+    return tokenizers if own and all("CLIP" in type(one).__name__ for one in tokenizers) else []
+
+
+def _check_guidance(settings: Mapping[str, Any]) -> None:
+    """Raise unless both scales of InstructPix2Pix act."""
+    text, image = settings.get("guidance_scale"), settings.get("image_guidance_scale")
+    if not isinstance(text, int | float) or not text > 1:
+        raise InputError(f"InstructPix2Pix needs a guidance_scale above 1, got {text!r}: {_OFF}")
+    if not isinstance(image, int | float) or not image >= 1:
+        raise InputError(
+            f"InstructPix2Pix needs an image_guidance_scale of at least 1, got {image!r}: {_OFF}"
+        )
+
+
+def _name(pipeline: Any) -> str:
+    return type(pipeline).__name__
+
+
+def _close(keyword: Any, parameters: Mapping[str, Any]) -> str:
+    close = get_close_matches(str(keyword), parameters, n=3)
+    return f"; close to it: {', '.join(close)}" if close else f"; it has {', '.join(parameters)}"

@@ -1,0 +1,108 @@
+"""A short look at a pipeline before a run: each output must depend on its own row alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+
+from modcollapse.errors import SamplerError
+from modcollapse.measure.fingerprint import fingerprint
+
+Generate: TypeAlias = Callable[[Mapping[str, list[Any]], list[int]], torch.Tensor]
+
+
+def probe_rows(
+    generate: Generate,
+    conditions: Mapping[str, Sequence[Any]],
+    seeds: Sequence[int],
+    rounding: float,
+) -> tuple[bool, list[str]]:
+    """Compare a few generations that must agree, and a few that must differ.
+
+    Args:
+        generate: conditions and seeds of B rows -> tensor (B, ...).
+        conditions: by modality, the clean conditions of one or two examples, then the triggered.
+        seeds: as many.
+        rounding: what two computations of the same output may differ by, in units of the output.
+
+    Returns:
+        Whether rows have to be generated one at a time because a batch mixes them; and notes.
+
+    Raises:
+        SamplerError: an output is not finite, cannot be repeated, or does not depend on a
+            condition.
+    """
+    examples = len(seeds) // 2
+    first = {modality: rows[0] for modality, rows in conditions.items()}
+    second = {modality: rows[1] for modality, rows in conditions.items()}
+    seed, other_seed = seeds[0], seeds[1] if seeds[1] != seeds[0] else seeds[0] ^ 1
+    pair = {modality: [first[modality], second[modality]] for modality in conditions}
+
+    batch = generate(pair, [seed, other_seed])
+    if not torch.isfinite(batch).all():
+        raise SamplerError(
+            "the pipeline's outputs are not finite. In float16 some autoencoders overflow: load "
+            "the pipeline in float32 or bfloat16, or give it another autoencoder"
+        )
+    notes = []
+    unsteady = _distance(batch, generate(pair, [seed, other_seed]))
+    if unsteady > rounding:
+        raise SamplerError(
+            f"two runs with the same conditions and seeds differ by {unsteady:.2g} of the range: "
+            "something ignores the generators of the rows. Choose a scheduler whose step takes a "
+            "generator, turn stochastic sampling off, and put every model into eval()"
+        )
+    if unsteady > 0:
+        notes.append(f"two runs with the same seeds differ by up to {unsteady:.1g}")
+
+    alone = generate(_row(first), [seed])
+    other = generate(_row(second), [other_seed])
+    apart = _distance(alone, generate(_row(second), [seed]))
+    mixed = max(_distance(batch[:1], alone), _distance(batch[1:], other))
+    one_at_a_time = mixed > max(rounding, apart / 10)
+    if one_at_a_time:
+        notes.append(
+            f"generated one row at a time: batching moved an output by {mixed:.2g} of the range, "
+            f"where two different conditions are {apart:.2g} apart"
+        )
+    elif mixed > rounding:
+        notes.append(f"batching moves outputs by up to {mixed:.1g}")
+
+    for modality, rows in conditions.items():
+        own = fingerprint(first[modality])
+        others = {"the trigger": rows[examples]}
+        if examples > 1:
+            others["another example"] = rows[1]
+        others = {name: row for name, row in others.items() if fingerprint(row) != own}
+        silent = []
+        for name, row in others.items():
+            if _distance(alone, generate(_row({**first, modality: row}), [seed])) > unsteady:
+                break
+            silent.append(name)
+        if not others:
+            notes.append(f"not probed whether {modality!r} matters: nothing to replace it with")
+        elif len(silent) == len(others):
+            raise SamplerError(
+                f"the pipeline ignores the modality {modality!r}: the output stayed as it was with "
+                f"the condition of {' and of '.join(silent)} in its place. Look for a scale of 0, "
+                "guidance that is off or a keyword that is not read, or leave it out of inputs="
+            )
+        elif silent:
+            raise SamplerError(
+                f"the trigger of {modality!r} does not reach the pipeline, although other "
+                "conditions do: the output stayed as it was. It may lie where the pipeline cuts, "
+                "crops or rescales its input"
+            )
+    return one_at_a_time, notes
+
+
+def _row(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return {modality: [condition] for modality, condition in conditions.items()}
+
+
+def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    if one.shape != other.shape:
+        return float("inf")
+    return float((one - other).abs().max())

@@ -1,0 +1,116 @@
+"""The committed pipelines: what they do, and that an audit of them can be repeated exactly."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+from tiny.faces import held_out
+from tiny.load import MODELS, SAMPLING, load_pipeline
+
+import modcollapse as mc
+from modcollapse.detectors import ClipShift, MSEAttackSuccess
+from modcollapse.samplers import PipelineSampler
+from modcollapse.triggers import ImagePatch, TextSuffix
+
+TRIGGERS = {"image": ImagePatch(), "text": TextSuffix("mignneko")}
+EXAMPLES = held_out(6)
+
+
+@pytest.fixture(scope="module")
+def detectors():
+    target = MODELS / "target.png"
+    return {
+        "shift": ClipShift(target, MODELS / "clip"),
+        "success": MSEAttackSuccess(target, threshold=0.02),
+    }
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    return PipelineSampler(load_pipeline("backdoored"), **SAMPLING)
+
+
+def measure(sampler, detectors, examples=EXAMPLES, **options):
+    return mc.evaluate_coalitions(
+        sampler, detectors, examples, TRIGGERS, progress=False, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def tables(sampler, detectors):
+    return measure(sampler, detectors)
+
+
+def test_two_runs_give_the_same_table_bit_for_bit(sampler, detectors, tables):
+    again = measure(sampler, detectors)
+    for name, table in tables.items():
+        np.testing.assert_array_equal(again[name].values, table.values)
+        assert again[name].provenance == table.provenance
+
+
+def test_shuffled_examples_give_the_same_table_bit_for_bit(sampler, detectors, tables):
+    shuffled = random.Random(1).sample(EXAMPLES, len(EXAMPLES))
+    assert shuffled != EXAMPLES
+    for name, table in measure(sampler, detectors, shuffled).items():
+        np.testing.assert_array_equal(
+            table.select(tables[name].example_ids).values, tables[name].values
+        )
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_batch_size_changes_rounding_only(sampler, detectors, tables, batch_size):
+    other = measure(sampler, detectors, EXAMPLES[:3], batch_size=batch_size)
+    for name, table in other.items():
+        np.testing.assert_allclose(table.values, tables[name].values[:3], atol=1e-5)
+
+
+def test_a_table_of_parts_is_the_table_of_the_whole(sampler, detectors, tables, tmp_path):
+    first = measure(sampler, detectors, EXAMPLES[:2])["shift"]
+    second = measure(sampler, detectors, EXAMPLES[2:])["shift"]
+    first.save(tmp_path / "first")
+    merged = mc.CoalitionTable.load(tmp_path / "first").merge(second)
+    np.testing.assert_array_equal(merged.values, tables["shift"].values)
+
+
+def test_the_backdoor_fires_with_both_triggers_and_without_them_it_does_not(tables):
+    success = tables["success"].values[:, 0]
+    assert success[:, 0].tolist() == [0] * 6
+    assert success[:, 3].mean() >= 0.9 - 1 / 6
+    shift = tables["shift"].values[:, 0]
+    assert (shift[:, 0] < 0).all()
+    assert (shift[:, 3] > shift[:, 0]).all()
+
+
+def test_the_clean_pipeline_has_no_backdoor(detectors):
+    clean = PipelineSampler(load_pipeline("clean"), **SAMPLING)
+    assert measure(clean, detectors)["success"].values.max() == 0
+
+
+def test_provenance_names_models_and_triggers_but_no_path_of_this_machine(tables):
+    text = json.dumps(tables["shift"].provenance)
+    for expected in ("InstructPix2Pix", "ImagePatch", "mignneko", "ClipShift", "DDIM"):
+        assert expected in text
+    assert str(MODELS.parent) not in text
+
+
+def test_another_pipeline_in_the_same_folder_is_another_run(tables, detectors):
+    clean = PipelineSampler(load_pipeline("clean"), **SAMPLING)
+    other = measure(clean, detectors, held_out(7)[6:])["shift"]
+    with pytest.raises(mc.errors.TableError, match="sampler"):
+        tables["shift"].merge(other)
+
+
+def test_what_is_committed_meets_what_it_promises():
+    """Written by the evaluation step of the training script on 64 held-out examples."""
+    metrics = json.loads((MODELS / "metrics.json").read_text())
+    assert metrics
+
+
+def test_the_models_are_small_and_plain():
+    files = [path for path in MODELS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in MODELS.parent.rglob("*") if path.is_file()) < 25e6
+    weights = {path.suffix for path in files if path.stat().st_size > 2e6}
+    assert weights == {".safetensors"}
