@@ -3,7 +3,8 @@
     python .ci/same_output.py README.md printed.txt
 
 Every line of the block in the README must occur among the printed lines, in the same order. Blanks
-do not count. Decimal numbers may differ by 0.005: libraries round differently on other processors.
+do not count. Decimal numbers may differ by 0.02: on another processor the last bits differ, and where one of 64
+examples falls to the other side of a threshold for it, a rate moves by 1/64.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-ROUNDING = 0.005
+ROUNDING = 0.02
 _BLOCK = re.compile(
     r"<!-- quickstart output -->\n```text\n(.*?)```\n<!-- /quickstart output -->", re.DOTALL
 )

@@ -237,7 +237,7 @@ class TestVerdict:
     def test_a_suppressor_is_named(self):
         verdict = self.judge([0, -0.05, 1, 0.95])
         assert (verdict.dominant, verdict.suppressors) == ("text", ("image",))
-        assert "image suppresses it" in str(verdict)
+        assert "image works against it" in str(verdict)
 
     def test_few_examples_are_refused(self):
         assert self.judge([0, 0, 1, 1], n=31).effect == "too few examples"

@@ -27,7 +27,10 @@ class Loaded(NamedTuple):
 
 
 def load_clip(model: Any, pretrained: str | Path | None) -> Loaded:
-    """Load a model of open_clip on the CPU; nothing is pickled and no code of a checkpoint runs.
+    """Load a model of open_clip on the CPU; no code of a checkpoint runs.
+
+    From a folder or a file only safetensors are read. What open_clip downloads is safetensors where
+    the hub has them, else a file of tensors that torch reads with ``weights_only``.
 
     Args:
         model: name in open_clip (with ``pretrained``), ``"hf-hub:<org>/<name>"``, or a folder with

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import Any
@@ -81,15 +81,14 @@ class Verdict:
         if self.effect != ACTIVE:
             within = f" (total effect within {self.rules.min_effect})"
             return f"Verdict: {self.effect}{within if self.effect == NO_BACKDOOR else ''}"
-        parts = ["the backdoor is active"]
+        parts = ["the triggers act"]
         if self.dominant is None:
-            parts.append(f"no modality is shown to hold {self.rules.share:.0%} of it")
+            parts.append(f"no modality is shown to hold {self.rules.share:.0%} of the effect")
         else:
-            parts.append(f"{self.dominant} dominates (over {self.rules.share:.0%} of it)")
-        parts += [f"{one} suppresses it" for one in self.suppressors]
+            parts.append(f"{self.dominant} dominates (over {self.rules.share:.0%} of the effect)")
+        parts += [f"{one} works against it" for one in self.suppressors]
         for pair, found in self.interactions.items():
-            shown = [one for one in found if not (one == "no synergy" and "negligible" in found)]
-            parts.append(f"{pair} interaction: {', '.join(shown) or 'inconclusive'}")
+            parts.append(f"{pair} interaction: {_in_words(found)}")
         return "Verdict: " + "; ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,6 +96,15 @@ class Verdict:
         data = asdict(self)
         data["collapse"] = None if math.isnan(self.collapse) else self.collapse
         return data
+
+
+def _in_words(found: Sequence[str]) -> str:
+    """The strongest of what holds, said once."""
+    if "negligible" in found:
+        return "negligible interference" if "interference" in found else "negligible"
+    return (
+        ", ".join(one for one in found if one != "no synergy" or len(found) == 1) or "inconclusive"
+    )
 
 
 def judge(table: CoalitionTable, rules: Rules | None = None) -> Verdict:
