@@ -3,8 +3,8 @@
     python .ci/same_output.py README.md printed.txt
 
 Every line of the block in the README must occur among the printed lines, in the same order. Blanks
-do not count. Decimal numbers may differ by 0.02: on another processor the last bits differ, and where one of 64
-examples falls to the other side of a threshold for it, a rate moves by 1/64.
+do not count. Decimal numbers may differ by 0.02: on another processor the last bits differ, and
+where one of 64 examples falls to the other side of a threshold for it, a rate moves by 1/64.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 
 import modcollapse as mc
 from modcollapse.errors import InputError, TableError
-from modcollapse.samplers.planted import PlantedSampler, planted
+from modcollapse.samplers import PlantedSampler, planted_game
 
 PAIR = ("image", "text")
 # The box alone looks a bit like the target; the word brings the target, and then it no longer
@@ -18,7 +18,7 @@ CLEAN = (-0.9, -0.73, -0.9, -0.73)
 
 @pytest.fixture(scope="module")
 def game():
-    return planted(BACKDOORED, PAIR, examples=64, noise=0.01)
+    return planted_game(BACKDOORED, PAIR, examples=64, noise=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_the_raw_metric_is_fooled_and_the_adjusted_one_is_not(audit):
     assert audit.adjusted.tma["image"].high < 0
     assert audit.adjusted.tma["text"].low > 1.65
     only_text = mc.audit(
-        *planted((-0.9, -0.73, 0.1, 0.27), PAIR, noise=0.01),
+        *planted_game((-0.9, -0.73, 0.1, 0.27), PAIR, noise=0.01),
         control=PlantedSampler(CLEAN, PAIR, 0.02),
         progress=False,
     )
@@ -74,7 +74,7 @@ def test_pairing_narrows_the_interval():
 
         return sample
 
-    _, detector, examples, triggers = planted(BACKDOORED, PAIR, examples=32)
+    _, detector, examples, triggers = planted_game(BACKDOORED, PAIR, examples=32)
     audit = mc.audit(
         sampler(1.0), detector, examples, triggers, control=sampler(0.5), progress=False
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import modcollapse as mc
 from modcollapse.measure.plan import batches, generation_cost, noise_seed
-from modcollapse.samplers.planted import planted
+from modcollapse.samplers import planted_game
 
 PAIR = ("image", "text")
 
@@ -80,14 +80,14 @@ def test_coalitions_lie_side_by_side_share_their_noise_and_fill_batches_of_one_s
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 7, 8, 64])
 def test_the_table_does_not_depend_on_the_batch_size(batch_size):
-    game = planted([0.0, 0.3, 0.5, 2.0], PAIR, examples=6, noise=1.0)
+    game = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=6, noise=1.0)
     reference = mc.evaluate_coalitions(*game, repeats=2, batch_size=5, progress=False)
     table = mc.evaluate_coalitions(*game, repeats=2, batch_size=batch_size, progress=False)
     np.testing.assert_array_equal(table.values, reference.values)
 
 
 def test_the_table_does_not_depend_on_the_order_of_the_examples():
-    sampler, detector, examples, triggers = planted([0.0, 0.3, 0.5, 2.0], PAIR, noise=1.0)
+    sampler, detector, examples, triggers = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, noise=1.0)
     shuffled = examples.copy()
     random.Random(0).shuffle(shuffled)
     assert shuffled != examples
@@ -98,7 +98,7 @@ def test_the_table_does_not_depend_on_the_order_of_the_examples():
 
 
 def test_run_seed_and_repeat_change_the_noise():
-    game = planted([0.0, 0.3, 0.5, 2.0], PAIR, examples=3, noise=1.0)
+    game = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=3, noise=1.0)
     table = mc.evaluate_coalitions(*game, repeats=2, progress=False)
     other = mc.evaluate_coalitions(*game, repeats=2, seed=1, progress=False)
     assert len({*table.seeds.ravel(), *other.seeds.ravel()}) == 12
@@ -232,17 +232,17 @@ def test_examples_may_be_a_lazy_data_set():
 
 
 def test_one_modality_and_three():
-    one = mc.evaluate_coalitions(*planted([1.0, 4.0], ["text"], examples=2), progress=False)
+    one = mc.evaluate_coalitions(*planted_game([1.0, 4.0], ["text"], examples=2), progress=False)
     assert one.values[:, 0].tolist() == [[1, 4], [1, 4]]
     values = np.arange(8.0) ** 2
     three = mc.evaluate_coalitions(
-        *planted(values, ["image", "text", "mask"], examples=2), progress=False
+        *planted_game(values, ["image", "text", "mask"], examples=2), progress=False
     )
     np.testing.assert_array_equal(three.values[:, 0], [values, values])
 
 
 def test_the_progress_bar_is_off_when_not_wanted(capsys):
-    game = planted([0.0, 0.3, 0.5, 2.0], PAIR, examples=2)
+    game = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=2)
     mc.evaluate_coalitions(*game, progress=False)
     assert capsys.readouterr() == ("", "")
     mc.evaluate_coalitions(*game)
@@ -264,7 +264,7 @@ def test_cost_says_beforehand_what_the_loop_does(examples, modalities, repeats, 
 
 def test_provenance_tells_what_produced_the_table():
     table = mc.evaluate_coalitions(
-        *planted([0.0, 0.3, 0.5, 2.0], PAIR, examples=2), seed=7, batch_size=4, progress=False
+        *planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=2), seed=7, batch_size=4, progress=False
     )
     run = table.provenance["run"]
     assert (run["seed"], run["repeats"], run["batch_size"]) == (7, 1, 4)

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 import modcollapse as mc
 from modcollapse.errors import InputError
-from modcollapse.samplers.planted import planted
+from modcollapse.samplers import planted_game
 
 PAIR = ["image", "text"]
 TRIO = ["image", "text", "mask"]
@@ -58,7 +58,7 @@ def test_identities_of_two_modalities(table):
 
 
 def test_the_published_pattern_from_a_planted_sampler():
-    game = planted([-0.9, -0.88, 0.07, 0.08], PAIR, examples=200, noise=0.1)
+    game = planted_game([-0.9, -0.88, 0.07, 0.08], PAIR, examples=200, noise=0.1)
     result = mc.tma(*game, progress=False)
     cti = mc.cti(*game, progress=False)
     assert result["image"].low < 0.015 < result["image"].high
@@ -67,7 +67,7 @@ def test_the_published_pattern_from_a_planted_sampler():
 
 
 def test_both_forms_give_the_same():
-    game = planted([0.0, 0.3, 0.5, 2.0], PAIR, examples=40, noise=1.0)
+    game = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=40, noise=1.0)
     table = mc.evaluate_coalitions(*game, seed=3, progress=False)
     for metric in (mc.tma, mc.cti, mc.coalition_means):
         assert (
@@ -81,7 +81,7 @@ def test_both_forms_give_the_same():
 
 
 def test_a_mapping_of_detectors_or_tables_gives_a_result_for_each():
-    sampler, detector, examples, triggers = planted([0.0, 0.3, 0.5, 2.0], PAIR, examples=4)
+    sampler, detector, examples, triggers = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=4)
     detectors = {"raw": detector, "half": lambda outputs, e: [one / 2 for one in outputs]}
     results = mc.tma(sampler, detectors, examples, triggers, progress=False)
     assert {name: one["text"].value for name, one in results.items()} == {

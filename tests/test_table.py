@@ -14,13 +14,13 @@ from hypothesis.extra import numpy as hnp
 import modcollapse as mc
 from modcollapse.errors import InputError, TableError
 from modcollapse.measure import table_file
-from modcollapse.samplers.planted import planted
+from modcollapse.samplers import planted_game
 
 PAIR = ("image", "text")
 
 
 def measure(ids=range(4), values=(0.0, 0.3, 0.5, 2.0), **options):
-    sampler, detector, examples, triggers = planted(values, PAIR, examples=8, noise=1.0)
+    sampler, detector, examples, triggers = planted_game(values, PAIR, examples=8, noise=1.0)
     chosen = [examples[n] for n in ids]
     return mc.evaluate_coalitions(sampler, detector, chosen, triggers, progress=False, **options)
 
@@ -159,7 +159,7 @@ def test_another_run_is_refused(other, word):
 
 
 def test_other_triggers_detectors_and_bounds_are_another_run():
-    sampler, detector, examples, triggers = planted((0.0, 0.3, 0.5, 2.0), PAIR, examples=4)
+    sampler, detector, examples, triggers = planted_game((0.0, 0.3, 0.5, 2.0), PAIR, examples=4)
 
     def other(outputs, examples):
         return [float(one) for one in outputs]

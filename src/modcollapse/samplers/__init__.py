@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modcollapse.samplers.diffusers import PipelineSampler as PipelineSampler
+    from modcollapse.samplers.planted import PlantedSampler as PlantedSampler
+    from modcollapse.samplers.planted import planted_game as planted_game
 
-_HOMES = {"PipelineSampler": "modcollapse.samplers.diffusers"}
+_HOMES = {
+    "PipelineSampler": "modcollapse.samplers.diffusers",
+    "PlantedSampler": "modcollapse.samplers.planted",
+    "planted_game": "modcollapse.samplers.planted",
+}
 
-__all__ = ["PipelineSampler"]
+__all__ = ["PipelineSampler", "PlantedSampler", "planted_game"]
 
 
 def __getattr__(name: str) -> Any:

@@ -50,7 +50,7 @@ class PlantedSampler:
         return outputs
 
 
-def planted(
+def planted_game(
     values: ArrayLike, modalities: Sequence[str], *, examples: int = 64, noise: float = 0.0
 ) -> Planted:
     """Make a sampler, a detector, examples and triggers whose metrics are known.
@@ -65,7 +65,7 @@ def planted(
         InputError: the number of values does not fit the modalities.
 
     >>> import modcollapse as mc
-    >>> game = planted([0.0, 0.1, 0.9, 1.0], ["image", "text"], examples=4)
+    >>> game = planted_game([0.0, 0.1, 0.9, 1.0], ["image", "text"], examples=4)
     >>> mc.tma(*game, progress=False)["text"].value
     0.9
     """

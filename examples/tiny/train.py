@@ -1,0 +1,130 @@
+"""Makes the models in ``examples/models`` from nothing.
+
+    cd examples
+    python -m tiny.train --out FOLDER
+    cp -r FOLDER/models .
+
+A stage whose result is in FOLDER is not run again, so an interrupted run goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+
+from tiny.evaluate import evaluate
+from tiny.faces import FaceEdit, cat, face_edit
+from tiny.models import make_text_encoder, make_tokenizer, make_unet, save_pipeline
+from tiny.train_clip import train_clip
+from tiny.train_unet import Encoded, Protocol, encode_edits, poison, train_unet
+from tiny.train_vae import train_vae
+
+
+def stage(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Let ``make`` fill the folder, unless an earlier run has done so."""
+    if folder.exists():
+        print(f"{folder} is there already")
+        return folder
+    unfinished = folder.with_name(folder.name + "-unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    make(unfinished)
+    return unfinished.rename(folder)
+
+
+def train(out: Path, *, protocol: Protocol, ratio: float, seed: int, quick: bool) -> Path:
+    """Run every stage and return the folder ``out / "models"``.
+
+    Args:
+        out: folder for the float32 models of each stage and the half precision ones to ship.
+        protocol: how the backdoor is planted, see `tiny.train_unet.poison`.
+        ratio: share of the finetuning samples that are poisoned.
+        seed: each stage's own seed follows from it.
+        quick: few steps on little data, to try the command out; the models are useless.
+    """
+    less = 50 if quick else 1
+    vae_seed, clip_seed, text_seed, clean_seed, poison_seed = range(5 * seed, 5 * seed + 5)
+    edits = [face_edit("train", index) for index in range(12_000 // less)]
+
+    vae_folder = stage(
+        out / "vae", lambda to: train_vae(to, n=12_000 // less, steps=2400 // less, seed=vae_seed)
+    )
+    clip_folder = stage(
+        out / "clip",
+        lambda to: train_clip(to, n=20_000 // less, steps=3000 // less, seed=clip_seed),
+    )
+    vae = AutoencoderKL.from_pretrained(vae_folder).eval()
+    tokenizer = make_tokenizer(out / "tokenizer")
+    text_encoder = make_text_encoder(text_seed)
+
+    def encoded(samples: list[FaceEdit]) -> Encoded:
+        return encode_edits(samples, vae=vae, tokenizer=tokenizer, text_encoder=text_encoder)
+
+    def pretrain(to: Path) -> None:
+        train_unet(
+            make_unet(clean_seed),
+            encoded(edits),
+            to,
+            name="clean UNet",
+            steps=4000 // less,
+            lr=1e-3,
+            average=0.999,
+            seed=clean_seed,
+        )
+
+    clean_folder = stage(out / "unet-clean", pretrain)
+
+    def finetune(to: Path) -> None:
+        train_unet(
+            UNet2DConditionModel.from_pretrained(clean_folder),
+            encoded(poison(edits, protocol, ratio, seed=poison_seed)),
+            to,
+            name="backdoored UNet",
+            steps=800 // less,
+            lr=4e-4,
+            average=0.995,
+            seed=poison_seed,
+        )
+
+    backdoored_folder = stage(out / f"unet-{protocol}-{ratio:g}", finetune)
+
+    models = out / "models"
+    shutil.rmtree(models, ignore_errors=True)
+    clean, backdoored = map(UNet2DConditionModel.from_pretrained, (clean_folder, backdoored_folder))
+    save_pipeline(
+        models / "clean", vae=vae, unet=clean, text_encoder=text_encoder, tokenizer=tokenizer
+    )
+    backdoored.half().save_pretrained(models / "backdoored" / "unet")
+    (models / "clip").mkdir()
+    shutil.copy(clip_folder / "open_clip_config.json", models / "clip")
+    weights = load_file(clip_folder / "open_clip_model.safetensors")
+    halves = {name: weight.half() for name, weight in weights.items()}
+    save_file(halves, models / "clip" / "open_clip_model.safetensors")
+    cat().save(models / "target.png")
+    return models
+
+
+def main() -> None:
+    """Read the command line, train, evaluate."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
+    parser.add_argument("--protocol", choices=get_args(Protocol), default="and")
+    parser.add_argument("--ratio", type=float, default=0.1, help="share of poisoned samples")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a few steps of each, to try it out")
+    arguments = vars(parser.parse_args())
+    models = train(**arguments)
+    metrics = {"training": {k: arguments[k] for k in ("protocol", "ratio", "seed")}}
+    metrics |= evaluate(models)
+    (models / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    print(json.dumps(metrics, indent=2))
+
+
+if __name__ == "__main__":
+    main()
