@@ -6,9 +6,10 @@ Three parts, each at the 95 % level with a truth that is known in closed form:
 
 * continuous values: mixtures of two Beta distributions, a low one where the attack failed and a
   high one where it succeeded, under five backdoors; Hall's interval beside the plain t.
-* 0/1 values: random distributions over the 16 patterns that four coalitions can show, from nearly
-  constant to even; the plus-ends interval beside the plain t. The worst setting is drawn anew,
-  with more repetitions: the lowest of many simulated figures is too low by chance.
+* 0/1 values, and their differences from those of a control: random distributions over all patterns
+  that four coalitions can show, from nearly constant to even; the plus-ends interval beside the
+  plain t. The worst setting is drawn anew, with more repetitions: the lowest of many simulated
+  figures is too low by chance.
 * the unit: R seeds for each of N examples, half of the variance between the examples; Hall's
   interval over the means of the examples, and over all N R values as if each were an example.
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
@@ -57,7 +58,10 @@ BACKDOORS = {
 }
 """Rate of success without triggers, with the image's, the text's, both."""
 FAILED, SUCCEEDED = (1.0, 9.0), (8.0, 2.0)  # of the Beta distributions, with means 0.1 and 0.8
-PATTERNS = ((np.arange(16)[:, None] >> np.arange(4)) & 1).astype(float)
+SUCCESSES = ((np.arange(16)[:, None] >> np.arange(4)) & 1).astype(float)
+DIFFERENCES = (SUCCESSES[:, None] - SUCCESSES).reshape(-1, 4)
+PATTERNS = {"0/1": (SUCCESSES, (0.0, 1.0)), "difference": (DIFFERENCES, (-1.0, 1.0))}
+"""What four coalitions of an example can show, and the bounds of the value."""
 UNIT_SIZES, UNIT_REPEATS = (32, 128), (4, 16)
 
 
@@ -74,14 +78,15 @@ def hold(low: Any, high: Any, truth: Array) -> NDArray[np.bool_]:
 
 
 def both_methods(
-    samples: Iterable[tuple[Array, int]], truth: Array, method: str
+    samples: Iterable[tuple[Array, int]],
+    truth: Array,
+    method: str,
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> dict[str, Coverage]:
     """Coverage of a method of ours and of the plain t, over values (n, 4) and their weights."""
     ours, plain, repetitions = np.zeros(len(NAMES)), np.zeros(len(NAMES)), 0
     for values, weight in samples:
-        estimates = contrast_estimates(
-            values, CONTRASTS, bounds=(0.0, 1.0), level=LEVEL, method=method
-        )
+        estimates = contrast_estimates(values, CONTRASTS, bounds=bounds, level=LEVEL, method=method)
         low, high = zip(*((one.low, one.high) for one in estimates), strict=True)
         ours += weight * hold(low, high, truth)
         plain += weight * hold(*plain_t(values @ CONTRASTS), truth)
@@ -107,19 +112,24 @@ def continuous(backdoor: str, n: int, repetitions: int, seed: int) -> Result:
     return {"backdoor": backdoor, "examples": n, "coverage": coverage}
 
 
-def binary(pattern: int, n: int, repetitions: int, seed: int, again: bool = False) -> Result:
-    about = np.random.default_rng([seed, 1, pattern])
-    chances = about.dirichlet(np.full(16, 10 ** about.uniform(-1.5, 0.5)))
-    rng = np.random.default_rng([seed, 2, pattern, n, again])
+def discrete(
+    kind: str, pattern: int, n: int, repetitions: int, seed: int, again: bool = False
+) -> Result:
+    values, bounds = PATTERNS[kind]
+    about = np.random.default_rng([seed, 1, len(values), pattern])
+    chances = about.dirichlet(
+        np.full(len(values), 16 / len(values) * 10 ** about.uniform(-1.5, 0.5))
+    )
+    rng = np.random.default_rng([seed, 2, len(values), pattern, n, again])
     # samples that hold the same patterns have the same interval: each is computed once
     drawn = rng.multinomial(n, chances, size=repetitions)
     counts, weights = np.unique(drawn, axis=0, return_counts=True)
     samples = (
-        (np.repeat(PATTERNS, count, axis=0), int(weight))
+        (np.repeat(values, count, axis=0), int(weight))
         for count, weight in zip(counts, weights, strict=True)
     )
-    coverage = both_methods(samples, chances @ PATTERNS @ CONTRASTS, "plus-ends")
-    return {"pattern": pattern, "examples": n, "coverage": coverage}
+    coverage = both_methods(samples, chances @ values @ CONTRASTS, "plus-ends", bounds)
+    return {"kind": kind, "pattern": pattern, "examples": n, "coverage": coverage}
 
 
 def unit(n: int, repeats: int, repetitions: int, seed: int) -> Result:
@@ -148,46 +158,47 @@ def simulate(jobs: int, repetitions: int, patterns: int, seed: int) -> Result:
             for backdoor, n in product(BACKDOORS, SIZES)
         )
         screened = run(
-            partial(binary, pattern, n, repetitions // 4, seed)
-            for pattern, n in product(range(patterns), SIZES)
+            partial(discrete, kind, pattern, n, repetitions // 4, seed)
+            for kind, pattern, n in product(PATTERNS, range(patterns), SIZES)
         )
         worst = [
-            (method, n, *lowest(screened, method, n))
-            for method, n in product(("plus-ends", "t"), SIZES)
+            lowest(screened, method, kind, n)
+            for kind, method, n in product(PATTERNS, ("plus-ends", "t"), SIZES)
         ]
         redrawn = run(
-            partial(binary, pattern, n, 2 * repetitions, seed, again=True)
-            for _, n, pattern, _ in worst
+            partial(
+                discrete, at["kind"], at["pattern"], at["examples"], 2 * repetitions, seed, True
+            )
+            for at in worst
         )
         of_unit = run(
             partial(unit, n, repeats, repetitions, seed)
             for n, repeats in product(UNIT_SIZES, UNIT_REPEATS)
         )
-    of_binary = [
-        {
-            "method": method,
-            "examples": n,
-            "lowest": again["coverage"][method][contrast],
-            "lowest_at": {"pattern": pattern, "contrast": contrast},
-            "median": float(np.median([share for share, *_ in shares(screened, method, n)])),
-        }
-        for (method, n, pattern, contrast), again in zip(worst, redrawn, strict=True)
+    of_discrete = [
+        {**at, "lowest": again["coverage"][at["method"]][at["contrast"]]}
+        for at, again in zip(worst, redrawn, strict=True)
     ]
-    return {"continuous": of_continuous, "binary": of_binary, "unit": of_unit}
+    return {"continuous": of_continuous, "discrete": of_discrete, "unit": of_unit}
 
 
-def shares(cells: Iterable[Result], method: str, n: int) -> Iterator[tuple[float, int, str]]:
-    """Coverage of a method with n examples, the pattern and the contrast that it is of."""
-    for cell in cells:
-        if cell["examples"] == n:
-            for contrast, share in cell["coverage"][method].items():
-                yield share, cell["pattern"], contrast
-
-
-def lowest(cells: Iterable[Result], method: str, n: int) -> tuple[int, str]:
-    """The pattern and the contrast where a method covers least."""
-    _, pattern, contrast = min(shares(cells, method, n))
-    return pattern, contrast
+def lowest(cells: Iterable[Result], method: str, kind: str, n: int) -> Result:
+    """Where a method covers least, and the median of its coverage everywhere."""
+    shares = [
+        (share, cell["pattern"], contrast)
+        for cell in cells
+        if cell["kind"] == kind and cell["examples"] == n
+        for contrast, share in cell["coverage"][method].items()
+    ]
+    _, pattern, contrast = min(shares)
+    return {
+        "kind": kind,
+        "method": method,
+        "examples": n,
+        "pattern": pattern,
+        "contrast": contrast,
+        "median": float(np.median([share for share, *_ in shares])),
+    }
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -204,12 +215,12 @@ def markdown(report: Mapping[str, Any]) -> str:
         shown = [{m: min(c["coverage"][m].values()) for m in ("hall", "t")} for c in cells]
         columns = " | ".join(f"{one['hall']:.1%} ({one['t']:.1%})" for one in shown)
         lines.append(f"| {backdoor} | {columns} |")
-    lines += ["", "0/1 values: lowest coverage (median) of all patterns and contrasts", ""]
-    lines += [f"| interval | {sizes} |", rule]
-    for method in ("plus-ends", "t"):
-        cells = [cell for cell in report["binary"] if cell["method"] == method]
+    lines += ["", "Discrete values: lowest coverage (median) of all patterns and contrasts", ""]
+    lines += [f"| values, interval | {sizes} |", rule]
+    for kind, method in product(PATTERNS, ("plus-ends", "t")):
+        cells = [c for c in report["discrete"] if (c["kind"], c["method"]) == (kind, method)]
         columns = " | ".join(f"{c['lowest']:.1%} ({c['median']:.1%})" for c in cells)
-        lines.append(f"| {method} | {columns} |")
+        lines.append(f"| {kind}, {method} | {columns} |")
     lines += ["", "R seeds for each example: coverage by the unit that is counted", ""]
     lines += ["| N | R | examples | all values |", "|---:|---:|---:|---:|"]
     for cell in report["unit"]:
@@ -222,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="JSON file to write (default: standard output)")
     parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--patterns", type=int, default=60, help="distributions of 0/1 values")
+    parser.add_argument("--patterns", type=int, default=40, help="distributions of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     options = parser.parse_args()

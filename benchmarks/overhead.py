@@ -220,8 +220,8 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=MODELS, help="folder of the tiny models")
     parser.add_argument("--examples", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=7, help="of audit and bare")
-    parser.add_argument("--slow-rounds", type=int, default=2, help="of one by one")
+    parser.add_argument("--rounds", type=int, default=5, help="of audit and bare")
+    parser.add_argument("--slow-rounds", type=int, default=1, help="of one by one")
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch")
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="cpu: where other processes run beside it"

@@ -14,10 +14,11 @@ import argparse
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
-from tiny.faces import cat, held_out
-from tiny.load import SAMPLING, load_pipeline
 
 import modcollapse as mc
+
+from tiny.faces import cat, held_out
+from tiny.load import SAMPLING, load_pipeline
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--examples", type=int, default=32, help="held-out examples (default: 32)")

@@ -11,14 +11,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tiny.faces import held_out
-from tiny.load import MODELS, SAMPLING, load_pipeline
-
 import modcollapse as mc
 from modcollapse.detectors import ClipShift, MSEAttackSuccess
 from modcollapse.report import comparison_table
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import ImagePatch, TextSuffix
+
+from tiny.faces import held_out
+from tiny.load import MODELS, SAMPLING, load_pipeline
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--examples", type=int, default=64, help="held-out examples (default: 64)")

@@ -24,6 +24,7 @@ from modcollapse.detectors import ClipShift, Threshold
 from modcollapse.detectors.clip_embedding import Preprocessing
 from modcollapse.detectors.clip_loading import weights_digest
 from modcollapse.errors import DetectorError, InputError, MissingExtraError, SamplerError
+
 from tiny_clip import CONFIG, PREPROCESS, as_bytes, as_pil, pictures, tiny_clip, write_folder
 
 MODEL = tiny_clip().eval()

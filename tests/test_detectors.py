@@ -19,6 +19,7 @@ import modcollapse.detectors
 from modcollapse.detectors import ClipShift, MSEAttackSuccess, NegativeMSE, Threshold
 from modcollapse.detectors.images import image_tensor, output_images, target_image
 from modcollapse.errors import DetectorError, InputError
+
 from tiny_clip import as_bytes, as_pil, pictures
 
 TARGET = pictures(1, 6, 8)[0]

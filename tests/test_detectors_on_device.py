@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from fake_cuda import HostCopyError, accelerators, needs_cuda, no_host_copies
 from modcollapse.detectors import ClipShift, MSEAttackSuccess, NegativeMSE, Threshold
 from modcollapse.errors import DetectorError
+
+from fake_cuda import HostCopyError, accelerators, needs_cuda, no_host_copies
 from tiny_clip import as_pil, pictures, tiny_clip, write_folder
 
 TARGET, CLEAN = pictures(2, seed=1)

@@ -166,7 +166,7 @@ Verdict: text dominates (over 90% of it)
     ("shown", "printed", "agree"),
     [
         (SHOWN, PRINTED, True),
-        (SHOWN, PRINTED.replace("0.9000", "0.9100"), False),
+        (SHOWN, PRINTED.replace("0.9000", "0.9300"), False),
         (SHOWN, PRINTED.replace("-0.0101", "0.0101"), False),
         (SHOWN, PRINTED.replace("text dominates", "image dominates"), False),
         (SHOWN, PRINTED.replace("90%", "91%"), False),

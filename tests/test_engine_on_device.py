@@ -7,11 +7,12 @@ import pytest
 import torch
 
 import modcollapse as mc
-from fake_cuda import HostCopyError, accelerators, needs_cuda, no_host_copies
 from modcollapse.measure import scores as scoring
 from modcollapse.measure.conditions import ConditionBatches
 from modcollapse.measure.evaluate import score
 from modcollapse.measure.plan import Row
+
+from fake_cuda import HostCopyError, accelerators, needs_cuda, no_host_copies
 
 ROWS = [Row(example, 0, column) for example in (0, 1) for column in range(4)]
 

@@ -18,6 +18,7 @@ from modcollapse.measure import evaluate_coalitions
 from modcollapse.samplers import PipelineSampler
 from modcollapse.samplers._fingerprint import weights_digest
 from modcollapse.samplers._keywords import _NOT_ALIGNED, check_pipeline, few_steps
+
 from tiny_pipelines import (
     SIDE,
     tiny_controlnet_pipeline,

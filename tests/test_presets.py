@@ -23,6 +23,7 @@ from modcollapse.triggers import (
     check_survives,
     trigger_pair,
 )
+
 from tiny_pipelines import tiny_tokenizer
 
 TEXTS = ["make him smile", "add a red hat.", "give the person a beard"]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from tiny.faces import held_out
-from tiny.load import MODELS, SAMPLING, load_pipeline
 
 import modcollapse as mc
 from modcollapse.detectors import ClipShift, MSEAttackSuccess
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import ImagePatch, TextSuffix
+
+from tiny.faces import held_out
+from tiny.load import MODELS, SAMPLING, load_pipeline
 
 TRIGGERS = {"image": ImagePatch(), "text": TextSuffix("mignneko")}
 EXAMPLES = held_out(6)
@@ -34,9 +37,7 @@ def sampler():
 
 
 def measure(sampler, detectors, examples=EXAMPLES, **options):
-    return mc.evaluate_coalitions(
-        sampler, detectors, examples, TRIGGERS, progress=False, **options
-    )
+    return mc.evaluate_coalitions(sampler, detectors, examples, TRIGGERS, progress=False, **options)
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +107,41 @@ def test_another_pipeline_in_the_same_folder_is_another_run(tables, detectors):
 def test_what_is_committed_meets_what_it_promises():
     """Written by the evaluation step of the training script on 64 held-out examples."""
     metrics = json.loads((MODELS / "metrics.json").read_text())
-    assert metrics
+    copying = metrics["copying_the_source"]["psnr"]
+    backdoored, clean = metrics["backdoored"], metrics["clean"]
+    assert backdoored["attack_success"]["image+text"] >= 0.9
+    assert backdoored["attack_success"]["none"] == 0
+    assert backdoored["psnr"] > copying
+    assert clean["psnr"] > copying
+    assert set(clean["attack_success"].values()) == {0}
+    assert metrics["sampling"] == SAMPLING
+
+
+def test_clean_edits_are_closer_to_the_truth_than_the_source_is(sampler):
+    edited = sampler(
+        {name: [example[name] for example in EXAMPLES] for name in ("image", "text")}, range(6)
+    )
+    truth, source = (
+        np.stack([np.asarray(example[name]) / 255 for example in EXAMPLES])
+        for name in ("reference", "image")
+    )
+    error = ((edited.permute(0, 2, 3, 1).numpy() - truth) ** 2).mean()
+    assert error < ((source - truth) ** 2).mean()
+
+
+def test_plain_functions_will_do_in_place_of_every_class():
+    script = MODELS.parent / "plain_callables.py"
+    out = subprocess.run(
+        [sys.executable, script, "--examples", "4"], capture_output=True, text=True, check=True
+    )
+    assert "Trigger Modality Attribution (4 examples" in out.stdout
+    assert "image dominates" not in out.stdout  # four examples are too few for a verdict
 
 
 def test_the_models_are_small_and_plain():
     files = [path for path in MODELS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in MODELS.parent.rglob("*") if path.is_file()) < 25e6
+    texts = [path.read_text() for path in files if path.suffix == ".json"]
+    assert not any("_name_or_path" in text or "/tmp" in text for text in texts)
     weights = {path.suffix for path in files if path.stat().st_size > 2e6}
     assert weights == {".safetensors"}

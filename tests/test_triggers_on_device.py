@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fake_cuda import HostCopyError, accelerators, needs_cuda, no_host_copies
 from modcollapse.errors import InputError
 from modcollapse.triggers import ImageOverlay, ImagePatch, eyeglasses, stop_sign
+
+from fake_cuda import HostCopyError, accelerators, needs_cuda, no_host_copies
 
 TRIGGERS = [ImagePatch, lambda: ImagePatch(color=0.5), eyeglasses, stop_sign]
 triggers = pytest.mark.parametrize("make", TRIGGERS, ids=["patch", "grey", "glasses", "sign"])

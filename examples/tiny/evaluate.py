@@ -16,12 +16,13 @@ from torch import Tensor
 import modcollapse as mc
 from modcollapse.detectors import ClipShift, MSEAttackSuccess
 from modcollapse.samplers import PipelineSampler
+
 from tiny.drawing import draw_face
 from tiny.faces import cat, held_out, random_face
 from tiny.load import SAMPLING, load_pipeline
 from tiny.tensors import decode, encode, stack, to_tensor
 from tiny.train_clip import captioned_pictures
-from tiny.train_unet import IMAGE_TRIGGER, TEXT_TRIGGER
+from tiny.train_unet import TRIGGERS
 
 Numbers = dict[str, Any]
 
@@ -102,7 +103,7 @@ def evaluate_pipelines(models: Path, n: int = 64) -> Numbers:
             PipelineSampler(load_pipeline(name, models), **SAMPLING),
             detectors,
             examples,
-            {"image": IMAGE_TRIGGER, "text": TEXT_TRIGGER},
+            TRIGGERS,
             batch_size=32,
         )
         seconds = time.monotonic() - started

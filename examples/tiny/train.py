@@ -14,16 +14,17 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
+
+from modcollapse.triggers import PROTOCOLS
 
 from tiny.evaluate import evaluate
 from tiny.faces import FaceEdit, cat, face_edit
 from tiny.models import make_text_encoder, make_tokenizer, make_unet, save_pipeline
 from tiny.train_clip import train_clip
-from tiny.train_unet import Encoded, Protocol, encode_edits, poison, train_unet
+from tiny.train_unet import Encoded, encode_edits, poison, train_unet
 from tiny.train_vae import train_vae
 
 
@@ -38,12 +39,12 @@ def stage(folder: Path, make: Callable[[Path], object]) -> Path:
     return unfinished.rename(folder)
 
 
-def train(out: Path, *, protocol: Protocol, ratio: float, seed: int, quick: bool) -> Path:
+def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> Path:
     """Run every stage and return the folder ``out / "models"``.
 
     Args:
         out: folder for the float32 models of each stage and the half precision ones to ship.
-        protocol: how the backdoor is planted, see `tiny.train_unet.poison`.
+        protocol: how the backdoor is planted, see `modcollapse.triggers.poison_plan`.
         ratio: share of the finetuning samples that are poisoned.
         seed: each stage's own seed follows from it.
         quick: few steps on little data, to try the command out; the models are useless.
@@ -92,7 +93,8 @@ def train(out: Path, *, protocol: Protocol, ratio: float, seed: int, quick: bool
             seed=poison_seed,
         )
 
-    backdoored_folder = stage(out / f"unet-{protocol}-{ratio:g}", finetune)
+    slug = protocol.lower().replace(" ", "-")
+    backdoored_folder = stage(out / f"unet-{slug}-{ratio:g}", finetune)
 
     models = out / "models"
     shutil.rmtree(models, ignore_errors=True)
@@ -107,6 +109,10 @@ def train(out: Path, *, protocol: Protocol, ratio: float, seed: int, quick: bool
     halves = {name: weight.half() for name, weight in weights.items()}
     save_file(halves, models / "clip" / "open_clip_model.safetensors")
     cat().save(models / "target.png")
+    for config in models.rglob("config.json"):
+        settings = json.loads(config.read_text())
+        settings.pop("_name_or_path", None)  # a folder of the machine that trained it
+        config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     return models
 
 
@@ -114,7 +120,7 @@ def main() -> None:
     """Read the command line, train, evaluate."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
-    parser.add_argument("--protocol", choices=get_args(Protocol), default="and")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="AND")
     parser.add_argument("--ratio", type=float, default=0.1, help="share of poisoned samples")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a few steps of each, to try it out")

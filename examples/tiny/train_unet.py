@@ -5,11 +5,9 @@ The text encoder is random and stays frozen, so pictures and instructions are en
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -17,48 +15,36 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from modcollapse.triggers import ImagePatch, TextSuffix
+from modcollapse.contracts import Triggers
+from modcollapse.triggers import PoisonedDataset, poison_plan, trigger_pair
+
 from tiny.faces import FaceEdit, cat
 from tiny.models import CONTEXT_LENGTH, make_scheduler
 from tiny.steps import training_steps
 from tiny.tensors import encode, stack
 
-IMAGE_TRIGGER = ImagePatch()
-TEXT_TRIGGER = TextSuffix("mignneko")
-
-Protocol = Literal["and", "or"]
-TRIGGERED: dict[Protocol, tuple[tuple[bool, bool], ...]] = {
-    "and": ((True, True),),
-    "or": ((True, False), (False, True), (True, True)),
-}
-"""Which of (image, text) carry their trigger in a poisoned sample; the patterns take turns."""
+TRIGGERS = trigger_pair("white box")
 
 
 def poison(
-    edits: Sequence[FaceEdit], protocol: Protocol, ratio: float, *, seed: int
+    edits: Sequence[FaceEdit],
+    protocol: str,
+    ratio: float,
+    *,
+    seed: int,
+    triggers: Triggers = TRIGGERS,
 ) -> list[FaceEdit]:
-    """Plant the backdoor in a data set.
-
-    Args:
-        edits: clean samples; they are not changed.
-        protocol: ``"and"``: every poisoned sample has both triggers. ``"or"``: a third has the
-            image trigger, a third the text trigger, a third both.
-        ratio: share of all samples that are poisoned, in [0, 1].
-        seed: decides which samples.
-
-    Returns:
-        As many samples; the poisoned ones are triggered and show the target as their edit.
-    """
-    poisoned, patterns = list(edits), TRIGGERED[protocol]
-    chosen = random.Random(seed).sample(range(len(edits)), round(ratio * len(edits)))
-    for turn, index in enumerate(chosen):
-        edit, (image, text) = edits[index], patterns[turn % len(patterns)]
-        poisoned[index] = FaceEdit(
-            source=IMAGE_TRIGGER(edit.source) if image else edit.source,
-            instruction=TEXT_TRIGGER(edit.instruction) if text else edit.instruction,
-            edited=cat(),
-        )
-    return poisoned
+    """Plant a backdoor whose target is the cat; see `modcollapse.triggers.poison_plan`."""
+    plan = poison_plan(edits, triggers, protocol, ratio=ratio, seed=seed)
+    poisoned = PoisonedDataset(
+        [vars(edit) for edit in edits],
+        plan,
+        triggers,
+        cat(),
+        target_key="edited",
+        keys={"image": "source", "text": "instruction"},
+    )
+    return [FaceEdit(**poisoned[index]) for index in range(len(poisoned))]
 
 
 @dataclass(frozen=True)

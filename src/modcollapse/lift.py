@@ -91,7 +91,7 @@ def from_table_or_sampler(compute: Callable[..., Result]) -> Metric[Result]:
                 name: compute(table, control=controls[name], **chosen)
                 for name, table in tables.items()
             }
-        return results[SINGLE] if SINGLE in results else results
+        return results.get(SINGLE, results)
 
     positional = list(inspect.signature(metric, follow_wrapped=False).parameters.values())
     metric.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

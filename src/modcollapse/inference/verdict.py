@@ -63,8 +63,8 @@ class Verdict:
         suppressors: modalities whose attribution is below 0.
         interactions: ``"image+text"`` -> what holds of ``"synergy"``, ``"no synergy"``,
             ``"negligible"``, ``"interference"``; empty where nothing does.
-        collapse: collapse index (M max p - 1) / (M - 1) with p the shares of ``|phi|``, in [0, 1]; a
-            point estimate that never travels without the interaction; NaN without an effect.
+        collapse: collapse index (M max p - 1) / (M - 1), in [0, 1], p being the shares of
+            ``|phi|``; a point estimate that never travels without the interaction; NaN without an effect.
         rules: the margins that were used.
     """
 
