@@ -64,7 +64,8 @@ class Verdict:
         interactions: ``"image+text"`` -> what holds of ``"synergy"``, ``"no synergy"``,
             ``"negligible"``, ``"interference"``; empty where nothing does.
         collapse: collapse index (M max p - 1) / (M - 1), in [0, 1], p being the shares of
-            ``|phi|``; a point estimate that never travels without the interaction; NaN without an effect.
+            ``|phi|``; a point estimate that never travels without the interaction; NaN where
+            there is no effect.
         rules: the margins that were used.
     """
 
