@@ -188,6 +188,6 @@ def test_plus_ends_covers_on_0_1_values(patterns, figure):
         truth,
         contrasts,
         bounds=(0, 1),
-        binary=True,
+        discrete=True,
     )
     assert rate >= 0.935
