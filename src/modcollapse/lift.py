@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 from modcollapse.contracts import Detector, Example, Sampler, Triggers
 from modcollapse.errors import InputError
-from modcollapse.measure.evaluate import evaluate_coalitions
+from modcollapse.measure.evaluate import evaluate_coalitions, stand_ins
 from modcollapse.measure.table import CoalitionTable
 
 Result = TypeVar("Result")
@@ -77,10 +77,10 @@ def from_table_or_sampler(compute: Callable[..., Result]) -> Metric[Result]:
         chosen = {name: value for name, value in keywords.items() if name in options}
         control = chosen.pop("control", None)
         _check_source(source, detector, examples, triggers, run)
-        if not (control is None or callable(control) or isinstance(control, _MEASURED)):
-            raise InputError(
-                f"control must be a sampler, a table or a mapping of tables, got {control!r}"
-            )
+        _check_control(control, source)
+        if not isinstance(source, _MEASURED):
+            for table in stand_ins(detector, triggers):
+                compute(table, **chosen)  # a wrong option fails here, before anything is generated
         tables = _measured(source, detector, examples, triggers, run)
         if control is None:
             results = {name: compute(table, **chosen) for name, table in tables.items()}
@@ -108,14 +108,44 @@ def _check_source(
         extra = [name for name, value in given.items() if value is not None] + list(run)
         if extra:
             raise InputError(
-                f"a table was measured already, so {', '.join(extra)} cannot be given with it; "
-                "give a sampler to measure anew"
+                f"{', '.join(extra)} cannot be given with a table, which was measured already: no "
+                "option of this metric, or one for measuring. To measure anew, give a sampler"
             )
+        if isinstance(source, Mapping):
+            _check_mapping(source, "the tables")
         return
     missing = [name for name, value in given.items() if value is None]
     if missing:
         raise InputError(
             f"with a sampler, {', '.join(missing)} must be given too; or give a CoalitionTable"
+        )
+    unknown = run.keys() - inspect.signature(evaluate_coalitions).parameters.keys()
+    if unknown:
+        known = list(inspect.signature(evaluate_coalitions).parameters)[4:]
+        raise TypeError(f"unknown option {min(unknown)!r}; measuring takes {', '.join(known)}")
+
+
+def _check_control(control: Any, source: Any) -> None:
+    if control is None:
+        return
+    if isinstance(control, Mapping):
+        _check_mapping(control, "the control's tables")
+    elif not isinstance(control, CoalitionTable):
+        if not callable(control):
+            raise InputError(
+                f"control must be a sampler, a table or a mapping of tables, got {control!r}"
+            )
+        if isinstance(source, _MEASURED):
+            raise InputError(
+                "control is a sampler and the source was measured already; give the control's "
+                "table too, or samplers for both"
+            )
+
+
+def _check_mapping(tables: Mapping[Any, Any], what: str) -> None:
+    if not tables or not all(isinstance(table, CoalitionTable) for table in tables.values()):
+        raise InputError(
+            f"{what} must be a mapping from name to CoalitionTable, one or more; got {tables!r}"
         )
 
 

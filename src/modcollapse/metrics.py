@@ -130,7 +130,7 @@ def audit(
         source: a table, a mapping of tables by name, or a sampler.
         detector: with a sampler: what scores its outputs, or a mapping of such by name.
         examples: with a sampler: N examples, 32 or more for a verdict.
-        triggers: with a sampler: modality -> trigger, two or more.
+        triggers: with a sampler: modality -> trigger.
         level: confidence level of the intervals, in (0, 1).
         method: kind of interval, see ``inference.contrast_estimates``.
         index: interaction index of the pairs, which matters for M > 2 only.
@@ -142,7 +142,7 @@ def audit(
         run: with a sampler: options of ``evaluate_coalitions``.
 
     Returns:
-        An ``Audit``.
+        An ``Audit``; with a single modality its ``cti`` is None.
 
     Raises:
         InputError: arguments that do not go together; and what ``evaluate_coalitions`` raises.
@@ -163,8 +163,8 @@ image+text interaction: negligible
         table=table,
         means=coalition_means(table, level=level, method=method),
         tma=tma(table, level=level, method=method),
-        cti=cti(table, index=index, level=level, method=method),
-        verdict=judge(table, rules),
+        cti=_pairs(table, index=index, level=level, method=method),
+        verdict=judge(table, rules, index),
         control=without,
         adjusted=difference,
     )
@@ -199,6 +199,12 @@ def coalition_means(
         per_example=values,
         example_ids=table.example_ids,
     )
+
+
+def _pairs(table: CoalitionTable, *, index: str, level: float, method: str) -> Interaction | None:
+    if len(table.modalities) == 1:
+        return None
+    return cti(table, index=index, level=level, method=method)
 
 
 def _estimates(

@@ -116,10 +116,11 @@ class Interaction(Estimates):
     symbol = "CTI"
 
     def __getitem__(self, name: str | tuple[str, ...]) -> Estimate:
-        members = name.split("+") if isinstance(name, str) else list(name)
-        for label in self.estimates:
-            if sorted(label.split("+")) == sorted(members):
-                return self.estimates[label]
+        members = name.split("+") if isinstance(name, str) else name
+        if isinstance(members, tuple | list):
+            for label in self.estimates:
+                if sorted(label.split("+")) == sorted(map(str, members)):
+                    return self.estimates[label]
         return super().__getitem__(name)
 
     def __float__(self) -> float:
@@ -152,7 +153,7 @@ class Audit:
         table: the values that everything else was computed from.
         means: mean value under each coalition (attack success rates, of 0/1 values).
         tma: Trigger Modality Attribution.
-        cti: Cross-Trigger Interaction.
+        cti: Cross-Trigger Interaction; None where there is one modality only.
         verdict: what may be claimed, by declared rules.
         control: the audit of the control, where one was given.
         adjusted: the audit of the differences from the control, paired by example and seed: what
@@ -162,16 +163,16 @@ class Audit:
     table: CoalitionTable
     means: CoalitionMeans
     tma: Attribution
-    cti: Interaction
+    cti: Interaction | None
     verdict: Verdict
     control: Audit | None = None
     adjusted: Audit | None = None
 
     def __str__(self) -> str:
-        parts = [self.means, self.tma, self.cti, self.verdict]
+        parts = [str(part) for part in (self.means, self.tma, self.cti, self.verdict) if part]
         if self.adjusted is not None:
-            parts += ["Difference from the control:", *str(self.adjusted).split("\n\n")]
-        return "\n\n".join(map(str, parts))
+            parts += ["Difference from the control:", str(self.adjusted)]
+        return "\n\n".join(parts)
 
     __repr__ = __str__
 
@@ -180,7 +181,7 @@ class Audit:
         return {
             "means": self.means.to_dict(),
             "tma": self.tma.to_dict(),
-            "cti": {"index": self.cti.index, **self.cti.to_dict()},
+            "cti": None if self.cti is None else {"index": self.cti.index, **self.cti.to_dict()},
             "verdict": self.verdict.to_dict(),
             "provenance": dict(self.table.provenance),
             **({"control": self.control.to_dict()} if self.control else {}),
@@ -191,18 +192,19 @@ class Audit:
         """Return ``to_dict()`` as JSON text."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
-    def plot(self, *, title: str | None = None) -> Figure:
+    def plot(self, *, title: str | None = None, gallery: bool = True) -> Figure:
         """Draw the gallery of kept outputs above the bars of both metrics, the control beside.
 
         Args:
             title: heading of the figure.
+            gallery: False draws the bars alone, also where outputs were kept.
 
         Returns:
             A matplotlib figure: ``audit.plot().savefig("audit.png")``.
         """
         from modcollapse.report.plots import plot_audit
 
-        return plot_audit(self, title=title)
+        return plot_audit(self, title=title, gallery=gallery)
 
 
 def estimate_rows(rows: Mapping[str, Estimate], symbol: str) -> str:

@@ -25,7 +25,8 @@ class Estimate:
         method: ``"hall"``, ``"plus-ends"``, ``"t"``, ``"wilson"`` or ``"clopper-pearson"``.
         status: ``"ok"``; ``"all equal"``: the examples do not differ, so the spread is unknown and
             the interval follows from the bounds of the value alone, or is NaN without bounds;
-            ``"too few"``: fewer examples than the interval's coverage has been shown for.
+            ``"too few"``: fewer examples than the interval's coverage has been shown for;
+            ``"too few, all equal"``: both.
     """
 
     value: float

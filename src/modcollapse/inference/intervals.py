@@ -52,6 +52,36 @@ def contrast_estimates(
         Hall (1992), On the removal of skewness by transformation, JRSS B 54; plus-ends is the
         analogue for contrasts of Agresti and Caffo (2000), Agresti and Min (2005).
     """
+    samples = values @ contrasts
+    largest = float(np.abs(values).max())
+    return [
+        contrast_estimate(
+            samples[:, k],
+            contrasts[:, k],
+            largest,
+            bounds=bounds,
+            discrete=discrete,
+            level=level,
+            method=method,
+        )
+        for k in range(samples.shape[1])
+    ]
+
+
+def contrast_estimate(
+    sample: FloatArray,
+    contrast: FloatArray,
+    largest: float,
+    *,
+    bounds: tuple[float, float] | None,
+    discrete: bool,
+    level: float,
+    method: str = "auto",
+) -> Estimate:
+    """Mean and interval of one contrast, given its values, shape (N,), and its weights.
+
+    ``largest`` is the largest absolute coalition value, from which follows what rounding can do.
+    """
     check_level(level)
     if method not in METHODS:
         raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
@@ -62,13 +92,9 @@ def contrast_estimates(
         )
     if method == "auto":
         method = "plus-ends" if discrete and bounds is not None else "hall"
-    samples = values @ contrasts
-    estimates = []
-    for k in range(samples.shape[1]):
-        ends = None if bounds is None else possible_range(contrasts[:, k], bounds)
-        rounding = 8 * np.finfo(float).eps * np.abs(values).max() * np.abs(contrasts[:, k]).sum()
-        estimates.append(mean_estimate(samples[:, k], ends, level, method, rounding))
-    return estimates
+    ends = None if bounds is None else possible_range(contrast, bounds)
+    rounding = 8 * np.finfo(float).eps * largest * float(np.abs(contrast).sum())
+    return mean_estimate(sample, ends, level, method, rounding)
 
 
 def mean_estimate(
@@ -83,7 +109,8 @@ def mean_estimate(
     value = float(sample.mean())
     se = float(sample.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
     all_equal = n > 1 and np.ptp(sample) <= rounding
-    status = TOO_FEW if n < FEW else ALL_EQUAL if all_equal else OK
+    flags = [TOO_FEW] * (n < FEW) + [ALL_EQUAL] * bool(all_equal)
+    status = ", ".join(flags) or OK
     if n == 1:
         low = high = math.nan
     elif all_equal or method == "plus-ends":
@@ -134,7 +161,7 @@ def possible_range(contrast: FloatArray, bounds: tuple[float, float]) -> tuple[f
 
 def check_level(level: float) -> None:
     """Refuse a confidence level outside (0, 1)."""
-    if not 0 < level < 1:
+    if isinstance(level, str) or not 0 < level < 1:
         raise InputError(f"level must be in (0, 1), such as 0.95; got {level!r}")
 
 

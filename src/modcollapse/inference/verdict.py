@@ -13,7 +13,7 @@ import numpy as np
 from modcollapse.contracts import FloatArray
 from modcollapse.errors import InputError
 from modcollapse.game import interaction_contrasts, shapley_contrasts, subsets
-from modcollapse.inference.intervals import contrast_estimates, effect_contrast
+from modcollapse.inference.intervals import contrast_estimate, contrast_estimates, effect_contrast
 from modcollapse.measure.table import CoalitionTable
 
 MIN_EXAMPLES = 32
@@ -61,6 +61,7 @@ class Verdict:
         effect: ``"active"``, ``"no backdoor"``, ``"inconclusive"`` or ``"too few examples"``.
         dominant: modality that holds more than ``rules.share`` of the attribution, or None.
         suppressors: modalities whose attribution is below 0.
+        reason: why the effect is inconclusive, where more examples would not settle it; else "".
         interactions: ``"image+text"`` -> what holds of ``"synergy"``, ``"no synergy"``,
             ``"negligible"``, ``"interference"``; empty where nothing does.
         collapse: collapse index (M max p - 1) / (M - 1), in [0, 1], p being the shares of
@@ -75,13 +76,15 @@ class Verdict:
     interactions: Mapping[str, tuple[str, ...]]
     collapse: float
     rules: Rules = field(default_factory=Rules)
+    reason: str = ""
 
     def __str__(self) -> str:
         if self.effect == REFUSED:
             return f"Verdict: none, {REFUSED} (a verdict needs {MIN_EXAMPLES})"
         if self.effect != ACTIVE:
-            within = f" (total effect within {self.rules.min_effect})"
-            return f"Verdict: {self.effect}{within if self.effect == NO_BACKDOOR else ''}"
+            within = f"total effect within {self.rules.min_effect}"
+            reason = within if self.effect == NO_BACKDOOR else self.reason
+            return f"Verdict: {self.effect}{f' ({reason})' if reason else ''}"
         parts = ["the triggers act"]
         if self.dominant is None:
             parts.append(f"no modality is shown to hold {self.rules.share:.0%} of the effect")
@@ -108,7 +111,7 @@ def _in_words(found: Sequence[str]) -> str:
     )
 
 
-def judge(table: CoalitionTable, rules: Rules | None = None) -> Verdict:
+def judge(table: CoalitionTable, rules: Rules | None = None, index: str = "SII") -> Verdict:
     """Apply the rules to a table.
 
     Dominance is an intersection-union test: linear in the attributions for every choice of signs,
@@ -117,8 +120,16 @@ def judge(table: CoalitionTable, rules: Rules | None = None) -> Verdict:
     Args:
         table: N examples, at least 32; the value rises with backdoor success.
         rules: the margins; the defaults if left out.
+        index: interaction index of the pairs, which matters for M > 2 only.
+
+    Raises:
+        InputError: ``rules`` is something else.
     """
-    rules = rules or Rules()
+    rules = Rules() if rules is None else rules
+    if not isinstance(rules, Rules):
+        raise InputError(
+            f"rules must be a modcollapse.Rules, such as Rules(alpha=0.01); got {rules!r}"
+        )
     min_effect = rules.min_effect or (0.1 if table.discrete else 0.05)
     rules = Rules(rules.alpha, rules.share, rules.margin, min_effect)
     names, m = table.modalities, len(table.modalities)
@@ -130,14 +141,16 @@ def judge(table: CoalitionTable, rules: Rules | None = None) -> Verdict:
     if -min_effect < low[0] and high[0] < min_effect:
         return Verdict(NO_BACKDOOR, None, (), {}, math.nan, rules)
     if not low[0] > min_effect:
-        return Verdict(INCONCLUSIVE, None, (), {}, math.nan, rules)
+        return Verdict(
+            INCONCLUSIVE, None, (), {}, math.nan, rules, _reason(low[0], high[0], min_effect)
+        )
 
     dominant = [name for i, name in enumerate(names) if _dominates(table, attributions, i, rules)]
     _, highest = _bounds(table, attributions, rules.alpha)
     suppressors = tuple(name for name, top in zip(names, highest, strict=True) if top < 0)
     interactions = {}
     if m > 1:
-        pairs = interaction_contrasts(m, "SII", 2)
+        pairs = interaction_contrasts(m, index, 2)
         for column, pair in enumerate(subsets(m, 2)):
             label = "+".join(names[i] for i in pair)
             interactions[label] = _interaction(table, pairs[:, column], effect, rules)
@@ -151,10 +164,35 @@ def judge(table: CoalitionTable, rules: Rules | None = None) -> Verdict:
 
 def _dominates(table: CoalitionTable, attributions: FloatArray, i: int, rules: Rules) -> bool:
     """Whether (1 - s) phi_i exceeds s times the sum of the others, whatever their signs."""
-    own, others = attributions[:, i], np.delete(attributions, i, axis=1)
-    signs = map(np.array, product((-1.0, 1.0), repeat=others.shape[1]))
-    contrasts = ((1 - rules.share) * own - rules.share * others @ sign for sign in signs)
-    return all(_bounds(table, one[:, None], rules.alpha)[0][0] > 0 for one in contrasts)
+    signs = product((-1.0, 1.0), repeat=attributions.shape[1] - 1)
+    weights = (np.insert(-rules.share * np.array(one), i, 1 - rules.share) for one in signs)
+    phi = table.example_values @ attributions
+    return all(
+        _lower_bound(table, phi @ weight, attributions @ weight, rules.alpha) > 0
+        for weight in weights
+    )
+
+
+def _lower_bound(
+    table: CoalitionTable, sample: FloatArray, contrast: FloatArray, alpha: float
+) -> float:
+    """The same as ``_bounds``, of a contrast whose values are known already."""
+    return contrast_estimate(
+        sample,
+        contrast,
+        float(np.abs(table.values).max()),
+        bounds=table.bounds,
+        discrete=table.discrete,
+        level=1 - 2 * alpha,
+    ).low
+
+
+def _reason(low: float, high: float, min_effect: float) -> str:
+    if math.isnan(low):
+        return "all examples are equal and the value has no bounds; declare them on the detector"
+    if high < -min_effect:
+        return "the value falls under the triggers; if it is meant to, flip its sign"
+    return ""
 
 
 def _interaction(

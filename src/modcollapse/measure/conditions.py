@@ -38,6 +38,10 @@ class ConditionBatches:
         }
         return conditions, [self._held[row.example][0] for row in rows]
 
+    def triggered(self, position: int) -> dict[str, Any]:
+        """Return the triggered conditions of an example of the current batch."""
+        return {modality: pair[1] for modality, pair in self._held[position][1].items()}
+
     def _prepare(self, position: int) -> tuple[Example, dict[str, tuple[Any, Any]]]:
         example = self._examples[position]
         variants = {
@@ -66,7 +70,7 @@ def with_clean_outputs(
     """
     for row, output in zip(rows, outputs, strict=True):
         if row.coalition == 0:
-            carried.setdefault((row.example, row.repeat), output)
+            carried.setdefault((row.example, row.repeat), own_copy(output))
     wanted = {(row.example, row.repeat) for row in rows}
     for key in carried.keys() - wanted:
         del carried[key]
@@ -74,6 +78,13 @@ def with_clean_outputs(
         {**example, "clean_output": carried[row.example, row.repeat]}
         for row, example in zip(rows, examples, strict=True)
     ]
+
+
+def own_copy(output: Any) -> Any:
+    """A copy that keeps neither its batch alive nor changes when a sampler reuses its memory."""
+    if hasattr(output, "detach"):
+        return output.detach().clone()
+    return output.copy() if hasattr(output, "copy") else output
 
 
 def _stacked(conditions: list[Any]) -> Any:

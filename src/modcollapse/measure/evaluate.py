@@ -10,6 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from modcollapse.contracts import Detector, Example, ExampleId, Sampler, Triggers
+from modcollapse.errors import DetectorError
 from modcollapse.game import coalition_labels
 from modcollapse.measure import scores as scoring
 from modcollapse.measure.checks import (
@@ -20,7 +21,7 @@ from modcollapse.measure.checks import (
     named_detectors,
     needed_modalities,
 )
-from modcollapse.measure.conditions import ConditionBatches, with_clean_outputs
+from modcollapse.measure.conditions import ConditionBatches, own_copy, with_clean_outputs
 from modcollapse.measure.fingerprint import identity
 from modcollapse.measure.plan import Batch, Row, batches, generation_cost, noise_seed
 from modcollapse.measure.table import CoalitionTable, Kept
@@ -154,7 +155,8 @@ def evaluate_coalitions(
                 scoring.check_values(of_detector, name, one, where)
                 for row, value in zip(batch.rows, of_detector, strict=False):
                     values[name][row] = value
-            _keep(kept, keep, outputs, rows, batch, ids)
+            _keep(kept, keep, outputs, rows, batch, ids, gathered)
+            del conditions, rows, outputs, on_device  # before the next batch is generated
             bar.update(batch.real)
     tables = {
         name: CoalitionTable(
@@ -176,6 +178,23 @@ def evaluate_coalitions(
     return tables if isinstance(detector, Mapping) else next(iter(tables.values()))
 
 
+def stand_ins(
+    detector: Detector | Mapping[str, Detector], triggers: Triggers
+) -> list[CoalitionTable]:
+    """Tables of zeros, of the kind that a run would return: to try out what is done with them."""
+    modalities = check_triggers(triggers)
+    return [
+        CoalitionTable(
+            values=np.full((2, 1, 2 ** len(modalities)), (getattr(one, "bounds", None) or (0,))[0]),
+            modalities=modalities,
+            example_ids=(0, 1),
+            bounds=getattr(one, "bounds", None),
+            binary=bool(getattr(one, "binary", False)),
+        )
+        for one in named_detectors(detector).values()
+    ]
+
+
 def score(
     outputs: Any,
     examples: Sequence[Example],
@@ -193,7 +212,13 @@ def score(
             if with_clean is None:
                 with_clean = with_clean_outputs(outputs, examples, rows, carried)
             seen = with_clean
+        version = getattr(outputs, "_version", None)
         scored.append(scoring.check_scores(detector(outputs, seen), len(rows), name, where))
+        if getattr(outputs, "_version", None) != version:
+            raise DetectorError(
+                f"detector {name!r} wrote into the outputs, which other detectors read too. "
+                "Work on a copy: outputs.clone()"
+            )
     return scored
 
 
@@ -239,15 +264,16 @@ def _keep(
     examples: Sequence[Example],
     batch: Batch,
     ids: Sequence[ExampleId],
+    gathered: ConditionBatches,
 ) -> None:
     """Copy outputs that were asked for to the host; the others are dropped with the batch."""
     for position, row in enumerate(batch.rows[: batch.real]):
         if row.example < keep and row.repeat == 0:
-            output = outputs[position]
-            output = output.detach().cpu().clone() if hasattr(output, "detach") else output
             if row.coalition == 0:
-                kept.append(Kept(ids[row.example], dict(examples[position]), []))
-            kept[-1].outputs.append(output)
+                triggered = gathered.triggered(row.example)
+                kept.append(Kept(ids[row.example], dict(examples[position]), triggered, []))
+            output = own_copy(outputs[position])
+            kept[-1].outputs.append(output.cpu() if hasattr(output, "cpu") else output)
 
 
 def _bar(total: int, progress: bool) -> Any:

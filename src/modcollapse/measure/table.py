@@ -18,10 +18,18 @@ from modcollapse.measure.checks import check_bounds
 
 
 class Kept(NamedTuple):
-    """One example of the gallery: its id, the example, its output under every coalition."""
+    """One example of the gallery.
+
+    Attributes:
+        id: name of the example.
+        example: the example, its clean conditions among the rest.
+        triggered: modality -> triggered condition.
+        outputs: output under every coalition, in order, on the host.
+    """
 
     id: ExampleId
     example: Mapping[str, Any]
+    triggered: Mapping[str, Any]
     outputs: list[Any]
 
 

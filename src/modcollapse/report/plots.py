@@ -63,7 +63,7 @@ def plot_estimates(series: Mapping[str, Estimates], ax: Axes | None = None) -> A
     return ax
 
 
-def plot_audit(audit: Audit, *, title: str | None = None) -> Figure:
+def plot_audit(audit: Audit, *, title: str | None = None, gallery: bool = True) -> Figure:
     """Draw the kept outputs of a few examples under every coalition above both metrics.
 
     The bars of a control stand beside those of the audit, since a trigger can shift the value
@@ -72,6 +72,7 @@ def plot_audit(audit: Audit, *, title: str | None = None) -> Figure:
     Args:
         audit: what ``mc.audit(..., keep=3)`` returned.
         title: heading of the figure.
+        gallery: False draws the bars alone, also where outputs were kept.
 
     Returns:
         A figure of its own, free of pyplot's state: ``figure.savefig("audit.png")``.
@@ -82,11 +83,11 @@ def plot_audit(audit: Audit, *, title: str | None = None) -> Figure:
     """
     figures = require("matplotlib.figure", extra="plot", needed_by="plot_audit")
     require("matplotlib.backends.backend_agg", extra="plot", needed_by="plot_audit")
-    kept = audit.table.kept
+    kept = audit.table.kept if gallery else ()
     columns = len(audit.table.coalitions)
     height = (0.5 + 1.45 * len(kept)) if kept else 0.0
     figure: Figure = figures.Figure(
-        figsize=(max(8.0, 1.6 * columns + 2.8), height + 3.4), layout="constrained"
+        figsize=(min(max(9.0, 1.6 * columns + 4.4), 40.0), height + 3.4), layout="constrained"
     )
     if title:
         figure.suptitle(title, fontsize=13, fontweight="bold")
@@ -95,16 +96,20 @@ def plot_audit(audit: Audit, *, title: str | None = None) -> Figure:
         above, bars = figure.subfigures(2, 1, height_ratios=[height, 3.2], squeeze=False)[:, 0]
         _gallery(above, kept, audit)
     labelled = {"audited model": audit, "control": audit.control} if audit.control else {"": audit}
-    left, middle, right = bars.subplots(1, 3, width_ratios=[columns + 0.5, 3, 2])
-    right.sharey(middle)
-    for ax, part in ((left, "means"), (middle, "tma"), (right, "cti")):
+    panels = {"means": "Mean value under each set of triggers", "tma": "Attribution (TMA)"}
+    widths = [columns + 0.5, 3.0]
+    if audit.cti is not None:
+        panels["cti"] = "Interaction (CTI)"
+        widths.append(1 + len(audit.cti))
+    axes = bars.subplots(1, len(panels), width_ratios=widths)
+    for ax, (part, heading) in zip(axes, panels.items(), strict=True):
         plot_estimates({name: getattr(one, part) for name, one in labelled.items()}, ax)
-    left.set_title("Mean value under each set of triggers", fontsize=10)
-    middle.set_title("Attribution (TMA)", fontsize=10)
-    right.set_title("Interaction (CTI)", fontsize=10)
+        ax.set_title(heading, fontsize=10)
+    if audit.cti is not None:
+        axes[2].sharey(axes[1])
     if audit.control:
         bars.legend(
-            *left.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
+            *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
         )
     bars.supxlabel(_caption(audit), fontsize=9)
     return figure
@@ -113,30 +118,35 @@ def plot_audit(audit: Audit, *, title: str | None = None) -> Figure:
 def _gallery(figure: SubFigure, kept: Sequence[Kept], audit: Audit) -> None:
     labels = ["no trigger" if one == "none" else f"{one} trigger" for one in audit.table.coalitions]
     labels[-1] = "both triggers" if len(audit.table.modalities) == 2 else "all triggers"
-    grid = figure.subplots(len(kept), len(labels) + 1, squeeze=False)
+    grid = figure.subplots(len(kept), len(labels) + 2, squeeze=False)
+    modalities = audit.table.modalities
     for row, one in zip(grid, kept, strict=True):
-        source, text = _source(one.example, audit.table.modalities)
-        pictures = [source, *(as_picture(output) for output in one.outputs)]
+        source, text = _picture_and_text(one.example, modalities)
+        triggered, triggered_text = _picture_and_text({**one.example, **one.triggered}, modalities)
+        pictures = [source, triggered, *(as_picture(output) for output in one.outputs)]
         for ax, picture in zip(row, pictures, strict=True):
             ax.set_xticks([])
             ax.set_yticks([])
             ax.spines[:].set_visible(False)
             if picture is not None:
                 ax.imshow(picture, interpolation="nearest")
-        row[0].set_ylabel(
-            textwrap.fill(text, 16), rotation=0, ha="right", va="center", fontsize=9, labelpad=6
-        )
-    for ax, label in zip(grid[0], ["source", *labels], strict=True):
+        if triggered_text != text:
+            text = f"{textwrap.fill(text, 18)}\n\ntriggered:\n{textwrap.fill(triggered_text, 18)}"
+        row[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8.5, labelpad=6)
+    for ax, label in zip(grid[0], ["source", "triggered source", *labels], strict=True):
         ax.set_title(label, fontsize=9)
 
 
 def _caption(audit: Audit) -> str:
     total = audit.tma.total
     bars = f"{total.n} examples; bars are means, whiskers {total.level:.0%} intervals"
-    return textwrap.fill(str(audit.verdict), 110) + "\n" + bars
+    verdict = str(audit.verdict)
+    if audit.adjusted is not None:
+        verdict = f"Difference from the control. {audit.adjusted.verdict}"
+    return textwrap.fill(verdict, 110) + "\n" + bars
 
 
-def _source(example: Mapping[str, Any], modalities: Sequence[str]) -> tuple[Any, str]:
+def _picture_and_text(example: Mapping[str, Any], modalities: Sequence[str]) -> tuple[Any, str]:
     """Return the first condition that is a picture, and the first that is a text."""
     conditions = [example[modality] for modality in modalities]
     texts = [one for one in conditions if isinstance(one, str)]

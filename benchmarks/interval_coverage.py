@@ -1,6 +1,6 @@
 """How often the intervals of ``contrast_estimates`` hold the truth, in simulation.
 
-    python benchmarks/coverage.py --out coverage.json
+    python benchmarks/interval_coverage.py --out interval_coverage.json
 
 Three parts, each at the 95 % level with a truth that is known in closed form:
 
@@ -239,7 +239,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = {"repetitions": options.repetitions, "patterns": options.patterns}
     report = {
-        "benchmark": "coverage",
+        "benchmark": "interval_coverage",
         "settings": {"level": LEVEL, "seed": options.seed, **settings},
         **simulate(options.jobs, **settings, seed=options.seed),
         "environment": environment(["numpy", "scipy"]),
