@@ -309,6 +309,23 @@ def test_rounding_at_the_bounds_is_no_error():
 
 
 class TestMetrics:
+    @pytest.mark.parametrize(
+        "options",
+        [{"level": 95}, {"method": "bca"}, {"method": "plus-ends"}, {"rules": {"alpha": 0.01}},
+         {"index": "Owen"}, {"control": "clean"}, {"batch_sise": 4}],
+    )  # fmt: skip
+    def test_options_are_checked_before_anything_is_generated(self, options):
+        setup = good()
+        four = (setup[name] for name in ("sampler", "detector", "examples", "triggers"))
+        with pytest.raises((InputError, TypeError), match=next(iter(options))):
+            mc.audit(*four, **options)
+        assert setup["calls"] == []
+
+    def test_mappings_that_hold_no_tables(self):
+        for tables in ({}, {"clip": 3}):
+            with pytest.raises(InputError, match="mapping from name to CoalitionTable"):
+                mc.tma(tables)
+
     def test_a_table_and_a_detector(self):
         table = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
         with pytest.raises(InputError, match=r"detector, seed cannot be given"):

@@ -174,6 +174,41 @@ def test_a_detector_may_ask_for_the_clean_output_of_the_same_seed(batch_size):
     np.testing.assert_array_equal(table.values, np.broadcast_to([0, 1, 2, 3], (5, 2, 4)))
 
 
+def test_a_sampler_may_use_its_memory_again():
+    """Static buffers, as of CUDA graphs, change under what is carried to the next batch."""
+    buffer = np.zeros((3, 1))
+
+    class Shift:
+        wants_clean_output = True
+
+        def __call__(self, outputs, examples):
+            return [
+                float(output[0] - example["clean_output"][0])
+                for output, example in zip(outputs, examples, strict=True)
+            ]
+
+    def sampler(conditions, seeds):
+        buffer[:, 0] = np.add(conditions["image"], conditions["text"])
+        return buffer
+
+    table = mc.evaluate_coalitions(
+        sampler, Shift(), EXAMPLES, TRIGGERS, batch_size=3, keep=2, progress=False
+    )
+    np.testing.assert_array_equal(table.values, np.broadcast_to([0, 1, 2, 3], (5, 1, 4)))
+    assert [float(one[0]) for one in table.kept[1].outputs] == [110, 111, 112, 113]
+
+
+def test_a_detector_that_writes_into_the_outputs_is_refused():
+    with pytest.raises(mc.errors.DetectorError, match=r"'greedy' wrote into the outputs"):
+        mc.evaluate_coalitions(
+            lambda conditions, seeds: torch.tensor(conditions["image"]),
+            {"greedy": lambda outputs, examples: outputs.mul_(2)},
+            EXAMPLES,
+            TRIGGERS,
+            progress=False,
+        )
+
+
 def test_outputs_are_kept_only_where_asked_for():
     table = mc.evaluate_coalitions(
         spy([]), total, EXAMPLES, TRIGGERS, keep=2, repeats=2, batch_size=3, progress=False

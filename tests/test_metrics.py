@@ -265,8 +265,32 @@ class TestVerdict:
         assert set(verdict.interactions) == {"image+text", "image+mask", "text+mask"}
 
     def test_one_modality_has_no_interaction(self):
+        verdict = self.judge([0, 1], names=["text"])
+        assert (verdict.effect, verdict.dominant, verdict.interactions) == ("active", "text", {})
+        table = mc.CoalitionTable.from_values(
+            np.random.default_rng(0).normal(size=(40, 2)), ["text"]
+        )
+        audit = mc.audit(table)
+        assert audit.cti is None
+        assert "Cross-Trigger" not in str(audit)
+        assert audit.to_dict()["cti"] is None
         with pytest.raises(InputError, match="2 or more modalities"):
-            self.judge([0, 1], names=["text"])
+            mc.cti(table)
+
+    def test_what_more_examples_cannot_settle_is_said(self):
+        assert "flip its sign" in str(self.judge([0, 0, -1, -1]))
+        constant = mc.CoalitionTable.from_values([[0.0, 0.0, 1.0, 1.0]] * 40, PAIR)
+        assert "declare them on the detector" in str(mc.audit(constant).verdict)
+
+    def test_the_interaction_is_judged_by_the_index_that_is_shown(self):
+        """A pure three-way game: no pair has a dividend, every pair a Shapley interaction."""
+        values = np.zeros((64, 8))
+        values[:, 7] = 1
+        values += 0.01 * np.random.default_rng(0).normal(size=values.shape)
+        table = mc.CoalitionTable.from_values(values, TRIO)
+        by = {index: mc.audit(table, index=index).verdict for index in ("SII", "moebius")}
+        assert by["SII"].interactions["image+text"] == ("synergy",)
+        assert by["moebius"].interactions["image+text"] == ("no synergy", "negligible")
 
     def test_rules_are_recorded(self):
         rules = mc.Rules(alpha=0.01, min_effect=0.2)

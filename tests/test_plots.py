@@ -68,9 +68,15 @@ def test_series_stand_side_by_side():
 def test_the_figure_has_a_gallery_above_the_bars(kind):
     figure = audit(kind=kind).plot(title="An audit")
     gallery, below = figure.subfigs
-    titles = [ax.get_title() for ax in gallery.axes[:5]]
-    assert titles == ["source", "no trigger", "image trigger", "text trigger", "both triggers"]
-    assert [len(ax.images) for ax in gallery.axes] == [1] * 10
+    titles = [ax.get_title() for ax in gallery.axes[:6]]
+    assert titles == [
+        "source", "triggered source", "no trigger", "image trigger", "text trigger",
+        "both triggers",
+    ]  # fmt: skip
+    assert [len(ax.images) for ax in gallery.axes] == [1] * 12
+    assert "mignneko" in gallery.axes[0].get_ylabel()
+    box = gallery.axes[1].images[0].get_array()
+    assert (box[8, 8] == 1).all()
     assert [ax.get_title() for ax in below.axes] == [
         "Mean value under each set of triggers", "Attribution (TMA)", "Interaction (CTI)",
     ]  # fmt: skip
@@ -100,6 +106,8 @@ def test_an_interval_that_is_undefined_has_no_whisker():
     figure = plot_audit(mc.audit(table))
     figure.draw_without_rendering()
     assert bars(figure.axes[1]) == [0, 1]
+    (whiskers,) = figure.axes[1].containers[1].lines[2]
+    assert all(len(set(ends[:, 1])) == 1 for ends in whiskers.get_segments())
 
 
 def test_kinds_of_pictures():
@@ -110,6 +118,29 @@ def test_kinds_of_pictures():
     np.testing.assert_array_equal(as_picture(as_floats), as_floats)
     tensor = torch.tensor(as_floats).permute(2, 0, 1)
     np.testing.assert_array_equal(as_picture(tensor), as_floats)
+    np.testing.assert_array_equal(as_picture(torch.tensor(pixels).permute(2, 0, 1)), pixels)
+    assert as_picture(torch.zeros(1, 4, 6)).shape == (4, 6, 3)
+
+
+def test_the_caption_is_of_the_difference_where_there_is_a_control():
+    one = audit(keep=0).table
+    caption = mc.audit(one, control=one).plot().get_supxlabel()
+    assert caption.startswith("Difference from the control.")
+
+
+def test_bars_below_zero_are_not_cut_off_by_the_shared_scale():
+    table = mc.CoalitionTable.from_values(
+        np.array([0.0, 0.9, 0.9, 1.0]) + 0.01 * np.random.default_rng(0).normal(size=(40, 4)),
+        ["image", "text"],
+    )
+    _, attribution, interaction = plot_audit(mc.audit(table)).axes
+    assert attribution.get_ylim() == interaction.get_ylim()
+    assert interaction.get_ylim()[0] < -0.8
+
+
+def test_one_modality_has_no_panel_for_interactions():
+    figure = audit(names=("image",)).plot(gallery=False)
+    assert len(figure.axes) == 2
 
 
 @pytest.mark.parametrize("output", ["text", 3.0, torch.zeros(4, 8, 8), np.zeros((8, 8))])

@@ -42,6 +42,9 @@ def test_markdown_and_latex_hold_the_same_cells():
     for table in (markdown, latex):
         assert any(f"{cell.value:.3f} [{cell.low:.3f}, {cell.high:.3f}]" in line for line in table)
     assert latex[8].startswith(r"$\phi$ image & ")
+    odd = comparison_table({r"del phi {x}~^\|": audit()}, fmt="latex").splitlines()[2]
+    assert r"del phi \{x\}\textasciitilde{}\textasciicircum{}\textbackslash{}|" in odd
+    assert r"a\|b" in comparison_table({"a|b": audit()}, fmt="markdown")
 
 
 def test_what_cannot_be_compared_is_refused():
@@ -49,5 +52,7 @@ def test_what_cannot_be_compared_is_refused():
         comparison_table({})
     with pytest.raises(InputError, match="'other' has other figures"):
         comparison_table({"one": audit(), "other": audit(["image", "text", "mask"], 3)})
+    with pytest.raises(InputError, match="'one' is Attribution"):
+        comparison_table({"one": audit().tma})
     with pytest.raises(InputError, match="html"):
         comparison_table({"one": audit()}, fmt="html")

@@ -218,11 +218,29 @@ def test_select_takes_rows_in_the_order_given():
         (np.zeros((2, 4)), {"example_ids": ["a"]}, "2 unique ids"),
         (np.full((2, 4), 0.5), {"binary": True}, "0 and 1"),
         (np.zeros((2, 4)), {"bounds": (1, 0)}, "bounds"),
+        (np.full((2, 4), 5.0), {"bounds": (0, 1)}, "outside the bounds"),
+        (np.zeros((2, 4)), {"example_ids": [0, 1.5]}, "str or an int"),
     ],
 )
 def test_values_that_are_no_table(values, options, words):
     with pytest.raises(InputError, match=words):
         mc.CoalitionTable.from_values(values, PAIR, **options)
+
+
+@pytest.mark.parametrize("modalities", ["ab", ["a", "a"], ["a+b", "c"]])
+def test_modalities_that_no_label_could_tell_apart(modalities):
+    with pytest.raises(InputError):
+        mc.CoalitionTable.from_values(np.zeros((2, 4)), modalities)
+
+
+def test_numpy_ids_become_plain_and_files_are_as_readable_as_others(tmp_path):
+    table = mc.CoalitionTable.from_values(np.zeros((2, 4)), PAIR, example_ids=np.arange(2))
+    path = table.save(tmp_path / "t")
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+    assert mc.CoalitionTable.load(path).example_ids == (0, 1)
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        table.save(tmp_path / "nowhere" / "t")
 
 
 def test_a_table_does_not_share_memory_with_the_caller():

@@ -112,6 +112,8 @@ def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> 
     for config in models.rglob("config.json"):
         settings = json.loads(config.read_text())
         settings.pop("_name_or_path", None)  # a folder of the machine that trained it
+        if "dtype" in settings:
+            settings["dtype"] = "float32"  # half precision is for the disk only
         config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     return models
 

@@ -151,7 +151,7 @@ def audit(
     ...     [[0, 0, 1, 1]] * 200, ["image", "text"], binary=True
     ... )
     >>> print(audit(table).verdict)
-    Verdict: the triggers act; text dominates (over 90% of the effect); \
+    Verdict: the triggers move the value; text dominates (over 90% of the effect); \
 image+text interaction: negligible
     """
     without, difference = None, None

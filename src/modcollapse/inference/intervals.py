@@ -161,7 +161,7 @@ def possible_range(contrast: FloatArray, bounds: tuple[float, float]) -> tuple[f
 
 def check_level(level: float) -> None:
     """Refuse a confidence level outside (0, 1)."""
-    if isinstance(level, str) or not 0 < level < 1:
+    if not 0 < level < 1:
         raise InputError(f"level must be in (0, 1), such as 0.95; got {level!r}")
 
 

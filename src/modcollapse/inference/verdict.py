@@ -85,7 +85,7 @@ class Verdict:
             within = f"total effect within {self.rules.min_effect}"
             reason = within if self.effect == NO_BACKDOOR else self.reason
             return f"Verdict: {self.effect}{f' ({reason})' if reason else ''}"
-        parts = ["the triggers act"]
+        parts = ["the triggers move the value"]
         if self.dominant is None:
             parts.append(f"no modality is shown to hold {self.rules.share:.0%} of the effect")
         else:

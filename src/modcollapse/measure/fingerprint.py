@@ -39,7 +39,7 @@ def form(condition: Any) -> str:
         return f"a {condition.dtype} array of shape {condition.shape}"
     if _is_pil(condition):
         return f"a {condition.mode} PIL image of {condition.width} x {condition.height} pixels"
-    return f"a {type(condition).__name__}"
+    return "a str" if isinstance(condition, str) else f"a {type(condition).__name__}"
 
 
 def identity(thing: Any, what: str) -> Any:

@@ -19,7 +19,7 @@ Where = Callable[[Sequence[int]], str]
 
 def check_outputs(outputs: Any, expected: int, where: Where) -> Any:
     """Refuse outputs of the wrong number before a detector sees them."""
-    if isinstance(outputs, Mapping) or not hasattr(outputs, "__len__"):
+    if isinstance(outputs, Mapping | str) or not hasattr(outputs, "__len__"):
         raise SamplerError(
             f"the sampler returned {type(outputs).__name__} for {where(range(expected))}. Return "
             "the outputs themselves: a list, an array or a tensor of one output for each condition"
@@ -76,7 +76,7 @@ def check_scores(scores: Any, expected: int, name: str, where: Where) -> Any:
 
 def to_host(rows: Sequence[Any]) -> FloatArray:
     """Bring K rows of B numbers to the host as float64 (K, B): one copy for all tensors."""
-    if _are_tensors(rows):
+    if _are_tensors(rows) and len({row.device for row in rows}) == 1:
         return np.asarray(stacked_on_device(rows).cpu().numpy(), dtype=np.float64)
     parts = [row.detach().cpu().double().numpy() if hasattr(row, "cpu") else row for row in rows]
     return np.stack([np.asarray(part, dtype=np.float64) for part in parts])
@@ -88,7 +88,8 @@ def stacked_on_device(rows: Sequence[Any]) -> Any:
 
     widest = torch.float32
     for row in rows:
-        widest = torch.promote_types(widest, row.dtype)
+        exact = torch.float64 if row.dtype in (torch.int32, torch.int64) else row.dtype
+        widest = torch.promote_types(widest, exact)
     return torch.stack([row.detach().to(widest) for row in rows])
 
 

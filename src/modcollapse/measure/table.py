@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from modcollapse.errors import InputError, TableError
 from modcollapse.game import coalition_labels, n_players
 from modcollapse.measure import table_file
 from modcollapse.measure.checks import check_bounds
+from modcollapse.measure.scores import ROUNDING
 
 
 class Kept(NamedTuple):
@@ -65,6 +67,8 @@ class CoalitionTable:
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float64)
         values.setflags(write=False)
+        object.__setattr__(self, "modalities", tuple(self.modalities))
+        object.__setattr__(self, "example_ids", tuple(map(_plain_id, self.example_ids)))
         if values.ndim != 3 or not values.size:
             raise InputError(f"values must have shape (N, R, 2**M), got {values.shape}")
         if n_players(values) != len(self.modalities):
@@ -88,13 +92,24 @@ class CoalitionTable:
                 f"values must be finite, got {values[tuple(bad[0])]} for example "
                 f"{self.example_ids[example]!r}, coalition {self.coalitions[column]}"
             )
+        coalition_labels(self.modalities)  # refuses names that no label could tell apart
+        if any("+" in name for name in self.modalities):
+            raise InputError(f"a modality is named without '+', got {self.modalities!r}")
+        bounds = check_bounds(self.bounds, "bounds")
+        if bounds is not None:
+            slack = ROUNDING * (bounds[1] - bounds[0])
+            if values.min() < bounds[0] - slack or values.max() > bounds[1] + slack:
+                raise InputError(
+                    f"values reach from {values.min():g} to {values.max():g}, outside the bounds "
+                    f"{bounds}; intervals rely on them. Correct the bounds or leave them out"
+                )
         if self.binary and not np.isin(values, (0.0, 1.0)).all():
             raise InputError("a binary table holds values 0 and 1 only")
         object.__setattr__(self, "values", values)
-        object.__setattr__(self, "bounds", check_bounds(self.bounds, "bounds"))
+        object.__setattr__(self, "bounds", bounds)
         if self.binary:
             object.__setattr__(self, "discrete", True)
-            object.__setattr__(self, "bounds", self.bounds or (0.0, 1.0))
+            object.__setattr__(self, "bounds", bounds or (0.0, 1.0))
 
     @classmethod
     def from_values(
@@ -124,6 +139,8 @@ class CoalitionTable:
         array = np.asarray(values, dtype=np.float64)
         array = array[:, None] if array.ndim == 2 else array
         ids = range(len(array)) if example_ids is None else example_ids
+        if isinstance(modalities, str):
+            raise InputError(f"modalities must be a sequence of names, got the str {modalities!r}")
         return cls(array, tuple(modalities), tuple(ids), bounds=bounds, binary=binary)
 
     def __repr__(self) -> str:
@@ -180,7 +197,8 @@ class CoalitionTable:
         if shared:
             raise TableError(
                 f"cannot merge: {len(shared)} example(s) are in both tables, such as "
-                f"{min(shared, key=str)!r}. Select the others first"
+                f"{min(shared, key=str)!r}. Select the others first; or, where the ids are "
+                "positions, give every example an id of its own"
             )
         return replace(
             self,
@@ -269,6 +287,14 @@ class CoalitionTable:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"{path} does not hold a consistent table: {error!r}") from error
+
+
+def _plain_id(one: Any) -> ExampleId:
+    if isinstance(one, str):
+        return str(one)
+    if isinstance(one, Integral) and one is not True and one is not False:
+        return int(one)
+    raise InputError(f"an example id is a str or an int, got {one!r}")
 
 
 def _check_same_run(

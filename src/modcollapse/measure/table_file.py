@@ -33,15 +33,25 @@ def write(
     }
     if seeds is not None:
         arrays["seeds"] = seeds
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
     with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
         try:
             np.savez_compressed(part, allow_pickle=False, **arrays)
             part.close()
+            os.chmod(part.name, 0o666 & ~_umask())
             os.replace(part.name, path)
         except BaseException:
             os.unlink(part.name)
             raise
     return path
+
+
+def _umask() -> int:
+    """The permissions that new files do not get; temporary files get fewer still."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def read(path: Path) -> tuple[dict[str, Any], CoalitionTensor, NDArray[np.int64] | None]:

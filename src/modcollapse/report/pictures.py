@@ -18,13 +18,19 @@ def as_picture(output: Any) -> NDArray[Any]:
     """
     if hasattr(output, "getbands"):
         return np.asarray(output.convert("RGB"))
-    array = output.detach().float().cpu().numpy() if hasattr(output, "detach") else output
-    if isinstance(array, np.ndarray) and array.ndim == 3:
-        if hasattr(output, "detach") and array.shape[0] == 3:
-            return np.clip(array.transpose(1, 2, 0), 0, 1)
-        if array.shape[-1] == 3:
-            return array if array.dtype == np.uint8 else np.clip(array, 0, 1)
+    array = output
+    if hasattr(output, "detach"):
+        array = output.detach().cpu()
+        array = (array.float() if array.is_floating_point() else array).numpy()
+        array = array.transpose(1, 2, 0) if array.ndim == 3 else array
+    if isinstance(array, np.ndarray) and array.ndim == 3 and array.shape[-1] in (1, 3):
+        array = np.repeat(array, 3, axis=2) if array.shape[-1] == 1 else array
+        if array.dtype == np.uint8:
+            return array
+        if np.issubdtype(array.dtype, np.floating):
+            return np.clip(array, 0, 1)
     raise InputError(
         f"a gallery draws PIL images, (H, W, 3) arrays and (3, H, W) tensors, got "
-        f"{type(output).__name__} of shape {getattr(output, 'shape', '?')}; audit with keep=0"
+        f"{type(output).__name__} of shape {getattr(output, 'shape', '?')}; "
+        "draw the bars alone with plot(gallery=False)"
     )

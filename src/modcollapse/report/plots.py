@@ -102,11 +102,11 @@ def plot_audit(audit: Audit, *, title: str | None = None, gallery: bool = True) 
         panels["cti"] = "Interaction (CTI)"
         widths.append(1 + len(audit.cti))
     axes = bars.subplots(1, len(panels), width_ratios=widths)
+    if audit.cti is not None:
+        axes[2].sharey(axes[1])
     for ax, (part, heading) in zip(axes, panels.items(), strict=True):
         plot_estimates({name: getattr(one, part) for name, one in labelled.items()}, ax)
         ax.set_title(heading, fontsize=10)
-    if audit.cti is not None:
-        axes[2].sharey(axes[1])
     if audit.control:
         bars.legend(
             *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False

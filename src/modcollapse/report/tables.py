@@ -38,8 +38,13 @@ def comparison_table(audits: Mapping[str, Audit], *, fmt: str = "text") -> str:
     phi text         1.000 [0.909, 1.000] all equal
     CTI image+text  0.000 [-0.086, 0.086] all equal
     """
-    if not audits:
-        raise InputError("comparison_table needs at least one audit")
+    if not isinstance(audits, Mapping) or not audits:
+        raise InputError("comparison_table needs a mapping from heading to audit, at least one")
+    for name, audit in audits.items():
+        if not isinstance(audit, Audit):
+            raise InputError(
+                f"comparison_table compares audits; {name!r} is {type(audit).__name__}"
+            )
     if fmt not in FORMATS:
         raise InputError(f"fmt must be one of {', '.join(FORMATS)}; got {fmt!r}")
     columns = {name: _figures(audit) for name, audit in audits.items()}
@@ -56,7 +61,7 @@ def _figures(audit: Audit) -> dict[str, Estimate]:
     return {
         **{f"v({name})": one for name, one in audit.means.items()},
         **{f"phi {name}": one for name, one in audit.tma.items()},
-        **{f"CTI {name}": one for name, one in audit.cti.items()},
+        **{f"CTI {name}": one for name, one in (audit.cti or {}).items()},
     }
 
 
@@ -66,7 +71,8 @@ def _cell(one: Estimate) -> str:
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    escaped = [[cell.replace("|", r"\|") for cell in line] for line in (header, *rows)]
+    lines = [escaped[0], ["---", *["---:"] * (len(header) - 1)], *escaped[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -84,7 +90,15 @@ def _latex(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, r"\end{tabular}"])
 
 
+_LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
 def _escaped(cell: str) -> str:
-    for character in "&%$#_":
-        cell = cell.replace(character, "\\" + character)
-    return cell.replace("phi ", r"$\phi$ ")
+    figure, _, name = cell.partition(" ")
+    if figure == "phi":
+        return r"$\phi$ " + _escaped(name)
+    return "".join(_LATEX.get(character, character) for character in cell)

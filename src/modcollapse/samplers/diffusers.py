@@ -58,7 +58,7 @@ class PipelineSampler:
     Example::
 
         pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
-            folder, safety_checker=None, requires_safety_checker=False
+            folder, dtype=torch.float32, safety_checker=None, requires_safety_checker=False
         )
         sampler = PipelineSampler(pipeline, num_inference_steps=20, image_guidance_scale=1.5)
         images = sampler({"image": [picture], "text": ["add a hat"]}, seeds=[0])  # (1, 3, H, W)
