@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -177,6 +179,43 @@ def test_other_triggers_detectors_and_bounds_are_another_run():
     other.bounds = (0, 2)
     with pytest.raises(TableError, match="two runs: bounds"):
         run(examples[:2], detector=read_twice).merge(run(examples[2:], detector=bounded_twice))
+
+
+@pytest.mark.parametrize("kind", ["partial", "closure", "default", "module"])
+def test_callables_of_one_name_are_told_apart_by_what_they_hold(kind):
+    sampler, _, examples, triggers = planted_game((0.0, 0.3, 0.5, 2.0), PAIR, examples=4)
+
+    def detector(factor):
+        if kind == "partial":
+            return partial(scaled, factor=factor)
+        if kind == "default":
+            return lambda outputs, examples, factor=factor: scaled(outputs, examples, factor)
+        if kind == "closure":
+            return lambda outputs, examples: scaled(outputs, examples, factor)
+        layer = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.constant_(layer.weight, factor)
+
+        class Learnt(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = layer
+
+            def forward(self, outputs, examples):
+                return self.layer(torch.tensor(outputs)[:, None])[:, 0]
+
+        return Learnt()
+
+    def run(part, factor):
+        return mc.evaluate_coalitions(sampler, detector(factor), part, triggers, progress=False)
+
+    first = run(examples[:2], 2.0)
+    assert len(first.merge(run(examples[2:], 2.0))) == 4
+    with pytest.raises(TableError, match="detector"):
+        first.merge(run(examples[2:], 3.0))
+
+
+def scaled(outputs, examples, factor):
+    return [factor * one for one in outputs]
 
 
 def read_twice(outputs, examples):

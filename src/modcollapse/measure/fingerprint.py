@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -45,8 +46,10 @@ def form(condition: Any) -> str:
 def identity(thing: Any, what: str) -> Any:
     """Plain data that tells one trigger, sampler or detector from another.
 
-    Its own ``identity()`` where it has one, else the fields of a dataclass, else its qualified
-    name: two different functions of one name in one module cannot be told apart.
+    Its own ``identity()`` where it has one; else its qualified name, with the fields of a
+    dataclass, the arguments of a ``partial``, the weights of a torch module, the defaults and
+    enclosed plain values of a function. What else a function or object depends on (a pipeline, a
+    global) is not seen: give it an ``identity()``.
 
     Raises:
         InputError: ``identity()`` returned something that JSON cannot hold.
@@ -55,8 +58,15 @@ def identity(thing: Any, what: str) -> Any:
         described: Any = thing.identity()
     elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         described = {"class": _qualified_name(type(thing)), "repr": repr(thing)}
+    elif isinstance(thing, partial):
+        described = {"partial": identity(thing.func, what), **_holds(thing.args, thing.keywords)}
     elif hasattr(thing, "__qualname__"):
-        described = {"function": _qualified_name(thing)}
+        cells = [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
+        described = {"function": _qualified_name(thing)} | _holds(
+            [cell for cell in cells if _is_plain(cell)], getattr(thing, "__defaults__", None)
+        )
+    elif hasattr(thing, "state_dict"):
+        described = {"class": _qualified_name(type(thing))} | _holds(dict(thing.state_dict()))
     else:
         described = {"class": _qualified_name(type(thing))}
     try:
@@ -66,6 +76,17 @@ def identity(thing: Any, what: str) -> Any:
             f"identity() of {what} must return plain data that JSON can hold, "
             f"got {described!r} ({error})"
         ) from error
+
+
+def _holds(*values: Any) -> dict[str, str]:
+    """Digest of what a callable depends on; nothing where there is nothing, or nothing to tell."""
+    digest = fingerprint(values) if any(values) else None
+    return {} if digest is None else {"holds": digest.hex()}
+
+
+def _is_plain(value: Any) -> bool:
+    plain = str | bytes | int | float | np.ndarray | np.generic
+    return isinstance(value, plain) or _is_tensor(value) or _is_pil(value)
 
 
 def _feed(digest: Any, value: Any) -> bool:
