@@ -142,7 +142,7 @@ class TestStatuses:
         assert math.isnan(one.se)
         assert math.isnan(one.low)
         rng = np.random.default_rng(0)
-        for n, status in ((2, "too few"), (15, "too few"), (16, "ok")):
+        for n, status in ((2, "too few"), (31, "too few"), (32, "ok")):
             table = mc.CoalitionTable.from_values(rng.uniform(size=(n, 4)), PAIR)
             assert mc.tma(table)["text"].status == status
             assert mc.tma(table)["text"].low < mc.tma(table)["text"].high

@@ -17,8 +17,9 @@ from modcollapse.inference.estimate import ALL_EQUAL, OK, TOO_FEW, Estimate
 
 METHODS = ("auto", "hall", "plus-ends", "t")
 
-FEW = 16
-"""Coverage of these intervals has been measured from here on."""
+FEW = 32
+"""Below this many examples an interval may miss more often than its level says: with 16 skewed ones
+a 95 % interval held the truth in 85 % of simulated runs (``benchmarks/interval_coverage.py``)."""
 
 
 def contrast_estimates(
