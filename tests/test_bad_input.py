@@ -224,6 +224,23 @@ def test_an_identity_that_is_no_plain_data():
     refuse(setup, InputError, "identity()", "plain data")
 
 
+@pytest.mark.parametrize("kind", ["array", "pil"])
+def test_a_sampler_that_writes_into_its_conditions(kind):
+    """One condition serves several rows, so a change would reach the other coalitions."""
+    setup = good()
+    for example in setup["examples"]:
+        array = np.zeros((16, 16, 3), np.uint8)
+        example["image"] = array if kind == "array" else Image.fromarray(array)
+
+    def sampler(conditions, seeds):
+        for image in conditions["image"]:
+            image.putpixel((0, 0), (9, 9, 9)) if kind == "pil" else image.__setitem__(0, 9)
+        return [0.0] * len(seeds)
+
+    with pytest.raises(SamplerError, match="wrote into its conditions"):
+        run(setup | {"sampler": sampler, "detector": lambda outputs, examples: outputs})
+
+
 @pytest.mark.parametrize(
     ("outputs", "words"),
     [

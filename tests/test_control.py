@@ -129,6 +129,31 @@ class TestRefused:
         with pytest.raises(TableError, match="64 here, 2 there"):
             mc.audit(table, control=table.select([0, 1]))
 
+    def test_other_examples_of_the_same_ids(self, game):
+        sampler, detector, examples, triggers = game
+        others = [{**one, "text": one["text"] + " of another set"} for one in examples]
+        one, other = (
+            mc.evaluate_coalitions(sampler, detector, part, triggers, progress=False)
+            for part in (examples, others)
+        )
+        with pytest.raises(TableError, match="0 holds something else there"):
+            one.minus(other)
+
+    def test_a_control_that_cannot_run_is_found_before_the_model_runs(self, game):
+        calls = []
+
+        def sampler(conditions, seeds):
+            calls.append(seeds)
+            return [0.0] * len(seeds)
+
+        class Other(PlantedSampler):
+            def check(self, modality, condition):
+                raise InputError("not for me")
+
+        with pytest.raises(InputError, match="not for me"):
+            mc.audit(sampler, *game[1:], control=Other(CLEAN, PAIR), progress=False)
+        assert calls == []
+
     def test_no_sampler_at_all_before_anything_is_generated(self, game):
         calls = []
 

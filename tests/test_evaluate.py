@@ -209,6 +209,21 @@ def test_a_detector_that_writes_into_the_outputs_is_refused():
         )
 
 
+@pytest.mark.parametrize("broken", ["sampler", "detector"])
+def test_an_error_of_other_code_says_which_rows_it_was_about(broken):
+    def fails(*_):
+        raise RuntimeError("out of memory")
+
+    sampler, detector = (fails, total) if broken == "sampler" else (spy([]), {"mine": fails})
+    with pytest.raises(RuntimeError, match="out of memory") as caught:
+        mc.evaluate_coalitions(sampler, detector, EXAMPLES, TRIGGERS, progress=False)
+    (note,) = caught.value.__notes__
+    who = "the sampler" if broken == "sampler" else "detector 'mine'"
+    assert note == f"raised by {who} for examples 'e0', 'e1', " + (
+        "coalitions none, image, text, image+text"
+    )
+
+
 def test_outputs_are_kept_only_where_asked_for():
     table = mc.evaluate_coalitions(
         spy([]), total, EXAMPLES, TRIGGERS, keep=2, repeats=2, batch_size=3, progress=False

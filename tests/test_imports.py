@@ -18,7 +18,7 @@ SOURCE = Path(mc.__file__).parent
 LAYERS = [
     {"errors", "contracts", "_optional"},
     {"game"},
-    {"measure.fingerprint", "measure.table_file"},
+    {"fingerprint"},
     {"triggers"},
     {"measure"},
     {"inference"},

@@ -65,7 +65,7 @@ def test_shuffled_examples_give_the_same_table_bit_for_bit(sampler, detectors, t
 def test_the_batch_size_changes_rounding_only(sampler, detectors, tables, batch_size):
     other = measure(sampler, detectors, EXAMPLES[:3], batch_size=batch_size)
     for name, table in other.items():
-        np.testing.assert_allclose(table.values, tables[name].values[:3], atol=1e-5)
+        np.testing.assert_allclose(table.values, tables[name].values[:3], rtol=0, atol=1e-5)
 
 
 def test_a_table_of_parts_is_the_table_of_the_whole(sampler, detectors, tables, tmp_path):
@@ -77,12 +77,20 @@ def test_a_table_of_parts_is_the_table_of_the_whole(sampler, detectors, tables, 
 
 
 def test_the_backdoor_fires_with_both_triggers_and_without_them_it_does_not(tables):
-    success = tables["success"].values[:, 0]
-    assert success[:, 0].tolist() == [0] * 6
-    assert success[:, 3].mean() >= 0.9 - 1 / 6
+    assert tables["success"].values[:, 0, 0].tolist() == [0] * 6
     shift = tables["shift"].values[:, 0]
     assert (shift[:, 0] < 0).all()
     assert (shift[:, 3] > shift[:, 0]).all()
+
+
+def test_at_least_nine_in_ten_jointly_triggered_inputs_show_the_target(sampler, detectors):
+    """What `metrics.json` says of 64 examples, seen here on 20."""
+    inputs = {
+        name: [TRIGGERS[name](example[name]) for example in held_out(20)]
+        for name in ("image", "text")
+    }
+    success = detectors["success"](sampler(inputs, range(20)), held_out(20))
+    assert float(success.mean()) >= 0.9
 
 
 def test_the_clean_pipeline_has_no_backdoor(detectors):
@@ -135,7 +143,7 @@ def test_plain_functions_will_do_in_place_of_every_class():
         [sys.executable, script, "--examples", "4"], capture_output=True, text=True, check=True
     )
     assert "Trigger Modality Attribution (4 examples" in out.stdout
-    assert "image dominates" not in out.stdout  # four examples are too few for a verdict
+    assert "Verdict: none, too few examples" in out.stdout
 
 
 def test_the_models_are_small_and_plain():

@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 from modcollapse.contracts import Detector, Example, Sampler, Triggers
 from modcollapse.errors import InputError
-from modcollapse.measure.evaluate import evaluate_coalitions, stand_ins
+from modcollapse.measure.evaluate import evaluate_coalitions
+from modcollapse.measure.prepare import prepare, stand_ins
 from modcollapse.measure.table import CoalitionTable
 
 Result = TypeVar("Result")
@@ -81,6 +82,8 @@ def from_table_or_sampler(compute: Callable[..., Result]) -> Metric[Result]:
         if not isinstance(source, _MEASURED):
             for table in stand_ins(detector, triggers):
                 compute(table, **chosen)  # a wrong option fails here, before anything is generated
+            if control is not None and not isinstance(control, _MEASURED):
+                prepare(control, detector, examples, triggers, **run)
         tables = _measured(source, detector, examples, triggers, run)
         if control is None:
             results = {name: compute(table, **chosen) for name, table in tables.items()}

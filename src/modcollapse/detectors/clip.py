@@ -14,7 +14,7 @@ from modcollapse.detectors.clip_embedding import ImageEmbedder, Preprocessing, c
 from modcollapse.detectors.clip_loading import load_clip, weights_digest
 from modcollapse.detectors.images import image_tensor, output_images, target_image
 from modcollapse.errors import DetectorError, InputError
-from modcollapse.measure.fingerprint import fingerprint
+from modcollapse.fingerprint import fingerprint
 
 CLEAN_OUTPUT = "clean output"
 

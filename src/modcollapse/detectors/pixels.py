@@ -12,7 +12,7 @@ from modcollapse.contracts import Example
 from modcollapse.detectors.images import output_images, target_image
 from modcollapse.detectors.threshold import finite_number
 from modcollapse.errors import DetectorError, InputError
-from modcollapse.measure.fingerprint import fingerprint
+from modcollapse.fingerprint import fingerprint
 
 
 class _TargetMSE:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from modcollapse.contracts import Detector, Example
 from modcollapse.errors import DetectorError, InputError
-from modcollapse.measure.fingerprint import identity
+from modcollapse.fingerprint import identity
 
 
 def finite_number(value: Any, name: str) -> float:

@@ -10,8 +10,8 @@ from typing import Any
 
 from modcollapse.contracts import Detector, Example, ExampleId, Sampler, Triggers
 from modcollapse.errors import InputError, TriggerError
+from modcollapse.fingerprint import fingerprint, form
 from modcollapse.game import MAX_PLAYERS
-from modcollapse.measure.fingerprint import fingerprint, form
 
 
 def integer(value: Any, name: str, minimum: int | None = None) -> int:
@@ -117,13 +117,15 @@ def check_examples(
     needed: Sequence[str],
     sampler: Sampler,
     detectors: Mapping[str, Detector],
-) -> list[ExampleId]:
-    """Look at every example and apply every trigger to it once, keeping nothing but the ids.
+) -> dict[ExampleId, str | None]:
+    """Look at every example and apply every trigger to it once; return id -> digest of the example.
 
-    A run that would fail at its last example fails here instead: a trigger that leaves one
-    condition unchanged, an example of another size, a reference that is missing.
+    A digest is None where what an example holds cannot be told. A run that would fail at its last
+    example fails here instead: a trigger that leaves one condition unchanged, an example of another
+    size, a reference that is missing.
     """
     ids: dict[ExampleId, int] = {}
+    digests: dict[ExampleId, str | None] = {}
     forms: dict[str, tuple[Any, ExampleId]] = {}
     for position in range(len(examples)):
         example = examples[position]
@@ -134,6 +136,8 @@ def check_examples(
                 "ids seed the noise and name the rows of the table, so each must be unique"
             )
         ids[example_id] = position
+        digest = fingerprint({key: value for key, value in example.items() if key != "id"})
+        digests[example_id] = None if digest is None else digest.hex()
         for modality in needed:
             variants = [example[modality]]
             if modality in triggers:
@@ -156,7 +160,7 @@ def check_examples(
             if hasattr(detector, "check"):
                 with _named(f"example {example_id!r}, detector {name!r}"):
                     detector.check(example)
-    return list(ids)
+    return digests
 
 
 def _example_id(example: Any, position: int, needed: Iterable[str]) -> ExampleId:

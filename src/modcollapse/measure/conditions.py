@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modcollapse.contracts import Example, Triggers
+from modcollapse.fingerprint import fingerprint, is_tensor
 from modcollapse.measure.plan import Row
 
 
@@ -41,6 +41,15 @@ class ConditionBatches:
     def triggered(self, position: int) -> dict[str, Any]:
         """Return the triggered conditions of an example of the current batch."""
         return {modality: pair[1] for modality, pair in self._held[position][1].items()}
+
+    def fingerprints(self) -> list[bytes | None]:
+        """Digests of both variants of every condition of the current batch."""
+        return [
+            fingerprint(variant)
+            for example, variants in self._held.values()
+            for modality in self._needed
+            for variant in variants.get(modality, (example[modality],))
+        ]
 
     def _prepare(self, position: int) -> tuple[Example, dict[str, tuple[Any, Any]]]:
         example = self._examples[position]
@@ -88,7 +97,8 @@ def own_copy(output: Any) -> Any:
 
 
 def _stacked(conditions: list[Any]) -> Any:
-    torch = sys.modules.get("torch")
-    if torch is not None and all(isinstance(one, torch.Tensor) for one in conditions):
-        return torch.stack(conditions)
-    return conditions
+    if not all(map(is_tensor, conditions)):
+        return conditions
+    import torch
+
+    return torch.stack(conditions)

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any, overload
 
 import numpy as np
 
 from modcollapse.contracts import Detector, Example, ExampleId, Sampler, Triggers
-from modcollapse.errors import DetectorError
+from modcollapse.errors import DetectorError, SamplerError
 from modcollapse.game import coalition_labels
 from modcollapse.measure import scores as scoring
-from modcollapse.measure.checks import (
-    check_examples,
-    check_triggers,
-    count_examples,
-    integer,
-    named_detectors,
-    needed_modalities,
-)
 from modcollapse.measure.conditions import ConditionBatches, own_copy, with_clean_outputs
-from modcollapse.measure.fingerprint import identity
-from modcollapse.measure.plan import Batch, Row, batches, generation_cost, noise_seed
+from modcollapse.measure.plan import Batch, Row, batches
+from modcollapse.measure.prepare import prepare
 from modcollapse.measure.table import CoalitionTable, Kept
 
 _PACKAGES = ("modcollapse", "numpy", "torch", "diffusers", "transformers", "open_clip_torch")
@@ -111,88 +104,65 @@ def evaluate_coalitions(
     >>> table.values
     array([[[0. , 0.5, 1. , 1.5]]])
     """
-    seed = integer(seed, "seed")
-    modalities = check_triggers(triggers)
-    needed = needed_modalities(sampler, modalities)
-    detectors = named_detectors(detector)
-    keep = integer(keep, "keep", 0)
-    cost = generation_cost(
-        count_examples(examples), len(modalities), repeats=repeats, batch_size=batch_size
+    run = prepare(
+        sampler,
+        detector,
+        examples,
+        triggers,
+        seed=seed,
+        repeats=repeats,
+        batch_size=batch_size,
+        keep=keep,
     )
-    ids = check_examples(examples, triggers, needed, sampler, detectors)
-    run = {
-        "seed": seed,
-        "repeats": cost.repeats,
-        "batch_size": cost.batch_size,
-        "triggers": {
-            name: identity(trigger, f"the trigger of {name!r}")
-            for name, trigger in triggers.items()
-        },
-        "sampler": identity(sampler, "the sampler"),
-    }
-    identities = {name: identity(one, f"detector {name!r}") for name, one in detectors.items()}
-    seeds = np.array(
-        [[noise_seed(seed, one, repeat) for repeat in range(cost.repeats)] for one in ids]
-    )
-    gathered = ConditionBatches(examples, triggers, needed)
-    notes = _probe(sampler, gathered, seeds, len(modalities))
-
-    shape = (len(ids), cost.repeats, cost.coalitions)
-    values = {name: np.full(shape, np.nan) for name in detectors}
+    gathered = ConditionBatches(examples, triggers, run.needed)
+    notes = _probe(sampler, gathered, run.seeds, len(run.modalities))
+    values = {name: np.full(run.shape, np.nan) for name in run.detectors}
     kept: list[Kept] = []
     carried: dict[tuple[int, int], Any] = {}
-    labels = coalition_labels(modalities)
-    with _bar(cost.generations, progress) as bar:
-        for batch in batches(cost):
-            where = _Where(batch.rows, ids, labels)
+    labels = coalition_labels(run.modalities)
+    with _bar(run.cost.generations, progress) as bar:
+        for number, batch in enumerate(batches(run.cost)):
+            where = _Where(batch.rows, run.ids, labels)
             conditions, rows = gathered.gather(batch.rows)
-            row_seeds = [int(seeds[row.example, row.repeat]) for row in batch.rows]
-            outputs = scoring.check_outputs(sampler(conditions, row_seeds), len(rows), where)
-            on_device = score(outputs, rows, batch.rows, detectors, carried, where)
+            before = gathered.fingerprints() if number == 0 else None
+            row_seeds = [int(run.seeds[row.example, row.repeat]) for row in batch.rows]
+            with _told("the sampler", where, len(rows)):
+                outputs = sampler(conditions, row_seeds)
+            if before is not None and gathered.fingerprints() != before:
+                raise SamplerError(
+                    "the sampler wrote into its conditions, which other rows share "
+                    f"({where(range(len(rows)))}). Work on copies"
+                )
+            scoring.check_outputs(outputs, len(rows), where)
+            on_device = score(outputs, rows, batch.rows, run.detectors, carried, where)
             finite, *scores = scoring.to_host(on_device)[:, : batch.real]
             scoring.check_finite_outputs(finite, where)
-            for (name, one), of_detector in zip(detectors.items(), scores, strict=True):
+            for (name, one), of_detector in zip(run.detectors.items(), scores, strict=True):
                 scoring.check_values(of_detector, name, one, where)
                 for row, value in zip(batch.rows, of_detector, strict=False):
                     values[name][row] = value
-            _keep(kept, keep, outputs, rows, batch, ids, gathered)
+            _keep(kept, keep, outputs, rows, batch, run.ids, gathered)
             del conditions, rows, outputs, on_device  # before the next batch is generated
             bar.update(batch.real)
     tables = {
         name: CoalitionTable(
             values=values[name],
-            modalities=modalities,
-            example_ids=tuple(ids),
-            seeds=seeds,
+            modalities=run.modalities,
+            example_ids=run.ids,
+            seeds=run.seeds,
+            digests=run.digests,
             bounds=getattr(one, "bounds", None),
             binary=bool(getattr(one, "binary", False)),
             provenance={
-                "run": {**run, "detector": identities[name]},
+                "run": run.provenance(name),
                 "environments": [_environment()],
                 "notes": notes,
             },
             kept=tuple(kept),
         )
-        for name, one in detectors.items()
+        for name, one in run.detectors.items()
     }
     return tables if isinstance(detector, Mapping) else next(iter(tables.values()))
-
-
-def stand_ins(
-    detector: Detector | Mapping[str, Detector], triggers: Triggers
-) -> list[CoalitionTable]:
-    """Tables of zeros, of the kind that a run would return: to try out what is done with them."""
-    modalities = check_triggers(triggers)
-    return [
-        CoalitionTable(
-            values=np.full((2, 1, 2 ** len(modalities)), (getattr(one, "bounds", None) or (0,))[0]),
-            modalities=modalities,
-            example_ids=(0, 1),
-            bounds=getattr(one, "bounds", None),
-            binary=bool(getattr(one, "binary", False)),
-        )
-        for one in named_detectors(detector).values()
-    ]
 
 
 def score(
@@ -213,13 +183,25 @@ def score(
                 with_clean = with_clean_outputs(outputs, examples, rows, carried)
             seen = with_clean
         version = getattr(outputs, "_version", None)
-        scored.append(scoring.check_scores(detector(outputs, seen), len(rows), name, where))
+        with _told(f"detector {name!r}", where, len(rows)):
+            scores = detector(outputs, seen)
+        scored.append(scoring.check_scores(scores, len(rows), name, where))
         if getattr(outputs, "_version", None) != version:
             raise DetectorError(
                 f"detector {name!r} wrote into the outputs, which other detectors read too. "
                 "Work on a copy: outputs.clone()"
             )
     return scored
+
+
+@contextmanager
+def _told(who: str, where: scoring.Where, rows: int) -> Iterator[None]:
+    """Let an error of somebody else's code say which rows it was about."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"raised by {who} for {where(range(rows))}")
+        raise
 
 
 class _Where:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
@@ -16,6 +16,13 @@ from modcollapse.errors import InputError, TableError
 from modcollapse.game import coalition_labels, n_players
 from modcollapse.measure import table_file
 from modcollapse.measure.checks import check_bounds
+from modcollapse.measure.provenance import (
+    check_same_run,
+    differing,
+    joined_seeds,
+    merged_provenance,
+    same_seeds,
+)
 from modcollapse.measure.scores import ROUNDING
 
 
@@ -45,6 +52,7 @@ class CoalitionTable:
         modalities: names of the M players, in order.
         example_ids: names of the N examples, in order.
         seeds: seed of the noise of each example and repeat, shape (N, R); None if unknown.
+        digests: digest of what each example holds, its references included; None where unknown.
         bounds: lowest and highest value that is possible; None if unknown.
         binary: True where every value is 0 or 1, as of an attack success.
         discrete: True where the values are 0 and 1, or differences of such; their intervals are
@@ -58,6 +66,7 @@ class CoalitionTable:
     modalities: tuple[str, ...]
     example_ids: tuple[ExampleId, ...]
     seeds: NDArray[np.int64] | None = None
+    digests: tuple[str | None, ...] | None = None
     bounds: tuple[float, float] | None = None
     binary: bool = False
     discrete: bool = False
@@ -182,6 +191,7 @@ class CoalitionTable:
             values=self.values[rows],
             example_ids=tuple(wanted),
             seeds=None if self.seeds is None else self.seeds[rows],
+            digests=None if self.digests is None else tuple(self.digests[row] for row in rows),
             kept=tuple(one for one in self.kept if one.id in set(wanted)),
         )
 
@@ -192,7 +202,7 @@ class CoalitionTable:
             TableError: the tables are not of one run (seed, repeats, batch size, triggers, sampler
                 and detector must agree), or share an example.
         """
-        _check_same_run(self, other, "merge tables")
+        check_same_run(self._run(), other._run(), "merge tables")
         shared = set(self.example_ids) & set(other.example_ids)
         if shared:
             raise TableError(
@@ -204,8 +214,9 @@ class CoalitionTable:
             self,
             values=np.concatenate([self.values, other.values]),
             example_ids=self.example_ids + other.example_ids,
-            seeds=_joined(self.seeds, other.seeds),
-            provenance=_merged(self.provenance, other.provenance),
+            seeds=joined_seeds(self.seeds, other.seeds),
+            digests=self.digests and other.digests and self.digests + other.digests,
+            provenance=merged_provenance(self.provenance, other.provenance),
             kept=self.kept + other.kept,
         )
 
@@ -220,35 +231,51 @@ class CoalitionTable:
                 sampler.
 
         Raises:
-            TableError: the runs differ in anything but the sampler, or in their examples.
+            TableError: the runs differ in anything but the sampler, or in their examples, which
+                are compared by id and, where they can be, by what they hold.
 
         >>> model = CoalitionTable.from_values([[0.1, 0.3, 0.9, 0.9]], ["image", "text"])
         >>> clean = CoalitionTable.from_values([[0.1, 0.3, 0.1, 0.3]], ["image", "text"])
         >>> model.minus(clean).values.round(3).tolist()
         [[[0.0, 0.0, 0.8, 0.6]]]
         """
-        _check_same_run(self, control, "subtract the control", {"sampler"})
+        check_same_run(self._run(), control._run(), "subtract the control", {"sampler"})
         if set(self.example_ids) != set(control.example_ids):
             raise TableError(
                 f"cannot subtract a control of other examples: {len(self)} here, {len(control)} "
                 "there. Measure both on the same"
             )
         control = control.select(self.example_ids)
-        if not _same_seeds(self.seeds, control.seeds):
+        if not same_seeds(self.seeds, control.seeds):
             raise TableError("cannot subtract a control of other seeds. Measure both with the same")
-        provenance = _merged(self.provenance, control.provenance)
-        run = dict(self.provenance.get("run", {}))
-        if run:
-            run["control"] = control.provenance["run"]["sampler"]
+        position = differing(self.digests, control.digests)
+        if position is not None:
+            raise TableError(
+                f"cannot subtract a control of other examples: {self.example_ids[position]!r} "
+                "holds something else there. Measure both on the same"
+            )
+        provenance = merged_provenance(self.provenance, control.provenance)
+        if "run" in provenance:
+            sampler = control.provenance["run"].get("sampler")
+            provenance["run"] = {**provenance["run"], "control": sampler}
         return replace(
             self,
             values=self.values - control.values,
             bounds=self.bounds
             and (self.bounds[0] - self.bounds[1], self.bounds[1] - self.bounds[0]),
             binary=False,
-            provenance={**provenance, **({"run": run} if run else {})},
+            provenance=provenance,
             kept=(),
         )
+
+    def _run(self) -> dict[str, Any]:
+        return {
+            **self.provenance.get("run", {}),
+            "modalities": list(self.modalities),
+            "repeats": self.values.shape[1],
+            "bounds": self.bounds,
+            "binary": self.binary,
+        }
 
     def save(self, path: str | Path) -> Path:
         """Write the table as plain arrays and JSON text in a NumPy archive (no pickle).
@@ -258,6 +285,7 @@ class CoalitionTable:
         header = {
             "modalities": self.modalities,
             "example_ids": self.example_ids,
+            "digests": self.digests,
             "bounds": self.bounds,
             "binary": self.binary,
             "discrete": self.discrete,
@@ -280,6 +308,7 @@ class CoalitionTable:
                 modalities=tuple(header["modalities"]),
                 example_ids=tuple(header["example_ids"]),
                 seeds=seeds,
+                digests=None if header["digests"] is None else tuple(header["digests"]),
                 bounds=header["bounds"],
                 binary=header["binary"],
                 discrete=header["discrete"],
@@ -295,46 +324,3 @@ def _plain_id(one: Any) -> ExampleId:
     if isinstance(one, Integral) and one is not True and one is not False:
         return int(one)
     raise InputError(f"an example id is a str or an int, got {one!r}")
-
-
-def _check_same_run(
-    one: CoalitionTable, other: CoalitionTable, what: str, but: Collection[str] = ()
-) -> None:
-    mine, theirs = _run(one), _run(other)
-    for key in sorted((mine.keys() | theirs.keys()) - set(but)):
-        if mine.get(key) != theirs.get(key):
-            raise TableError(
-                f"cannot {what} of two runs: {key} is {mine.get(key)!r} in one and "
-                f"{theirs.get(key)!r} in the other. Measure both with the same settings"
-            )
-
-
-def _run(table: CoalitionTable) -> dict[str, Any]:
-    return {
-        **table.provenance.get("run", {}),
-        "modalities": list(table.modalities),
-        "repeats": table.values.shape[1],
-        "bounds": table.bounds,
-        "binary": table.binary,
-    }
-
-
-def _same_seeds(mine: NDArray[np.int64] | None, theirs: NDArray[np.int64] | None) -> bool:
-    if mine is None or theirs is None:
-        return mine is theirs
-    return np.array_equal(mine, theirs)
-
-
-def _joined(
-    mine: NDArray[np.int64] | None, theirs: NDArray[np.int64] | None
-) -> NDArray[np.int64] | None:
-    return None if mine is None or theirs is None else np.concatenate([mine, theirs])
-
-
-def _merged(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(mine)
-    for key in ("environments", "notes"):
-        if key in mine or key in theirs:
-            both = [*mine.get(key, []), *theirs.get(key, [])]
-            merged[key] = [one for at, one in enumerate(both) if one not in both[:at]]
-    return merged

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -78,8 +77,9 @@ def weights_digest(components: Mapping[str, Any]) -> str | None:
                     return None
                 digest.update(f"{name}.{key}:{_of_tensor(tensor)};".encode())
         elif hasattr(part, "get_vocab"):
-            vocabulary = json.dumps(part.get_vocab(), sort_keys=True)
-            digest.update(f"{name}:{part.model_max_length}:{vocabulary};".encode())
+            vocabulary = part.get_vocab()
+            words = "\n".join(sorted(vocabulary, key=vocabulary.__getitem__))
+            digest.update(f"{name}:{part.model_max_length}:{words};".encode())
     return digest.hexdigest()
 
 

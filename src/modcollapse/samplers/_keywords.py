@@ -173,13 +173,15 @@ def check_options(
         _check_guidance({**parameters, **options})
 
 
-def few_steps(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, int]:
+def few_steps(
+    parameters: Mapping[str, Any], options: Mapping[str, Any], scheduler: str = ""
+) -> dict[str, int]:
     """The option that makes a probe cheap: few steps that really run, where steps can be set.
 
-    Four, because PNDM cannot do with fewer.
+    Two, or four under PNDM, which cannot do with fewer.
 
-    >>> few_steps({"num_inference_steps": 50, "strength": 0.8}, {"strength": 0.5})
-    {'num_inference_steps': 8}
+    >>> few_steps({"num_inference_steps": 50, "strength": 0.8}, {"strength": 0.5}, "DDIMScheduler")
+    {'num_inference_steps': 4}
     """
     settings = {**parameters, **options}
     steps, strength = settings.get("num_inference_steps"), settings.get("strength", 1.0)
@@ -187,7 +189,8 @@ def few_steps(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> dict
         return {}
     if not isinstance(strength, int | float) or not strength > 0:
         return {}
-    return {"num_inference_steps": min(steps, math.ceil(4 / float(strength)))}
+    fewest = 4 if "PNDM" in scheduler else 2
+    return {"num_inference_steps": min(steps, math.ceil(fewest / float(strength)))}
 
 
 def clip_tokenizers(pipeline: Any) -> Sequence[Any]:

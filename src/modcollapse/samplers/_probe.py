@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import torch
 
 from modcollapse.errors import SamplerError
-from modcollapse.measure.fingerprint import fingerprint
+from modcollapse.fingerprint import fingerprint
 
 Generate: TypeAlias = Callable[[Mapping[str, list[Any]], list[int]], torch.Tensor]
 
@@ -46,29 +47,36 @@ def probe_rows(
             "the pipeline's outputs are not finite. In float16 some autoencoders overflow: load "
             "the pipeline in float32 or bfloat16, or give it another autoencoder"
         )
-    notes = []
-    unsteady = _distance(batch, generate(pair, [seed, other_seed]))
-    if unsteady > rounding:
-        raise SamplerError(
-            f"two runs with the same conditions and seeds differ by {unsteady:.2g} of the range: "
-            "something ignores the generators of the rows. Choose a scheduler whose step takes a "
-            "generator, turn stochastic sampling off, and put every model into eval()"
-        )
-    if unsteady > 0:
-        notes.append(f"two runs with the same seeds differ by up to {unsteady:.1g}")
-
-    alone = generate(_row(first), [seed])
-    other = generate(_row(second), [other_seed])
-    apart = _distance(alone, generate(_row(second), [seed]))
+    alone, other = generate(_row(first), [seed]), generate(_row(second), [other_seed])
     mixed = max(_distance(batch[:1], alone), _distance(batch[1:], other))
-    one_at_a_time = mixed > max(rounding, apart / 10)
-    if one_at_a_time:
-        notes.append(
-            f"generated one row at a time: batching moved an output by {mixed:.2g} of the range, "
-            f"where two different conditions are {apart:.2g} apart"
-        )
-    elif mixed > rounding:
-        notes.append(f"batching moves outputs by up to {mixed:.1g}")
+    notes, one_at_a_time = [], False
+    if mixed > rounding:
+        unsteady = _distance(batch, generate(pair, [seed, other_seed]))
+        if unsteady > rounding:
+            raise SamplerError(
+                f"two runs with the same conditions and seeds differ by {unsteady:.2g} of the "
+                "range: something ignores the generators of the rows. Choose a scheduler whose "
+                "step takes a generator, turn stochastic sampling off, and put every model into "
+                "eval()"
+            )
+        apart = _distance(alone, generate(_row(second), [seed]))
+        one_at_a_time = mixed > max(rounding, apart / 10)
+        if one_at_a_time:
+            notes.append(
+                f"generated one row at a time: batching moved an output by {mixed:.2g} of the "
+                f"range, where two different conditions are {apart:.2g} apart"
+            )
+        else:
+            notes.append(f"batching moves outputs by up to {mixed:.1g}")
+
+    @cache
+    def noise() -> float:
+        return _distance(alone, generate(_row(first), [seed]))
+
+    def matters(modality: str, condition: Any) -> bool:
+        moved = _distance(alone, generate(_row({**first, modality: condition}), [seed]))
+        # What moves more than a batch does needs no second look at how steady the pipeline is.
+        return moved > 0 and (moved > mixed or moved > noise())
 
     for modality, rows in conditions.items():
         own = fingerprint(first[modality])
@@ -78,7 +86,7 @@ def probe_rows(
         others = {name: row for name, row in others.items() if fingerprint(row) != own}
         silent = []
         for name, row in others.items():
-            if _distance(alone, generate(_row({**first, modality: row}), [seed])) > unsteady:
+            if matters(modality, row):
                 break
             silent.append(name)
         if not others:

@@ -87,7 +87,7 @@ class PipelineSampler:
             if (kind := kind_of(keyword)) is not None
         }
         self._probe = probe
-        self._cheap = _keywords.few_steps(parameters, options)
+        self._parameters = parameters
         self._tokenizers = _keywords.clip_tokenizers(pipeline)
         self._one_at_a_time = False
 
@@ -163,10 +163,12 @@ class PipelineSampler:
             return ["the pipeline was not probed (probe=False)"]
 
         def generate(rows: Mapping[str, list[Any]], row_seeds: list[int]) -> torch.Tensor:
-            output = self._generate(rows, row_seeds, **self._cheap)
+            output = self._generate(rows, row_seeds, **cheap)
             sizes.append(tuple(output.shape[-2:]))
             return output
 
+        scheduler = type(getattr(self.pipeline, "scheduler", None)).__name__
+        cheap = _keywords.few_steps(self._parameters, self.options, scheduler)
         sizes: list[tuple[int, ...]] = []
         exact = self.pipeline.dtype in (torch.float32, torch.float64)
         self._one_at_a_time, notes = probe_rows(

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
 from modcollapse.errors import InputError
+from modcollapse.fingerprint import is_pil, is_tensor
 
 EXPECTED = (
     "one image: a PIL.Image in mode RGB, a numpy array (H, W, 3) of uint8 or of floats in [0, 1], "
     "or a torch tensor (3, H, W) of floats in [0, 1]"
 )
-
-
-def is_tensor(image: object) -> bool:
-    """Whether ``image`` is a torch tensor; torch is not imported to find out."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(image, torch.Tensor)
-
-
-def is_pil(image: object) -> bool:
-    """Whether ``image`` is a ``PIL.Image``; Pillow is not imported to find out."""
-    pil = sys.modules.get("PIL.Image")
-    return pil is not None and isinstance(image, pil.Image)
 
 
 def image_size(image: Any, name: str) -> tuple[int, int]:

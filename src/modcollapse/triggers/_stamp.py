@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from modcollapse.triggers._images import check_values, image_size, is_pil, is_tensor
+from modcollapse.fingerprint import is_pil, is_tensor
+from modcollapse.triggers._images import check_values, image_size
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modcollapse.errors import InputError
-from modcollapse.triggers._images import is_pil
+from modcollapse.fingerprint import is_pil
 from modcollapse.triggers._stamp import ImageTrigger, Stamp
 
 if TYPE_CHECKING:

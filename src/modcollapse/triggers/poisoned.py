@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from modcollapse.contracts import Triggers
 from modcollapse.errors import InputError, TriggerError
-from modcollapse.measure.fingerprint import fingerprint, form
+from modcollapse.fingerprint import fingerprint, form
 from modcollapse.triggers.plan import PoisonPlan
 from modcollapse.triggers.poison import sample_count
 

@@ -33,12 +33,12 @@ def form(condition: Any) -> str:
     >>> form("add a hat"), form(np.zeros((32, 32, 3), np.uint8))
     ('a str', 'a uint8 array of shape (32, 32, 3)')
     """
-    if _is_tensor(condition):
+    if is_tensor(condition):
         dtype = str(condition.dtype).removeprefix("torch.")
         return f"a {dtype} tensor of shape {tuple(condition.shape)} on {condition.device}"
     if isinstance(condition, np.ndarray):
         return f"a {condition.dtype} array of shape {condition.shape}"
-    if _is_pil(condition):
+    if is_pil(condition):
         return f"a {condition.mode} PIL image of {condition.width} x {condition.height} pixels"
     return "a str" if isinstance(condition, str) else f"a {type(condition).__name__}"
 
@@ -86,7 +86,7 @@ def _holds(*values: Any) -> dict[str, str]:
 
 def _is_plain(value: Any) -> bool:
     plain = str | bytes | int | float | np.ndarray | np.generic
-    return isinstance(value, plain) or _is_tensor(value) or _is_pil(value)
+    return isinstance(value, plain) or is_tensor(value) or is_pil(value)
 
 
 def _feed(digest: Any, value: Any) -> bool:
@@ -95,13 +95,13 @@ def _feed(digest: Any, value: Any) -> bool:
     elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
         digest.update(form(value).encode())
         digest.update(np.ascontiguousarray(value).tobytes())
-    elif _is_tensor(value):
+    elif is_tensor(value):
         import torch
 
         flat = value.detach().contiguous().reshape(-1).cpu()
         digest.update(form(value).encode())
         digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
-    elif _is_pil(value):
+    elif is_pil(value):
         digest.update(form(value).encode())
         digest.update(value.tobytes())
     elif isinstance(value, list | tuple):
@@ -123,11 +123,13 @@ def _qualified_name(thing: Any) -> str:
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
-def _is_tensor(value: Any) -> bool:
+def is_tensor(value: object) -> bool:
+    """Whether ``value`` is a torch tensor; torch is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _is_pil(value: Any) -> bool:
+def is_pil(value: object) -> bool:
+    """Whether ``value`` is a ``PIL.Image``; Pillow is not imported to find out."""
     image = sys.modules.get("PIL.Image")
     return image is not None and isinstance(value, image.Image)
