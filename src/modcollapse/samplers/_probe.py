@@ -75,10 +75,21 @@ def probe_rows(
 
     def matters(modality: str, condition: Any) -> bool:
         moved = _distance(alone, generate(_row({**first, modality: condition}), [seed]))
-        # What moves more than a batch does needs no second look at how steady the pipeline is.
         return moved > 0 and (moved > mixed or moved > noise())
 
+    # What moves an output by more than a batch does is seen at once; only the rest is looked at
+    # row by row.
+    moved = {}
+    if not one_at_a_time:
+        swapped = [{**first, modality: rows[examples]} for modality, rows in conditions.items()]
+        together = {modality: [row[modality] for row in swapped] for modality in conditions}
+        outputs = generate(together, [seed] * len(swapped))
+        pairs = zip(conditions, outputs, strict=True)
+        moved = {modality: _distance(alone, output[None]) for modality, output in pairs}
+
     for modality, rows in conditions.items():
+        if moved.get(modality, 0.0) > mixed:
+            continue
         own = fingerprint(first[modality])
         others = {"the trigger": rows[examples]}
         if examples > 1:

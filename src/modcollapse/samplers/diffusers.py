@@ -145,7 +145,7 @@ class PipelineSampler:
 
         Two runs must agree; a row must come out the same alone and in a batch (else rows are
         generated one at a time from here on, with a warning); and each condition must change the
-        output. The pipeline's batches hold two rows here.
+        output. The pipeline's batches hold two rows here, or one for each modality.
 
         Args:
             conditions: by modality, the clean conditions of one or two examples, followed by their
