@@ -124,7 +124,11 @@ def table_bytes(tables: Sequence[CoalitionTable]) -> int:
     """Bytes of all that is returned and has an entry for each example, each thing once."""
     arrays = (array for table in tables for array in (table.values, table.seeds))
     sizes = {id(array): array.nbytes for array in arrays if array is not None}
-    ids = (one for table in tables for one in (table.example_ids, *table.example_ids))
+    ids = (
+        one
+        for table in tables
+        for one in (table.example_ids, *table.example_ids, table.digests, *table.digests)
+    )
     sizes.update((id(one), sys.getsizeof(one)) for one in ids)
     return sum(sizes.values())
 
