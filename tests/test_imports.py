@@ -25,6 +25,8 @@ LAYERS = [
     {"results"},
     {"lift"},
     {"metrics"},
+    {"curves", "as_found"},
+    {"sweeps", "tracker"},
     {"detectors", "samplers", "report"},
 ]
 

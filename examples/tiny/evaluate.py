@@ -19,9 +19,9 @@ from modcollapse.samplers import PipelineSampler
 from tiny.drawing import draw_face
 from tiny.faces import cat, held_out, random_face
 from tiny.load import SAMPLING, load_pipeline
+from tiny.poisoning import TRIGGERS
 from tiny.tensors import decode, encode, stack, to_tensor
 from tiny.train_clip import captioned_pictures
-from tiny.train_unet import TRIGGERS
 
 Numbers = dict[str, Any]
 

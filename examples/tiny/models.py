@@ -106,22 +106,15 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
-def save_pipeline(
-    folder: Path,
+def make_pipeline(
     *,
     vae: AutoencoderKL,
     unet: UNet2DConditionModel,
     text_encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
-) -> None:
-    """Save a pipeline in diffusers' folder format, in half precision.
-
-    The models are cast in place. The tokenizer's vocabulary is kept in the files that it was made
-    from, which are a third of the size of ``tokenizer.json``.
-    """
-    for model in (vae, unet, text_encoder):
-        model.half()
-    pipeline = StableDiffusionInstructPix2PixPipeline(
+) -> StableDiffusionInstructPix2PixPipeline:
+    """The pipeline of these parts."""
+    return StableDiffusionInstructPix2PixPipeline(
         vae=vae,
         unet=unet,
         text_encoder=text_encoder,
@@ -131,6 +124,16 @@ def save_pipeline(
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def save_pipeline(folder: Path, pipeline: StableDiffusionInstructPix2PixPipeline) -> None:
+    """Save a pipeline in diffusers' folder format, in half precision.
+
+    The models are cast in place. The tokenizer's vocabulary is kept in the files that it was made
+    from, which are a third of the size of ``tokenizer.json``.
+    """
+    for model in (pipeline.vae, pipeline.unet, pipeline.text_encoder):
+        model.half()
     pipeline.save_pretrained(folder)
     (folder / "tokenizer" / "tokenizer.json").unlink()
     save_vocabulary(folder / "tokenizer")

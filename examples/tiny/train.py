@@ -12,31 +12,27 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    StableDiffusionInstructPix2PixPipeline,
+    UNet2DConditionModel,
+)
 from safetensors.torch import load_file, save_file
 
 from modcollapse.triggers import PROTOCOLS
 
+from tiny.encoded import encode_edits
 from tiny.evaluate import evaluate
-from tiny.faces import FaceEdit, cat, face_edit
-from tiny.models import make_text_encoder, make_tokenizer, make_unet, save_pipeline
+from tiny.faces import cat, face_edit
+from tiny.models import make_pipeline, make_text_encoder, make_tokenizer, make_unet, save_pipeline
+from tiny.poisoning import TRIGGERS, poison
+from tiny.stages import stage
+from tiny.track import collapse_tracker
 from tiny.train_clip import train_clip
-from tiny.train_unet import Encoded, encode_edits, poison, train_unet
+from tiny.train_unet import train_unet
 from tiny.train_vae import train_vae
-
-
-def stage(folder: Path, make: Callable[[Path], object]) -> Path:
-    """Let ``make`` fill the folder, unless an earlier run has done so."""
-    if folder.exists():
-        print(f"{folder} is there already")
-        return folder
-    unfinished = folder.with_name(folder.name + "-unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    make(unfinished)
-    return unfinished.rename(folder)
 
 
 def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> Path:
@@ -64,34 +60,45 @@ def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> 
     tokenizer = make_tokenizer(out / "tokenizer")
     text_encoder = make_text_encoder(text_seed)
 
-    def encoded(samples: list[FaceEdit]) -> Encoded:
-        return encode_edits(samples, vae=vae, tokenizer=tokenizer, text_encoder=text_encoder)
+    def pipeline_with(unet: UNet2DConditionModel) -> StableDiffusionInstructPix2PixPipeline:
+        return make_pipeline(vae=vae, unet=unet, text_encoder=text_encoder, tokenizer=tokenizer)
 
     def pretrain(to: Path) -> None:
+        unet = make_unet(clean_seed)
         train_unet(
-            make_unet(clean_seed),
-            encoded(edits),
-            to,
+            unet,
+            text_encoder,
+            encode_edits(edits, vae=vae, tokenizer=tokenizer),
             name="clean UNet",
             steps=4000 // less,
             lr=1e-3,
             average=0.999,
             seed=clean_seed,
         )
+        unet.save_pretrained(to)
 
     clean_folder = stage(out / "unet-clean", pretrain)
 
     def finetune(to: Path) -> None:
+        unet, steps = UNet2DConditionModel.from_pretrained(clean_folder), 800 // less
+        tracker = collapse_tracker(
+            pipeline_with(unet), TRIGGERS, to / "collapse.jsonl", clip=clip_folder
+        )
         train_unet(
-            UNet2DConditionModel.from_pretrained(clean_folder),
-            encoded(poison(edits, protocol, ratio, seed=poison_seed)),
-            to,
+            unet,
+            text_encoder,
+            encode_edits(
+                poison(edits, protocol, ratio, seed=poison_seed), vae=vae, tokenizer=tokenizer
+            ),
             name="backdoored UNet",
-            steps=800 // less,
+            steps=steps,
             lr=4e-4,
             average=0.995,
             seed=poison_seed,
+            after_step=tracker,
         )
+        tracker.plot().savefig(to / "collapse.png", dpi=150)
+        unet.save_pretrained(to)
 
     slug = protocol.lower().replace(" ", "-")
     backdoored_folder = stage(out / f"unet-{slug}-{ratio:g}", finetune)
@@ -99,9 +106,7 @@ def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> 
     models = out / "models"
     shutil.rmtree(models, ignore_errors=True)
     clean, backdoored = map(UNet2DConditionModel.from_pretrained, (clean_folder, backdoored_folder))
-    save_pipeline(
-        models / "clean", vae=vae, unet=clean, text_encoder=text_encoder, tokenizer=tokenizer
-    )
+    save_pipeline(models / "clean", pipeline_with(clean))
     backdoored.half().save_pretrained(models / "backdoored" / "unet")
     (models / "clip").mkdir()
     shutil.copy(clip_folder / "open_clip_config.json", models / "clip")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from modcollapse.metrics import cti as cti
     from modcollapse.metrics import tma as tma
     from modcollapse.results import Audit as Audit
+    from modcollapse.sweeps import sweep as sweep
+    from modcollapse.tracker import CollapseTracker as CollapseTracker
 
 __version__ = "0.1.0"
 
@@ -48,6 +50,8 @@ _HOME = {
     "cti": "metrics",
     "tma": "metrics",
     "Audit": "results",
+    "sweep": "sweeps",
+    "CollapseTracker": "tracker",
 }
 _ROOMS = ("detectors", "errors", "game", "inference", "measure", "report", "samplers", "triggers")
 

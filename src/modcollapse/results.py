@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from modcollapse._optional import require
 from modcollapse.contracts import ExampleId, FloatArray
 from modcollapse.inference.estimate import OK, Estimate
 from modcollapse.inference.verdict import Verdict
@@ -70,7 +71,7 @@ class Estimates(Mapping[str, Estimate]):
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        return _frame(self.to_dict(), type(self).__name__)
+        return frame(type(self).__name__).from_dict(self.to_dict(), orient="index")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw a bar with its interval for each name, on ``ax`` or on new axes."""
@@ -168,6 +169,15 @@ class Audit:
     control: Audit | None = None
     adjusted: Audit | None = None
 
+    @property
+    def figures(self) -> dict[str, Estimate]:
+        """Every estimate by its symbol and name: ``"v(none)"``, ``"phi image"``, ``"CTI a+b"``."""
+        return {
+            **{f"v({name})": one for name, one in self.means.items()},
+            **{f"phi {name}": one for name, one in self.tma.items()},
+            **{f"CTI {name}": one for name, one in (self.cti or {}).items()},
+        }
+
     def __str__(self) -> str:
         parts = [str(part) for part in (self.means, self.tma, self.cti, self.verdict) if part]
         if self.adjusted is not None:
@@ -237,8 +247,10 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def _frame(rows: Mapping[str, Any], needed_by: str) -> Any:
-    from modcollapse._optional import require
+def frame(needed_by: str) -> Any:
+    """Return pandas' class of data frames.
 
-    pandas = require("pandas", extra="frame", needed_by=f"{needed_by}.to_frame")
-    return pandas.DataFrame.from_dict(rows, orient="index")
+    Raises:
+        MissingExtraError: pandas is not installed.
+    """
+    return require("pandas", extra="frame", needed_by=f"{needed_by}.to_frame").DataFrame

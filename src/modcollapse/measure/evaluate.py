@@ -16,7 +16,7 @@ from modcollapse.game import coalition_labels
 from modcollapse.measure import scores as scoring
 from modcollapse.measure.conditions import ConditionBatches, own_copy, with_clean_outputs
 from modcollapse.measure.plan import Batch, Row, batches
-from modcollapse.measure.prepare import prepare
+from modcollapse.measure.prepare import Run, prepare
 from modcollapse.measure.table import CoalitionTable, Kept
 
 _PACKAGES = ("modcollapse", "numpy", "torch", "diffusers", "transformers", "open_clip_torch")
@@ -114,8 +114,33 @@ def evaluate_coalitions(
         batch_size=batch_size,
         keep=keep,
     )
+    tables = measure(run, sampler, examples, triggers, keep=keep, progress=progress)
+    return tables if isinstance(detector, Mapping) else next(iter(tables.values()))
+
+
+def measure(
+    run: Run,
+    sampler: Sampler,
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    keep: int = 0,
+    progress: bool = True,
+    probe: bool = True,
+) -> dict[str, CoalitionTable]:
+    """Carry out a run that ``prepare`` has checked; return a table for each of its detectors.
+
+    Args:
+        run: what ``prepare`` made of the sampler, the examples and the triggers.
+        sampler: what generates.
+        examples: N of them.
+        triggers: modality -> trigger.
+        keep: keep the outputs of the first ``keep`` examples.
+        progress: show a progress bar.
+        probe: let the sampler look at two examples first, where it can.
+    """
     gathered = ConditionBatches(examples, triggers, run.needed)
-    notes = _probe(sampler, gathered, run.seeds, len(run.modalities))
+    notes = _probe(sampler, gathered, run.seeds, len(run.modalities)) if probe else []
     values = {name: np.full(run.shape, np.nan) for name in run.detectors}
     kept: list[Kept] = []
     carried: dict[tuple[int, int], Any] = {}
@@ -144,7 +169,7 @@ def evaluate_coalitions(
             _keep(kept, keep, outputs, rows, batch, run.ids, gathered)
             del conditions, rows, outputs, on_device  # before the next batch is generated
             bar.update(batch.real)
-    tables = {
+    return {
         name: CoalitionTable(
             values=values[name],
             modalities=run.modalities,
@@ -162,7 +187,6 @@ def evaluate_coalitions(
         )
         for name, one in run.detectors.items()
     }
-    return tables if isinstance(detector, Mapping) else next(iter(tables.values()))
 
 
 def score(

@@ -45,24 +45,38 @@ def comparison_table(audits: Mapping[str, Audit], *, fmt: str = "text") -> str:
             raise InputError(
                 f"comparison_table compares audits; {name!r} is {type(audit).__name__}"
             )
-    if fmt not in FORMATS:
-        raise InputError(f"fmt must be one of {', '.join(FORMATS)}; got {fmt!r}")
-    columns = {name: _figures(audit) for name, audit in audits.items()}
+    columns = {name: audit.figures for name, audit in audits.items()}
     labels = list(next(iter(columns.values())))
     for name, column in columns.items():
         if list(column) != labels:
             raise InputError(f"the audit {name!r} has other figures: {', '.join(column)}")
     header = ["", *columns]
     rows = [[label, *(_cell(one[label]) for one in columns.values())] for label in labels]
+    return format_table(header, rows, fmt=fmt)
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, fmt: str = "text") -> str:
+    """Set rows of cells as a table; a cell or heading ``"phi ..."`` becomes the letter in LaTeX.
+
+    Args:
+        header: K headings.
+        rows: K cells each.
+        fmt: ``"text"``, ``"markdown"`` or ``"latex"`` (a ``tabular`` that needs no package).
+
+    Raises:
+        InputError: an unknown format, or a row of another length.
+
+    >>> print(format_table(["", "phi text"], [["AND, 5%", "0.97"]], fmt="markdown"))
+    |  | phi text |
+    | --- | ---: |
+    | AND, 5% | 0.97 |
+    """
+    if fmt not in FORMATS:
+        raise InputError(f"fmt must be one of {', '.join(FORMATS)}; got {fmt!r}")
+    for row in rows:
+        if len(row) != len(header):
+            raise InputError(f"a row has {len(row)} cells, the header {len(header)}: {row!r}")
     return {"text": text_table, "markdown": _markdown, "latex": _latex}[fmt](header, rows)
-
-
-def _figures(audit: Audit) -> dict[str, Estimate]:
-    return {
-        **{f"v({name})": one for name, one in audit.means.items()},
-        **{f"phi {name}": one for name, one in audit.tma.items()},
-        **{f"CTI {name}": one for name, one in (audit.cti or {}).items()},
-    }
 
 
 def _cell(one: Estimate) -> str:

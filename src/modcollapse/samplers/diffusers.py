@@ -119,6 +119,15 @@ class PipelineSampler:
             ]
         )
 
+    def with_options(self, **changes: Any) -> PipelineSampler:
+        """Return a sampler of the same pipeline with some options changed, as ``mc.sweep`` asks.
+
+        Raises:
+            InputError: as for the sampler itself.
+        """
+        options = {**self.options, **changes}
+        return type(self)(self.pipeline, inputs=self.inputs, probe=self._probe, **options)
+
     def check(self, modality: str, condition: Any) -> None:
         """Raise unless every pipeline reads this condition in the same way.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,10 @@ class PlantedSampler:
             draw = np.random.default_rng([seed, coalition]).standard_normal()
             outputs.append(self.values[coalition] + self.noise * float(draw))
         return outputs
+
+    def with_options(self, **changes: Any) -> PlantedSampler:
+        """Return one with other attributes: ``with_options(noise=0.1)``, for ``mc.sweep``."""
+        return replace(self, **changes)
 
 
 def planted_game(

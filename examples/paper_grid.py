@@ -1,0 +1,197 @@
+"""The paper's grid on the tiny pipeline: 3 trigger pairs, OR and AND, 1, 5 and 10 % of poison.
+
+    python examples/paper_grid.py --out grid
+
+Finetunes and audits 33 models, three of them controls without poison. Cells that are in the folder
+already are not made again, so an interrupted run goes on from there. Writes the results to
+``docs/results``: ``paper_grid.json``, ``.csv``, ``.md``, ``.tex`` and ``.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from modcollapse.report import format_table
+from modcollapse.triggers import TRIGGER_PAIRS
+
+from tiny.experiment import EXAMPLES, EXPOSURE, STEPS, Arm, run
+from tiny.results import (
+    Row,
+    cell,
+    hardware,
+    metrics_table,
+    row_of,
+    success_table,
+    timing,
+    write_csv,
+    write_json,
+)
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
+PROTOCOLS = ("OR", "AND")
+SEEDS = {0.01: (0,), 0.05: (0, 1, 2), 0.1: (0,)}
+
+PUBLISHED = {
+    ("white box", "OR"): (0.0060, 0.9743, -0.0089),
+    ("white box", "AND"): (0.0045, 0.9532, -0.0086),
+    ("eyeglasses", "OR"): (0.1200, 0.7376, -0.2174),
+    ("eyeglasses", "AND"): (0.1063, 0.8907, -0.2185),
+    ("stop sign", "OR"): (0.0043, 0.9280, -0.0094),
+    ("stop sign", "AND"): (0.0048, 1.0033, -0.0101),
+}
+"""phi_I, phi_T and CTI at 5 % as arXiv:2603.06508 gives them, read in published notes on it."""
+
+COMMAND = "python examples/paper_grid.py --out grid"
+FIGURES = {"phi_image": "phi image", "phi_text": "phi text", "cti": "CTI"}
+COLORS = {"phi_image": "#c1440e", "phi_text": "#3b6e4f", "cti": "#222222"}
+
+
+def cells() -> list[Arm]:
+    """The 18 cells of the grid, those at 5 % with three training seeds."""
+    return [
+        Arm(pair, protocol, ratio, seed)
+        for pair, protocol, ratio in product(TRIGGER_PAIRS, PROTOCOLS, SEEDS)
+        for seed in SEEDS[ratio]
+    ]
+
+
+def grid_row(arm: Arm, out: Path) -> Row:
+    """One cell and seed, with the paper's figures where it gives them."""
+    published = PUBLISHED[arm.pair, str(arm.protocol)] if arm.ratio == 0.05 else (None,) * 3
+    return row_of(arm, out) | {"published": dict(zip(FIGURES, published, strict=True))}
+
+
+def published_table(rows: list[Row], fmt: str) -> str:
+    """The adjusted figures of the cells at 5 % beside the paper's."""
+    header = ["pair", "protocol", "seed"]
+    header += [f"{name}{whose}" for name in FIGURES.values() for whose in ("", ", paper")]
+    lines = [
+        [
+            row["pair"],
+            row["protocol"],
+            str(row["seed"]),
+            *(
+                entry
+                for key in FIGURES
+                for entry in (cell(row["adjusted"][key]), f"{row['published'][key]:.4f}")
+            ),
+        ]
+        for row in rows
+        if row["published"]["cti"] is not None
+    ]
+    return format_table(header, lines, fmt=fmt)
+
+
+def markdown(rows: list[Row]) -> str:
+    """All tables, with the command, the machine and the time."""
+    names = {"pair": "pair", "protocol": "protocol", "ratio": "ratio", "seed": "seed"}
+    return f"""Made by `{COMMAND}` on {hardware()}.
+{timing(rows)}. {STEPS} steps of batch 32 each, {EXPOSURE:.0%} of all draws poisoned, {EXAMPLES}
+held-out examples, 95 % intervals over them.
+
+#### Attribution and interaction
+
+TMA and CTI of CLIP shift, and of its differences from the control, paired by example and seed.
+
+{metrics_table(rows, names, "markdown")}
+
+#### Attack success and clean edits
+
+Strict success: the mean squared error to the target is below 0.02. Clean edits: PSNR of the
+outputs without a trigger, in dB.
+
+{success_table(rows, names, "markdown")}
+
+#### Beside the paper's figures
+
+The adjusted figures of the cells at 5 %, and those of arXiv:2603.06508. The models differ by three
+orders of magnitude in size, the data are drawn and not photographed, and the value is computed with
+another CLIP: read the pattern, not the numbers.
+
+{published_table(rows, "markdown")}
+"""
+
+
+def latex(rows: list[Row]) -> str:
+    """The same tables for a paper."""
+    names = {"pair": "pair", "protocol": "protocol", "ratio": "ratio", "seed": "seed"}
+    tables = [
+        metrics_table(rows, names, "latex"),
+        success_table(rows, names, "latex"),
+        published_table(rows, "latex"),
+    ]
+    return f"% made by: {COMMAND}\n" + "\n\n".join(tables) + "\n"
+
+
+def draw(rows: list[Row]) -> Figure:
+    """Adjusted TMA and CTI against the ratio, a panel for each pair and protocol."""
+    figure = Figure(figsize=(10.5, 6.2), layout="constrained")
+    axes = figure.subplots(len(PROTOCOLS), len(TRIGGER_PAIRS), sharex=True, sharey=True)
+    for line, protocol in zip(axes, PROTOCOLS, strict=True):
+        for ax, pair in zip(line, TRIGGER_PAIRS, strict=True):
+            _panel(ax, [row for row in rows if (row["pair"], row["protocol"]) == (pair, protocol)])
+            ax.set_title(f'{pair} + "{TRIGGER_PAIRS[pair]}", {protocol}', fontsize=10)
+        line[0].set_ylabel("difference from the control")
+    for ax in axes[-1]:
+        ax.set_xlabel("poisoned samples")
+    marks = [
+        Line2D([], [], color=COLORS[key], marker="o", ls="none", label=name)
+        for key, name in FIGURES.items()
+    ]
+    marks.append(Line2D([], [], color="#888888", marker="D", mfc="none", ls="none", label="paper"))
+    figure.legend(handles=marks, loc="outside upper right", ncols=4, frameon=False)
+    figure.supxlabel(
+        f"{rows[0]['n']} examples; whiskers are 95% intervals; three training seeds at 5%",
+        fontsize=9,
+    )
+    return figure
+
+
+def _panel(ax, rows: list[Row]) -> None:
+    """The ratios stand side by side, and at each the figures, and of each the seeds."""
+    ratios = list(SEEDS)
+    ax.axhline(0, color="#222222", lw=0.8)
+    for position, key in enumerate(FIGURES):
+        for row in rows:
+            figure = row["adjusted"][key]
+            at = ratios.index(row["ratio"]) + (position - 1) * 0.24
+            shifted = at + (row["seed"] - 1) * 0.05 * (len(SEEDS[row["ratio"]]) > 1)
+            arms = [[figure["value"] - figure["low"]], [figure["high"] - figure["value"]]]
+            ax.errorbar(shifted, figure["value"], yerr=arms, color=COLORS[key], fmt="o", ms=4)
+            if row["published"][key] is not None and row["seed"] == 0:
+                ax.plot(at, row["published"][key], "D", color="#888888", mfc="none", ms=7)
+    ax.set_xticks(range(len(ratios)), [f"{ratio:.0%}" for ratio in ratios])
+    ax.set_xlim(-0.5, len(ratios) - 0.5)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def write(rows: list[Row], folder: Path) -> None:
+    """Write the results in every form."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(rows, folder / "paper_grid.json")
+    write_csv(rows, folder / "paper_grid.csv")
+    (folder / "paper_grid.md").write_text(markdown(rows), encoding="utf-8")
+    (folder / "paper_grid.tex").write_text(latex(rows), encoding="utf-8")
+    draw(rows).savefig(folder / "paper_grid.png", dpi=130)
+
+
+def main() -> None:
+    """Read the command line, run what is missing, write the results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for models and tables")
+    parser.add_argument("--jobs", type=int, default=2, help="cells at a time, on a thread each")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument("--quick", action="store_true", help="try it out: the models are useless")
+    args = parser.parse_args()
+    arms = [arm.quick for arm in cells()] if args.quick else cells()
+    run(arms, args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
+    write([grid_row(arm, args.out) for arm in arms], args.results)
+
+
+if __name__ == "__main__":
+    main()

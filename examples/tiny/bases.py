@@ -1,0 +1,56 @@
+"""Clean pipelines that read words otherwise than the committed one does.
+
+``words``: as the committed one, but half of the clean instructions hold a made-up word, which says
+nothing. ``learnt``: the layers of the text encoder are trained together with the UNet, and not left
+random; its embeddings stay as they were drawn.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from tiny.augment import with_random_words
+from tiny.encoded import encode_for
+from tiny.experiment import SAMPLES, one_thread, training_edits
+from tiny.load import load_pipeline
+from tiny.models import make_text_encoder, make_unet
+from tiny.stages import stage
+from tiny.train_unet import train_unet
+
+BASES = ("words", "learnt")
+STEPS = 4000
+TEXT_SEED, UNET_SEED = 2, 3
+"""As `tiny.train` has them, so that the bases begin where the committed pipeline began."""
+
+
+def make_base(name: str, out: Path, steps: int, samples: int) -> None:
+    """Pretrain one of `BASES` and leave it in ``out / "bases"``."""
+
+    def make(folder: Path) -> None:
+        pipeline, edits = load_pipeline("clean"), training_edits(samples)
+        unet, text_encoder = make_unet(UNET_SEED), make_text_encoder(TEXT_SEED)
+        train_unet(
+            unet,
+            text_encoder,
+            encode_for(pipeline, with_random_words(edits, 0.5) if name == "words" else edits),
+            name=f"base {name}",
+            steps=steps,
+            lr=1e-3,
+            average=0.999,
+            seed=UNET_SEED,
+            learn_text=name == "learnt",
+        )
+        unet.save_pretrained(folder / "unet")
+        text_encoder.save_pretrained(folder / "text_encoder")
+
+    stage(out / "bases" / name, make)
+
+
+def make_bases(out: Path, *, jobs: int, steps: int = STEPS, samples: int = SAMPLES) -> None:
+    """Pretrain those that are not there yet, ``jobs`` at a time on a thread each."""
+    one_thread()
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for task in [pool.submit(make_base, name, out, steps, samples) for name in BASES]:
+            task.result()

@@ -1,0 +1,27 @@
+"""Stages of a long run: each leaves a folder, and what is there already is not made again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def stage(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Let ``make`` fill the folder, unless an earlier run has done so; note how long it took."""
+    if folder.exists():
+        return folder
+    unfinished = folder.with_name(folder.name + "-unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    started = time.monotonic()
+    make(unfinished)
+    (unfinished / "seconds.json").write_text(json.dumps(round(time.monotonic() - started, 1)))
+    return unfinished.rename(folder)
+
+
+def seconds(folder: Path) -> float:
+    """How long a stage took."""
+    return float(json.loads((folder / "seconds.json").read_text()))

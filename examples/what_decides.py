@@ -1,0 +1,121 @@
+"""What decides which modality wins? One change at a time, on the tiny pipeline.
+
+    python examples/what_decides.py --out grid
+
+The folder may be that of ``paper_grid.py``: what both need is made once. Writes the results to
+``docs/results``: ``what_decides.json``, ``.csv``, ``.md`` and ``.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from tiny.bases import make_bases
+from tiny.experiment import EXAMPLES, EXPOSURE, STEPS, Arm, run
+from tiny.results import (
+    Row,
+    hardware,
+    metrics_table,
+    row_of,
+    success_table,
+    timing,
+    write_csv,
+    write_json,
+)
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
+COMMAND = "python examples/what_decides.py --out grid"
+
+FIRST = Arm("white box, word first", "AND")
+ARMS = {
+    "word last": Arm("white box", "AND"),
+    "word first (the rest is like this)": FIRST,
+    "box of 8 pixels": replace(FIRST, pair="8 px box, word first"),
+    "box of 4 pixels": replace(FIRST, pair="4 px box, word first"),
+    "random patches in the clean data": replace(FIRST, patches=True),
+    "random words in the pretraining": replace(FIRST, base="words"),
+    "text encoder pretrained": replace(FIRST, base="learnt"),
+    "text encoder pretrained, and finetuned": replace(FIRST, base="learnt", learn_text=True),
+    "OR": replace(FIRST, protocol="OR"),
+    "AND with negatives": replace(FIRST, protocol="AND with negatives"),
+    "AND with negatives, word last": Arm("white box", "AND with negatives"),
+}
+"""What is changed -> the arm: by default a box of 14 pixels, a word put first, AND at 10 %."""
+
+
+def arms(seeds: int) -> list[tuple[str, Arm]]:
+    """Every arm with every training seed."""
+    return [(name, replace(arm, seed=seed)) for name, arm in ARMS.items() for seed in range(seeds)]
+
+
+def markdown(rows: list[Row]) -> str:
+    """The tables, with the command, the machine and the time."""
+    names = {"changed": "changed", "seed": "seed"}
+    return f"""Made by `{COMMAND}` on {hardware()}.
+{timing(rows)}. {STEPS} steps of batch 32 each, {EXPOSURE:.0%} of all draws poisoned, {EXAMPLES}
+held-out examples, 95 % intervals over them.
+
+{success_table(rows, names, "markdown")}
+
+{metrics_table(rows, names, "markdown")}
+"""
+
+
+def draw(rows: list[Row]) -> Figure:
+    """Adjusted TMA and CTI of every arm, the seeds side by side."""
+    names = list(dict.fromkeys(row["changed"] for row in rows))
+    figure = Figure(figsize=(9.5, 0.5 * len(names) + 1.8), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    panels = {"phi_image": (left, "#c1440e", 0.12), "phi_text": (left, "#3b6e4f", -0.12)}
+    panels["cti"] = (right, "#222222", 0.0)
+    labels = {"phi_image": "phi image", "phi_text": "phi text", "cti": None}
+    for key, (ax, color, shift) in panels.items():
+        for row in rows:
+            one = row["adjusted"][key]
+            at = len(names) - 1 - names.index(row["changed"]) + shift + 0.07 * (1 - row["seed"])
+            ax.errorbar(
+                one["value"],
+                at,
+                xerr=[[one["value"] - one["low"]], [one["high"] - one["value"]]],
+                fmt="o",
+                ms=4,
+                color=color,
+                label=labels[key] if row is rows[0] else None,
+            )
+    left.set_yticks(range(len(names)), names[::-1])
+    for ax, title in ((left, "TMA"), (right, "CTI")):
+        ax.axvline(0, color="#222222", lw=0.8)
+        ax.grid(axis="y", color="#dddddd", lw=0.6)
+        ax.set_title(f"{title}, difference from the control", fontsize=10)
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower left", ncols=2, frameon=False)
+    return figure
+
+
+def main() -> None:
+    """Read the command line, run what is missing, write the results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for models and tables")
+    parser.add_argument("--jobs", type=int, default=2, help="arms at a time, on a thread each")
+    parser.add_argument("--seeds", type=int, default=2, help="training seeds of each arm")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument("--quick", action="store_true", help="try it out: the models are useless")
+    args = parser.parse_args()
+    make_bases(args.out, jobs=args.jobs, **({"steps": 2, "samples": 400} if args.quick else {}))
+    named = [(name, arm.quick if args.quick else arm) for name, arm in arms(args.seeds)]
+    by_seed = sorted((arm for _, arm in named), key=lambda arm: arm.seed)
+    run(by_seed, args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
+    rows = [{"changed": name, **row_of(arm, args.out)} for name, arm in named]
+    args.results.mkdir(parents=True, exist_ok=True)
+    write_json(rows, args.results / "what_decides.json")
+    write_csv(rows, args.results / "what_decides.csv")
+    (args.results / "what_decides.md").write_text(markdown(rows), encoding="utf-8")
+    draw(rows).savefig(args.results / "what_decides.png", dpi=130)
+
+
+if __name__ == "__main__":
+    main()
