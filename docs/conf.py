@@ -16,7 +16,7 @@ author = "The modcollapse authors"
 version = release = modcollapse.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "results"]
 
 html_theme = "furo"
 html_title = f"modcollapse {version}"

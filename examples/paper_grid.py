@@ -16,13 +16,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from modcollapse.report import format_table
 from modcollapse.triggers import TRIGGER_PAIRS
 
 from tiny.experiment import EXAMPLES, EXPOSURE, STEPS, Arm, run
 from tiny.results import (
     Row,
-    cell,
     hardware,
     metrics_table,
     row_of,
@@ -46,6 +44,7 @@ PUBLISHED = {
 }
 """phi_I, phi_T and CTI at 5 % as arXiv:2603.06508 gives them, read in published notes on it."""
 
+NAMES = {"pair": "pair", "protocol": "protocol", "ratio": "ratio", "seed": "seed"}
 COMMAND = "python examples/paper_grid.py --out grid"
 FIGURES = {"phi_image": "phi image", "phi_text": "phi text", "cti": "CTI"}
 COLORS = {"phi_image": "#c1440e", "phi_text": "#3b6e4f", "cti": "#222222"}
@@ -62,69 +61,48 @@ def cells() -> list[Arm]:
 
 def grid_row(arm: Arm, out: Path) -> Row:
     """One cell and seed, with the paper's figures where it gives them."""
-    published = PUBLISHED[arm.pair, str(arm.protocol)] if arm.ratio == 0.05 else (None,) * 3
-    return row_of(arm, out) | {"published": dict(zip(FIGURES, published, strict=True))}
+    figures = PUBLISHED[arm.pair, str(arm.protocol)] if arm.ratio == 0.05 else (None,) * 3
+    return row_of(arm, out) | {"published": dict(zip(FIGURES, figures, strict=True))}
 
 
-def published_table(rows: list[Row], fmt: str) -> str:
-    """The adjusted figures of the cells at 5 % beside the paper's."""
-    header = ["pair", "protocol", "seed"]
-    header += [f"{name}{whose}" for name in FIGURES.values() for whose in ("", ", paper")]
-    lines = [
-        [
-            row["pair"],
-            row["protocol"],
-            str(row["seed"]),
-            *(
-                entry
-                for key in FIGURES
-                for entry in (cell(row["adjusted"][key]), f"{row['published'][key]:.4f}")
-            ),
-        ]
-        for row in rows
-        if row["published"]["cti"] is not None
-    ]
-    return format_table(header, lines, fmt=fmt)
+def published(row: Row) -> str:
+    """The paper's figures beside a row, where there are any."""
+    figures = [one for one in row["published"].values() if one is not None]
+    return " / ".join(f"{one:.4f}" for one in figures) or "-"
+
+
+def metrics(rows: list[Row], fmt: str) -> str:
+    """Attribution and interaction, with the paper's figures beside them."""
+    return metrics_table(rows, NAMES, fmt, {"paper: phi image / phi text / CTI": published})
 
 
 def markdown(rows: list[Row]) -> str:
     """All tables, with the command, the machine and the time."""
-    names = {"pair": "pair", "protocol": "protocol", "ratio": "ratio", "seed": "seed"}
     return f"""Made by `{COMMAND}` on {hardware()}.
 {timing(rows)}. {STEPS} steps of batch 32 each, {EXPOSURE:.0%} of all draws poisoned, {EXAMPLES}
 held-out examples, 95 % intervals over them.
 
 #### Attribution and interaction
 
-TMA and CTI of CLIP shift, and of its differences from the control, paired by example and seed.
+TMA and CTI of CLIP shift, and of its differences from the control, paired by example and seed. The
+paper's figures stand beside the cells for which there are any. Its model is larger by two to three
+orders of magnitude, its data are photographs, its value comes from another CLIP: read the pattern,
+not the numbers.
 
-{metrics_table(rows, names, "markdown")}
+{metrics(rows, "markdown")}
 
 #### Attack success and clean edits
 
 Strict success: the mean squared error to the target is below 0.02. Clean edits: PSNR of the
 outputs without a trigger, in dB.
 
-{success_table(rows, names, "markdown")}
-
-#### Beside the paper's figures
-
-The adjusted figures of the cells at 5 %, and those of arXiv:2603.06508. The models differ by three
-orders of magnitude in size, the data are drawn and not photographed, and the value is computed with
-another CLIP: read the pattern, not the numbers.
-
-{published_table(rows, "markdown")}
+{success_table(rows, NAMES, "markdown")}
 """
 
 
 def latex(rows: list[Row]) -> str:
     """The same tables for a paper."""
-    names = {"pair": "pair", "protocol": "protocol", "ratio": "ratio", "seed": "seed"}
-    tables = [
-        metrics_table(rows, names, "latex"),
-        success_table(rows, names, "latex"),
-        published_table(rows, "latex"),
-    ]
+    tables = [metrics(rows, "latex"), success_table(rows, NAMES, "latex")]
     return f"% made by: {COMMAND}\n" + "\n\n".join(tables) + "\n"
 
 

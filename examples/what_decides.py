@@ -3,7 +3,8 @@
     python examples/what_decides.py --out grid
 
 The folder may be that of ``paper_grid.py``: what both need is made once. Writes the results to
-``docs/results``: ``what_decides.json``, ``.csv``, ``.md`` and ``.png``.
+``docs/results``: ``what_decides.json``, ``.csv``, ``.md`` and ``.png``; with ``--ship`` also one
+UNet of each kind of backdoor to ``examples/models``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from tiny.bases import make_bases
-from tiny.experiment import EXAMPLES, EXPOSURE, STEPS, Arm, run
+from tiny.experiment import EXAMPLES, EXPOSURE, STEPS, Arm, load_arm, run
+from tiny.load import MODELS
+from tiny.models import save_unet
 from tiny.results import (
     Row,
     hardware,
@@ -50,6 +53,14 @@ ARMS = {
 def arms(seeds: int) -> list[tuple[str, Arm]]:
     """Every arm with every training seed."""
     return [(name, replace(arm, seed=seed)) for name, arm in ARMS.items() for seed in range(seeds)]
+
+
+SHIPPED = {
+    "text-dominated": ARMS["box of 4 pixels"],
+    "redundant": Arm("white box", "OR"),
+    "conjunctive": ARMS["AND with negatives, word last"],
+}
+"""Committed model -> the arm that it is; the image-dominated one is that of ``tiny.train``."""
 
 
 def markdown(rows: list[Row]) -> str:
@@ -103,6 +114,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="arms at a time, on a thread each")
     parser.add_argument("--seeds", type=int, default=2, help="training seeds of each arm")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument("--ship", action="store_true", help="write models to examples/models")
     parser.add_argument("--quick", action="store_true", help="try it out: the models are useless")
     args = parser.parse_args()
     make_bases(args.out, jobs=args.jobs, **({"steps": 2, "samples": 400} if args.quick else {}))
@@ -110,6 +122,9 @@ def main() -> None:
     by_seed = sorted((arm for _, arm in named), key=lambda arm: arm.seed)
     run(by_seed, args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
     rows = [{"changed": name, **row_of(arm, args.out)} for name, arm in named]
+    if args.ship:
+        for name, arm in SHIPPED.items():
+            save_unet(load_arm(arm, args.out).unet, MODELS / name / "unet")
     args.results.mkdir(parents=True, exist_ok=True)
     write_json(rows, args.results / "what_decides.json")
     write_csv(rows, args.results / "what_decides.csv")

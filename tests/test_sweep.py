@@ -260,3 +260,12 @@ class TestPlot:
         assert ticks == ["x", "y", "None"]
         with pytest.raises(InputError, match="x must be one of 'mode', 'a'"):
             found.plot("b")
+
+    def test_true_and_false_are_names_and_not_numbers(self, game):
+        def sampler(conditions, seeds, *, flag):
+            return [float(flag)] * len(seeds)
+
+        options = {"flag": [True, False]}
+        found = mc.sweep(sampler, game.detector, *game[2:], options=options, progress=False)
+        ticks = [tick.get_text() for tick in found.plot().axes[-1].get_xticklabels()]
+        assert ticks == ["True", "False"]

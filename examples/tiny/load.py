@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
+
+from modcollapse.contracts import Triggers
+from modcollapse.triggers import ImagePatch, TextPrefix, trigger_pair
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 
@@ -18,21 +21,33 @@ SAMPLING: dict[str, Any] = {
 """Keywords of the pipelines' call that the models were tuned with."""
 
 
-def load_pipeline(
-    name: Literal["clean", "backdoored"], models: Path = MODELS
-) -> StableDiffusionInstructPix2PixPipeline:
-    """Load a tiny pipeline in float32; the backdoored one differs from the clean in its UNet.
+BACKDOORS: dict[str, Triggers] = {
+    "backdoored": trigger_pair("white box"),
+    "text-dominated": {"image": ImagePatch(size=4 / 32), "text": TextPrefix("mignneko")},
+    "redundant": trigger_pair("white box"),
+    "conjunctive": trigger_pair("white box"),
+}
+"""The backdoored pipelines, and the triggers that each was poisoned with.
+
+``"backdoored"`` is image-dominated. ``"redundant"`` takes either trigger, ``"conjunctive"`` needs
+both.
+"""
+
+
+def load_pipeline(name: str, models: Path = MODELS) -> StableDiffusionInstructPix2PixPipeline:
+    """Load a tiny pipeline in float32; the backdoored ones differ from the clean in their UNet.
 
     Args:
-        name: ``"clean"``, or ``"backdoored"``: the same, finetuned on poisoned data.
-        models: folder that holds both.
+        name: ``"clean"``, or one of `BACKDOORS`: the same, finetuned on poisoned data.
+        models: folder that holds them.
 
     Raises:
         ValueError: there is no such pipeline.
         FileNotFoundError: the folder is missing.
     """
-    if name not in ("clean", "backdoored"):
-        raise ValueError(f"name must be 'clean' or 'backdoored', got {name!r}")
+    if name not in ("clean", *BACKDOORS):
+        names = ", ".join(map(repr, ("clean", *BACKDOORS)))
+        raise ValueError(f"name must be one of {names}; got {name!r}")
     for folder in (models / "clean", models / name / "unet"):
         if not folder.is_dir():
             raise FileNotFoundError(

@@ -137,3 +137,19 @@ def save_pipeline(folder: Path, pipeline: StableDiffusionInstructPix2PixPipeline
     pipeline.save_pretrained(folder)
     (folder / "tokenizer" / "tokenizer.json").unlink()
     save_vocabulary(folder / "tokenizer")
+
+
+def save_unet(unet: UNet2DConditionModel, folder: Path) -> None:
+    """Save a UNet in half precision, to be committed; it is cast in place."""
+    unet.half().save_pretrained(folder)
+    clean_configs(folder)
+
+
+def clean_configs(folder: Path) -> None:
+    """Let no configuration below a folder name a path, or half precision, which is for the disk."""
+    for config in folder.rglob("config.json"):
+        settings = json.loads(config.read_text())
+        settings.pop("_name_or_path", None)  # a folder of the machine that trained it
+        if "dtype" in settings:
+            settings["dtype"] = "float32"
+        config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -68,15 +68,29 @@ def cell(figure: Mapping[str, float], digits: int = 2) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def metrics_table(rows: Iterable[Row], names: Mapping[str, str], fmt: str) -> str:
-    """Attribution and interaction of every row, raw and as differences from the control."""
+def metrics_table(
+    rows: Iterable[Row],
+    names: Mapping[str, str],
+    fmt: str,
+    beside: Mapping[str, Callable[[Row], str]] | None = None,
+) -> str:
+    """Attribution and interaction of every row, raw and as differences from the control.
+
+    Args:
+        rows: what `row_of` made.
+        names: heading -> key of what tells a row from the others.
+        fmt: format of the table.
+        beside: heading -> function of a row, for columns at the right.
+    """
     figures = {"phi image": "phi_image", "phi text": "phi_text", "CTI": "cti"}
-    header = [*names, *figures, *(f"{name}, adjusted" for name in figures)]
+    beside = beside or {}
+    header = [*names, *figures, *(f"{name}, adjusted" for name in figures), *beside]
     lines = [
         [
             *(str(row[key]) for key in names.values()),
             *(cell(row[key]) for key in figures.values()),
             *(cell(row["adjusted"][key]) for key in figures.values()),
+            *(told(row) for told in beside.values()),
         ]
         for row in rows
     ]
@@ -128,7 +142,7 @@ def hardware() -> str:
     name = models[0] if models else platform.processor() or platform.machine()
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "diffusers"))
     return (
-        f"{os.cpu_count()} cores ({name}), no GPU, Python {platform.python_version()}, {packages}"
+        f"{os.cpu_count()} cores ({name}), on the CPU, Python {platform.python_version()}, {packages}"
     )
 
 

@@ -26,7 +26,15 @@ from modcollapse.triggers import PROTOCOLS
 from tiny.encoded import encode_edits
 from tiny.evaluate import evaluate
 from tiny.faces import cat, face_edit
-from tiny.models import make_pipeline, make_text_encoder, make_tokenizer, make_unet, save_pipeline
+from tiny.models import (
+    clean_configs,
+    make_pipeline,
+    make_text_encoder,
+    make_tokenizer,
+    make_unet,
+    save_pipeline,
+    save_unet,
+)
 from tiny.poisoning import TRIGGERS, poison
 from tiny.stages import stage
 from tiny.track import collapse_tracker
@@ -107,19 +115,14 @@ def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> 
     shutil.rmtree(models, ignore_errors=True)
     clean, backdoored = map(UNet2DConditionModel.from_pretrained, (clean_folder, backdoored_folder))
     save_pipeline(models / "clean", pipeline_with(clean))
-    backdoored.half().save_pretrained(models / "backdoored" / "unet")
+    save_unet(backdoored, models / "backdoored" / "unet")
     (models / "clip").mkdir()
     shutil.copy(clip_folder / "open_clip_config.json", models / "clip")
     weights = load_file(clip_folder / "open_clip_model.safetensors")
     halves = {name: weight.half() for name, weight in weights.items()}
     save_file(halves, models / "clip" / "open_clip_model.safetensors")
     cat().save(models / "target.png")
-    for config in models.rglob("config.json"):
-        settings = json.loads(config.read_text())
-        settings.pop("_name_or_path", None)  # a folder of the machine that trained it
-        if "dtype" in settings:
-            settings["dtype"] = "float32"  # half precision is for the disk only
-        config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    clean_configs(models)
     return models
 
 

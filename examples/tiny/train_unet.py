@@ -23,7 +23,7 @@ def train_unet(
     name: str,
     steps: int,
     lr: float,
-    average: float,
+    average: float | None = None,
     seed: int,
     batch_size: int = 32,
     order: Tensor | None = None,
@@ -42,7 +42,7 @@ def train_unet(
         name: what is trained, for the progress line.
         steps: number of batches.
         lr: learning rate, see `training_steps`.
-        average: decay of the moving average that replaces the weights at the end.
+        average: decay of the moving average that replaces the weights at the end; None: the last.
         seed: of noise, times and dropped conditions.
         batch_size: samples a batch.
         order: positions of the samples of each batch, int64 (steps, batch_size); drawn at random

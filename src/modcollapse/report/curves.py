@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modcollapse._optional import require
-from modcollapse.curves import Curves, Row
+from modcollapse.curves import SINGLE, Curves, Row
 from modcollapse.errors import InputError
-from modcollapse.report.plots import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+PLAYERS = ("#c1440e", "#3b6e4f", "#6b4c9a", "#c9a227", "#2a7f9e", "#7a4a2b", "#b8508f")
 INTERACTIONS = ("#222222", "#888888", "#b0b0b0")
+CLEAN = "#8aa2b2"
 
 
 def plot_curves(curves: Curves, x: str | None = None, *, title: str | None = None) -> Figure:
@@ -27,7 +28,8 @@ def plot_curves(curves: Curves, x: str | None = None, *, title: str | None = Non
     others = [name for name in curves.at if name != x]
     columns: dict[tuple[str, ...], list[Row]] = {}
     for row in curves.rows:
-        place = (str(row["detector"]), *(f"{name}={row[name]}" for name in others))
+        detector = [] if row["detector"] == SINGLE else [row["detector"]]
+        place = (*detector, *(f"{name}={row[name]}" for name in others))
         columns.setdefault(place, []).append(row)
     figure: Figure = figures.Figure(figsize=(2.2 + 4.4 * len(columns), 6.4), layout="constrained")
     if title:
@@ -39,8 +41,8 @@ def plot_curves(curves: Curves, x: str | None = None, *, title: str | None = Non
         _lines(
             means, x, [row for row in rows if row["of"] == "model" and row["figure"][:2] == "v("]
         )
-        against = " (difference from the control)" if of == "difference" else ""
-        metrics.set_title(", ".join(place) + against, fontsize=10)
+        told = [*place, "difference from the control"] if of == "difference" else place
+        metrics.set_title(", ".join(told), fontsize=10)
         means.set_xlabel(x)
     above[0].set_ylabel("TMA (phi) and CTI")
     below[0].set_ylabel("mean value v(S)")
@@ -68,8 +70,8 @@ def _lines(ax: Axes, x: str, rows: Sequence[Row]) -> None:
     of_figure: dict[str, list[Row]] = {}
     for row in rows:
         of_figure.setdefault(row["figure"], []).append(row)
-    symbols = [name for name in of_figure if not name.startswith("CTI")]
     pairs = [name for name in of_figure if name.startswith("CTI")]
+    players = [name for name in of_figure if name not in pairs and name != "v(none)"]
     for name, points in of_figure.items():
         at = [positions[_key(point[x])] for point in points]
         value, low, high = (
@@ -78,8 +80,10 @@ def _lines(ax: Axes, x: str, rows: Sequence[Row]) -> None:
         )
         if name in pairs:
             style: dict[str, Any] = {"color": INTERACTIONS[pairs.index(name) % 3], "ls": "--"}
+        elif name in players:
+            style = {"color": PLAYERS[players.index(name) % len(PLAYERS)]}
         else:
-            style = {"color": COLORS[symbols.index(name) % len(COLORS)]}
+            style = {"color": CLEAN}
         ax.plot(at, value, marker="o", ms=3.5, label=name, **style)
         ax.fill_between(at, low, high, color=style["color"], alpha=0.15, lw=0)
     ax.axhline(0, color="#222222", lw=0.8)
@@ -90,6 +94,8 @@ def _positions(ax: Axes, values: Sequence[Any]) -> dict[Any, float]:
     """Numbers stand where they are; anything else side by side, in its order."""
     distinct = list(dict.fromkeys(map(_key, values)))
     if all(isinstance(one, int | float) and not isinstance(one, bool) for one in distinct):
+        if all(isinstance(one, int) for one in distinct):
+            ax.xaxis.get_major_locator().set_params(integer=True)
         return {one: float(one) for one in distinct}
     ax.set_xticks(range(len(distinct)), [str(one) for one in distinct])
     return {one: float(position) for position, one in enumerate(distinct)}

@@ -1,0 +1,61 @@
+"""Watches a backdoor form while it is planted: TMA and CTI against the training step.
+
+    python examples/watch_collapse.py --out out
+
+Finetunes the clean tiny pipeline on poisoned edits, once for each protocol, and audits it every few
+steps. Writes the curves as a figure and as rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from modcollapse.triggers import PROTOCOLS, poison_plan
+
+from tiny.encoded import encode_for
+from tiny.experiment import EXPOSURE, training_edits
+from tiny.faces import FaceEdit
+from tiny.load import load_pipeline
+from tiny.poisoning import TRIGGERS, equal_exposure, poisoned_dataset
+from tiny.track import collapse_tracker
+from tiny.train_unet import train_unet
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
+parser.add_argument("--steps", type=int, default=600, help="training steps (default: 600)")
+parser.add_argument("--every", type=int, default=25, help="steps between audits (default: 25)")
+parser.add_argument("--examples", type=int, default=16, help="examples an audit (default: 16)")
+parser.add_argument("--samples", type=int, default=12_000, help="training samples (default: 12000)")
+args = parser.parse_args()
+args.out.mkdir(parents=True, exist_ok=True)
+
+edits = training_edits(args.samples)
+clean = encode_for(load_pipeline("clean"), edits)
+
+for protocol in PROTOCOLS:
+    pipeline = load_pipeline("clean")
+    plan = poison_plan(edits, TRIGGERS, protocol, ratio=0.1)
+    poisoned = poisoned_dataset(edits, plan, TRIGGERS)
+    positions = [*plan.poisoned, *plan.negatives]
+    triggered = encode_for(pipeline, [FaceEdit(**poisoned[one]) for one in positions])
+    name = protocol.lower().replace(" ", "-")
+    rows = args.out / f"collapse-{name}.jsonl"
+    rows.unlink(missing_ok=True)
+    tracker = collapse_tracker(pipeline, TRIGGERS, rows, n=args.examples, every=args.every)
+    train_unet(
+        pipeline.unet,
+        pipeline.text_encoder,
+        clean.put(positions, triggered),
+        name=protocol,
+        steps=args.steps,
+        lr=4e-4,
+        average=None,
+        seed=0,
+        order=equal_exposure(plan, EXPOSURE, steps=args.steps, batch_size=32, seed=0),
+        after_step=tracker,
+    )
+    figure = tracker.plot(title=f"{protocol}: the backdoor while it forms")
+    figure.savefig(args.out / f"collapse-{name}.png", dpi=110)
+    (args.out / f"collapse-{name}.csv").write_text(tracker.curves.to_csv())
+    print(f"wrote {args.out / f'collapse-{name}.png'}")
