@@ -26,6 +26,7 @@ LAYERS = [
     {"lift"},
     {"metrics"},
     {"curves", "as_found"},
+    {"track_file"},
     {"sweeps", "tracker"},
     {"detectors", "samplers", "report"},
 ]

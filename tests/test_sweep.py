@@ -149,6 +149,76 @@ def test_a_pipeline_is_swept_and_left_as_it_was():
     assert len({tuple(one.table.values.ravel()) for one in found.audits}) == 4
 
 
+def test_a_subclass_keeps_what_it_holds():
+    class Louder(PipelineSampler):
+        gain = 1.0
+
+    sampler = Louder(tiny_instruct_pix2pix(), inputs={"image": "image", "text": "prompt"})
+    sampler.gain = 0.5
+    changed = sampler.with_options(guidance_scale=3.0)
+    assert isinstance(changed, Louder)
+    assert changed.gain == 0.5
+    assert changed.inputs == sampler.inputs
+    assert changed.options == {"guidance_scale": 3.0}
+    assert sampler.options == {}
+    with pytest.raises(InputError, match="inputs"):
+        sampler.with_options(inputs={})
+
+
+def test_a_function_keeps_what_it_declares(game):
+    def sampler(conditions, seeds, *, slope):
+        assert set(conditions) == set(PAIR)
+        return [slope] * len(seeds)
+
+    sampler.modalities = PAIR
+    sampler.identity = lambda: {"name": "mine"}
+    triggers = {"text": game.triggers["text"]}
+    found = mc.sweep(
+        sampler, game.detector, game.examples, triggers, options={"slope": [2.0]}, progress=False
+    )
+    run = found.audits[0].table.provenance["run"]
+    assert run["sampler"] == {"name": "mine", "options": {"slope": 2.0}}
+
+
+def test_options_of_the_run_and_of_the_metrics_reach_every_point(game):
+    noisy = planted_game(TEXT_WINS, PAIR, examples=40, noise=0.1)
+    options = {"seed": 3, "repeats": 2, "batch_size": 16, "keep": 2, "level": 0.9, "method": "t"}
+    found = mc.sweep(*noisy, options={"noise": [0.1, 0.2]}, progress=False, **options)
+    alone = mc.audit(*noisy, progress=False, **options)
+    first = found.audit(noise=0.1)
+    assert first.table.provenance["run"] == alone.table.provenance["run"]
+    assert str(first) == str(alone)
+    assert len(first.table.kept) == 2
+
+
+def test_an_error_says_at_which_point(game):
+    def sampler(conditions, seeds, *, a):
+        return [float("nan") if a == 2 else 0.0] * len(seeds)
+
+    with pytest.raises(mc.errors.SamplerError) as caught:
+        mc.sweep(sampler, game.detector, *game[2:], options={"a": [1, 2]}, progress=False)
+    assert caught.value.__notes__ == ["in a sweep, for the sampler at a=2"]
+
+
+def test_numbers_of_numpy_become_plain(game):
+    def sampler(conditions, seeds, *, a, b):
+        return [a + b] * len(seeds)
+
+    options = {"a": np.array([1, 10]), "b": [np.float32(0.5)]}
+    found = mc.sweep(sampler, game.detector, *game[2:], options=options, progress=False)
+    assert {type(row["a"]) for row in found.rows} == {int}
+    assert {type(row["b"]) for row in found.rows} == {float}
+
+
+def test_a_sampler_that_returns_itself_is_refused(game):
+    class Same(Switch):
+        def with_options(self, **options):
+            return self
+
+    with pytest.raises(InputError, match="returned the sampler itself"):
+        mc.sweep(Same(), *game[1:], options={"scale": [1.0, 3.0]})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -260,6 +330,13 @@ class TestPlot:
         assert ticks == ["x", "y", "None"]
         with pytest.raises(InputError, match="x must be one of 'mode', 'a'"):
             found.plot("b")
+
+    def test_values_are_drawn_in_order_however_they_are_given(self, game):
+        options = {"scale": [3.0, 1.0, 2.0]}
+        found = mc.sweep(Switch(), *game[1:], options=options, progress=False)
+        lines = {line.get_label(): line for line in found.plot().axes[0].lines}
+        np.testing.assert_allclose(lines["phi text"].get_xdata(), [1.0, 2.0, 3.0])
+        np.testing.assert_allclose(lines["phi text"].get_ydata(), [0.85, 0.05, 0.05])
 
     def test_true_and_false_are_names_and_not_numbers(self, game):
         def sampler(conditions, seeds, *, flag):

@@ -133,12 +133,19 @@ class TestTraining:
             torch.rand(3), random.random(), np.random.rand()  # noqa: NPY002
             return [0.0] * len(seeds)
 
+        def log(scalars, step):
+            torch.rand(3)
+
         game = planted_game((0, 0, 0, 0), PAIR, examples=2)
-        tracker = mc.CollapseTracker(sampler, *game[1:], modules=[module])
+        tracker = mc.CollapseTracker(sampler, *game[1:], modules=[module], log=log)
+        states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1]  # noqa: NPY002
         with torch.autocast("cpu", torch.bfloat16):
             tracker(0)
             assert torch.is_autocast_enabled("cpu")
         assert set(seen) == {(False, False, False)}
+        assert torch.equal(states[0], torch.get_rng_state())
+        assert states[1] == random.getstate()
+        assert (states[2] == np.random.get_state()[1]).all()  # noqa: NPY002
         assert module.training
         assert torch.is_grad_enabled()
 
@@ -155,6 +162,64 @@ class TestTraining:
         assert pipeline.unet.training
         assert torch.equal(before, torch.get_rng_state())
         assert {row["step"] for row in tracker.curves.rows} == {0}
+
+    def test_a_model_that_does_not_react_yet_is_a_first_point(self):
+        pipeline = tiny_instruct_pix2pix()
+        with torch.no_grad():
+            pipeline.unet.conv_in.weight[:, 4:] = 0  # as a finetuning of Stable Diffusion begins
+        found = pipeline_tracker(pipeline)(0)
+        assert found.tma["image"].value == 0
+
+    def test_the_recipe_for_mixed_precision_leaves_all_as_found(self):
+        pipeline = tiny_instruct_pix2pix()
+        inner = PipelineSampler(pipeline, num_inference_steps=2)
+        modes = []
+
+        def sampler(conditions, seeds):
+            modes.append((pipeline.vae.training, pipeline.unet.training))
+            with torch.autocast("cpu", torch.bfloat16):
+                return inner(conditions, seeds)
+
+        tracker = mc.CollapseTracker(sampler, brightness, held_out(), TRIGGERS, pipeline=pipeline)
+        pipeline.vae.train()
+        pipeline.unet = tiny_instruct_pix2pix(1).unet.train()  # after the tracker was made
+        pipeline.scheduler.set_timesteps(9)
+        steps = pipeline.scheduler.timesteps
+        tracker(0)
+        assert set(modes) == {(False, False)}
+        assert pipeline.vae.training
+        assert pipeline.unet.training
+        assert pipeline.scheduler.timesteps is steps
+
+    def test_a_module_that_changes_its_weights_between_modes_does_not(self):
+        class Merging(torch.nn.Linear):
+            def train(self, mode=True):
+                if not mode:
+                    self.weight.data += 1
+                return super().train(mode)
+
+        module = Merging(2, 2)
+        before = module.weight.clone()
+        with as_found([module]):
+            assert not module.training
+        assert torch.equal(module.weight, before)
+
+    def test_buffers_that_a_sampler_replaced_are_put_back(self):
+        module = torch.nn.BatchNorm1d(2)
+        mean = module.running_mean
+        with as_found([module]):
+            module.running_mean = torch.ones(2)
+        assert module.running_mean is mean
+
+    def test_an_audit_names_the_weights_that_it_saw(self):
+        pipeline = tiny_instruct_pix2pix()
+        tracker = pipeline_tracker(pipeline)
+        first = tracker.audit(0)
+        with torch.no_grad():
+            pipeline.unet.conv_in.weight += 0.1
+        second = tracker.audit(1)
+        with pytest.raises(mc.errors.TableError, match=r"sampler\.weights"):
+            first.table.select([0]).merge(second.table.select([1]))
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
     def test_a_module_that_the_sampler_moved_is_moved_back(self):
@@ -210,6 +275,15 @@ class TestCurve:
         assert logged[0]["collapse/raw/phi text"] == pytest.approx(0.9)
         assert logged[0]["collapse/half/phi text"] == pytest.approx(0.45)
 
+    def test_its_options_are_those_of_the_run(self):
+        game = planted_game((0, 0.1, 0.9, 1.0), PAIR, examples=4, noise=0.1)
+        options = {"seed": 3, "repeats": 2, "batch_size": 4}
+        found = mc.CollapseTracker(*game, modules=[], level=0.9, **options)(0)
+        alone = mc.audit(*game, progress=False, level=0.9, **options)
+        np.testing.assert_array_equal(found.table.values, alone.table.values)
+        assert found.table.provenance["run"] == alone.table.provenance["run"]
+        assert str(found) == str(alone)
+
     def test_it_is_drawn_against_the_step(self):
         import matplotlib as mpl
 
@@ -259,25 +333,53 @@ class TestLog:
     def test_the_file_holds_the_rows_as_the_training_goes_on(self, tmp_path):
         path = tmp_path / "collapse.jsonl"
         tracker = grown(path=path)
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = [row for line in path.read_text().splitlines() for row in json.loads(line)["rows"]]
         assert rows == list(tracker.curves.rows)
 
     def test_a_training_that_goes_on_takes_over_the_file(self, tmp_path):
         path = tmp_path / "collapse.jsonl"
-        grown(steps=6, path=path)
+        grown(steps=11, path=path)
         again = grown(steps=0, path=path)
-        assert [row["step"] for row in again.curves.select(figure="phi text")] == [0, 5]
+        assert [row["step"] for row in again.curves.select(figure="phi text")] == [0, 5, 10]
         again._sampler.step = 20
-        again.audit(5)  # audited again, from a checkpoint: the later audit counts
-        last = grown(steps=0, path=path).curves.select(figure="phi text")
-        np.testing.assert_allclose([row["value"] for row in last], [0, 1.9])
+        again.audit(5)  # from an earlier checkpoint: what came after it is of another training
+        for tracker in (again, grown(steps=0, path=path)):
+            phi = tracker.curves.select(figure="phi text")
+            assert [row["step"] for row in phi] == [0, 5]
+            np.testing.assert_allclose([row["value"] for row in phi], [0, 1.9])
+
+    def test_an_audit_that_was_cut_off_is_taken_away_and_told(self, tmp_path):
+        path = tmp_path / "collapse.jsonl"
+        grown(path=path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-20])
+        with pytest.warns(UserWarning, match="line 3, was cut off"):
+            again = grown(steps=0, path=path)
+        assert [row["step"] for row in again.curves.select(figure="phi text")] == [0, 5]
+        again._sampler.step = 10
+        again.audit(10)
+        assert path.read_bytes() == whole
 
     def test_another_file_is_refused(self, tmp_path):
         path = tmp_path / "notes.txt"
-        path.write_text("lr 0.001\n")
-        with pytest.raises(InputError, match=r"notes.txt, line 1, is not a row"):
-            grown(path=path)
-        assert path.read_text() == "lr 0.001\n"
+        for text in ("lr 0.001\n", '{"step": "x", "setup": "", "rows": []}\n', "[1]\n"):
+            path.write_text(text)
+            with pytest.raises(InputError, match=r"notes.txt, line 1, is not an audit"):
+                grown(path=path)
+            assert path.read_text() == text
+
+    def test_audits_of_another_set_up_do_not_make_one_curve(self, tmp_path):
+        path = tmp_path / "collapse.jsonl"
+        grown(path=path)
+        with pytest.raises(InputError, match="holds audits of other examples"):
+            grown(path=path, level=0.9)
+        with pytest.raises(InputError, match="holds audits of other examples"):
+            grown(path=path, seed=1)
+
+    def test_a_file_that_cannot_be_written_is_refused_at_once(self, tmp_path):
+        for path in (tmp_path / "none" / "rows.jsonl", tmp_path):
+            with pytest.raises(InputError, match="cannot be written"):
+                grown(steps=0, path=path)
 
 
 class TestBadInput:
@@ -298,6 +400,10 @@ class TestBadInput:
         game = planted_game((0, 0, 0, 0), PAIR)
         with pytest.raises(InputError, match=r"log must be a callable log\(scalars, step\)"):
             mc.CollapseTracker(*game, modules=[], log="runs/1")
+        with pytest.raises(InputError, match="got the class int"):
+            mc.CollapseTracker(*game, modules=[], log=int)
+        with pytest.raises(InputError, match="prefix must be a str"):
+            mc.CollapseTracker(*game, modules=[], prefix=3)
 
     def test_wrong_examples_and_options_fail_before_the_training(self):
         game = planted_game((0, 0, 0, 0), PAIR)

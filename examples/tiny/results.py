@@ -141,9 +141,7 @@ def hardware() -> str:
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     name = models[0] if models else platform.processor() or platform.machine()
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "diffusers"))
-    return (
-        f"{os.cpu_count()} cores ({name}), on the CPU, Python {platform.python_version()}, {packages}"
-    )
+    return f"{os.cpu_count()} cores ({name}), on the CPU, Python {platform.python_version()}, {packages}"
 
 
 def timing(rows: Sequence[Row]) -> str:

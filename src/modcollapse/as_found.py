@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 def as_found(modules: Iterable[nn.Module], schedulers: Iterable[Any] = ()) -> Iterator[None]:
     """Put modules in evaluation mode, without gradients or autocast; afterwards put all back.
 
-    Put back are the mode of every submodule, the device of every parameter and buffer, the
-    attributes of the schedulers, and the random state of Python, NumPy and torch on every device.
-    Autocast is off since it keeps casts of the weights: made here, without gradients, they would
-    be used by the next training step.
+    Put back are the mode of every submodule, the device of every parameter, gradient and buffer,
+    the attributes of the schedulers, and the random state of Python, NumPy and torch on every
+    device. Autocast is off so that an audit is the same wherever in the loop it is made.
     """
     import torch
 
     modules = list(modules)
     modes = {part: part.training for module in modules for part in module.modules()}
-    tensors = [t for module in modules for t in (*module.parameters(), *module.buffers())]
-    devices = [tensor.device for tensor in tensors]
+    parameters = {p: p.device for module in modules for p in module.parameters()}
+    buffers = [(part, dict(part._buffers)) for part in modes]  # moving a module replaces them
     settings = [(scheduler, dict(vars(scheduler))) for scheduler in schedulers]
     python_state, torch_state = random.getstate(), torch.get_rng_state()
     numpy_state = np.random.get_state()  # noqa: NPY002 (others' code draws from it)
@@ -40,15 +39,18 @@ def as_found(modules: Iterable[nn.Module], schedulers: Iterable[Any] = ()) -> It
         for kind in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
             stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
         try:
-            for module in modules:
-                module.eval()
+            for part in modes:
+                part.training = False  # not eval(): some modules change their weights there
             yield
         finally:
             for part, training in modes.items():
                 part.training = training
-            for tensor, device in zip(tensors, devices, strict=True):
-                if tensor.device != device:
-                    tensor.data = tensor.data.to(device)
+            for parameter, device in parameters.items():
+                for tensor in (parameter, parameter.grad):
+                    if tensor is not None and tensor.device != device:
+                        tensor.data = tensor.data.to(device)
+            for part, registered in buffers:
+                part._buffers.update(registered)
             for scheduler, attributes in settings:
                 vars(scheduler).clear()
                 vars(scheduler).update(attributes)

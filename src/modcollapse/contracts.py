@@ -60,6 +60,7 @@ class Sampler(Protocol):
     * ``probe(conditions, seeds) -> list[str]``: called once before a run with the clean, then the
       triggered conditions of the first two examples; returns notes for the provenance.
     * ``identity() -> dict``: plain data that tells this sampler from another.
+    * ``with_options(**options)``: returns a changed copy, for ``mc.sweep``.
     """
 
     def __call__(self, conditions: Conditions, seeds: Sequence[int]) -> Sequence[Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
+
+import numpy as np
 
 from modcollapse.contracts import Detector, Example, Sampler, Triggers
 from modcollapse.curves import Curves, rows_of
@@ -119,29 +122,34 @@ def sweep(
         audit(table, **metric)  # a wrong option fails here, before anything is generated
 
     def prepared(one: Sampler, what: str, point: Mapping[str, Any]) -> tuple[Sampler, Run]:
-        bound = _with_options(one, what, point)
-        return bound, prepare(
-            bound,
-            detector,
-            examples,
-            triggers,
-            seed=seed,
-            repeats=repeats,
-            batch_size=batch_size,
-            keep=keep,
-        )
+        with _told_at(point, what):
+            bound = _with_options(one, what, point)
+            return bound, prepare(
+                bound,
+                detector,
+                examples,
+                triggers,
+                seed=seed,
+                repeats=repeats,
+                batch_size=batch_size,
+                keep=keep,
+            )
 
-    def measured(work: tuple[Sampler, Run]) -> dict[str, CoalitionTable]:
+    def measured(
+        work: tuple[Sampler, Run], what: str, point: Mapping[str, Any]
+    ) -> dict[str, CoalitionTable]:
         bound, run = work
-        return measure(run, bound, examples, triggers, keep=keep, progress=progress)
+        with _told_at(point, what):
+            return measure(run, bound, examples, triggers, keep=keep, progress=progress)
 
-    runs = [prepared(sampler, "the sampler", point) for point in points]
-    controls = [] if control is None else [prepared(control, "the control", p) for p in points]
+    mine, theirs = "the sampler", "the control"
+    runs = [prepared(sampler, mine, point) for point in points]
+    controls = [] if control is None else [prepared(control, theirs, point) for point in points]
     single = not isinstance(detector, Mapping)
     audits: list[Any] = []
-    for position, run in enumerate(runs):
-        tables = measured(run)
-        without = measured(controls[position]) if controls else None
+    for position, point in enumerate(points):
+        tables = measured(runs[position], mine, point)
+        without = measured(controls[position], theirs, point) if controls else None
         found = audit(tables, control=without, **metric)
         audits.append(next(iter(found.values())) if single else found)
     rows = (row for at, one in zip(points, audits, strict=True) for row in rows_of(one, at))
@@ -160,21 +168,54 @@ def _points(options: Any) -> tuple[dict[str, Any], ...]:
                 f"an option is named by a str, and not like a column of the rows "
                 f"({', '.join(_ROW)}); got {name!r}"
             )
-        if isinstance(values, str | Mapping) or not hasattr(values, "__len__") or not len(values):
+        listed = _plain_values(values)
+        if not listed:
             raise InputError(
                 f"the option {name!r} needs one or more values in a list, {example}; got {values!r}"
             )
-        listed = list(values)
-        if any(one in listed[:position] for position, one in enumerate(listed)):
+        if any(_same(one, other) for at, one in enumerate(listed) for other in listed[:at]):
             raise InputError(f"the option {name!r} has a value twice: {listed!r}")
-    return tuple(dict(zip(options, values, strict=True)) for values in product(*options.values()))
+    listed_values = [_plain_values(values) for values in options.values()]
+    return tuple(dict(zip(options, values, strict=True)) for values in product(*listed_values))
+
+
+def _plain_values(values: Any) -> list[Any]:
+    """The values with NumPy's numbers as Python's; none where there is no list of them."""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        return list(values.tolist())
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        return []
+    return [one.item() if isinstance(one, np.generic) else one for one in values]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are one; what cannot be compared counts as two."""
+    try:
+        return type(one) is type(other) and bool(one == other)
+    except (ValueError, RuntimeError):
+        return False
+
+
+@contextmanager
+def _told_at(point: Mapping[str, Any], what: str) -> Iterator[None]:
+    """Let an error say at which point of the sweep it was raised, and by which of the two."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in a sweep, for {what} at {_told(point)}")
+        raise
 
 
 def _with_options(sampler: Any, what: str, point: Mapping[str, Any]) -> Sampler:
     if hasattr(sampler, "with_options"):
         changed: Sampler = sampler.with_options(**point)
+        if changed is sampler:
+            raise InputError(
+                f"with_options of {what} returned the sampler itself; it must return a changed "
+                "copy, or every point would be generated with the last options"
+            )
         return changed
-    if not isinstance(sampler, FunctionType | partial):
+    if not isinstance(sampler, FunctionType | MethodType | partial):
         raise InputError(
             f"{what} ({type(sampler).__name__}) cannot be swept: it must have a method "
             "with_options(**options) that returns a sampler, or be a function that takes the "
@@ -186,7 +227,11 @@ def _with_options(sampler: Any, what: str, point: Mapping[str, Any]) -> Sampler:
         raise InputError(
             f"{what} does not take the options {_told(point)} as keywords: {error}"
         ) from error
-    return partial(sampler, **point)
+    bound = partial(sampler, **point)
+    vars(bound).update(vars(sampler))  # what it declares: modalities, check and so on
+    if hasattr(sampler, "identity"):
+        vars(bound)["identity"] = lambda: {**sampler.identity(), "options": dict(point)}
+    return bound
 
 
 def _told(options: Mapping[str, Any]) -> str:

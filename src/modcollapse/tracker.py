@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +13,12 @@ from modcollapse.as_found import as_found
 from modcollapse.contracts import Detector, Example, Sampler, Triggers
 from modcollapse.curves import Curves, Row, rows_of
 from modcollapse.errors import InputError
+from modcollapse.fingerprint import identity
 from modcollapse.measure.evaluate import measure
 from modcollapse.measure.prepare import prepare, stand_ins
 from modcollapse.metrics import audit
 from modcollapse.results import Audit
+from modcollapse.track_file import TrackFile
 from modcollapse.triggers.plan import whole
 
 if TYPE_CHECKING:
@@ -32,23 +36,27 @@ class CollapseTracker:
     goes on as if nothing had been: modes, gradients, devices, schedulers and random states are as
     before, also when the audit fails.
 
-    Everything that can be wrong is checked here, before the first step.
+    What can be wrong with the arguments is checked here, before the first step. The sampler does
+    not probe its pipeline as in ``audit``: a model that has just begun need not react yet.
 
     Args:
         sampler: generates with the model that is being trained, such as a `PipelineSampler` of a
             pipeline that holds its UNet. To follow averaged weights give it those. It runs without
-            autocast: wrap it in a function where it needs one.
+            autocast: wrap it in a function where it needs one, and name the ``pipeline``.
         detector: what scores the outputs, or a mapping of such by name.
         examples: N held-out examples; few will do, since a curve is looked at as a whole.
         triggers: modality -> trigger.
         every: steps between two audits; step 0 is audited too.
         log: where the figures go, besides `curves`: a callable ``log(scalars, step)`` such as
-            ``wandb.log``, or a TensorBoard ``SummaryWriter``.
-        path: file of JSON lines, one a row, that is written as the training goes on. If it is
-            there already, its rows are taken over, as after an interruption; a step that is
-            audited again replaces the earlier one.
+            ``wandb.log``, or a TensorBoard ``SummaryWriter``. What it draws at random does not
+            count either.
+        path: file of JSON lines, one an audit, that is written as the training goes on. If it is
+            there already, its audits are taken over, as after an interruption. Going back to an
+            earlier step drops those from there on, here and when the file is read again.
         prefix: what the names of the scalars begin with.
-        modules: torch modules that the sampler runs; those of ``sampler.pipeline`` if left out.
+        pipeline: diffusers pipeline that the sampler calls; ``sampler.pipeline`` if left out. Its
+            modules and its scheduler, as they are at each audit, are left as found.
+        modules: torch modules that the sampler runs, where there is no pipeline.
         level: confidence level of the intervals, in (0, 1).
         index: interaction index of the pairs, which matters for M > 2 only.
         seed: run seed of the noise.
@@ -56,8 +64,9 @@ class CollapseTracker:
         batch_size: rows in every call of the sampler.
 
     Raises:
-        InputError: ``every`` below 1, a ``log`` that cannot be called, a file that holds something
-            else, no ``modules`` where they cannot be told; or what ``audit`` raises.
+        InputError: ``every`` below 1, a ``log`` that cannot be called, a file that cannot be
+            written or holds something else, no ``pipeline`` or ``modules`` where they cannot be
+            told; or what ``audit`` raises.
 
     Example::
 
@@ -83,6 +92,7 @@ class CollapseTracker:
         log: Log | Any = None,
         path: str | Path | None = None,
         prefix: str = "collapse",
+        pipeline: Any = None,
         modules: Iterable[nn.Module] | None = None,
         level: float = 0.95,
         index: str = "SII",
@@ -92,12 +102,14 @@ class CollapseTracker:
     ) -> None:
         self.every = whole("every", every, minimum=1)
         self._log = _logger(log)
+        if not isinstance(prefix, str):
+            raise InputError(f"prefix must be a str, got {prefix!r}")
         self._prefix = prefix
         self._options = {"level": level, "index": index}
         for table in stand_ins(detector, triggers):
             audit(table, **self._options)
-        self._modules = _modules(sampler, modules)
-        self._schedulers = _schedulers(sampler)
+        self._pipeline = getattr(sampler, "pipeline", None) if pipeline is None else pipeline
+        self._modules = _modules(self._pipeline, modules)
         self._single = not isinstance(detector, Mapping)
         self._sampler, self._examples, self._triggers = sampler, examples, triggers
         with self._as_found():
@@ -110,11 +122,8 @@ class CollapseTracker:
                 repeats=repeats,
                 batch_size=batch_size,
             )
-        self._probed = False
-        self._path = None if path is None else Path(path)
-        self._rows: dict[int, list[Row]] = {}
-        if self._path is not None and self._path.exists():
-            self._rows = _read(self._path)
+        self._file = None if path is None else TrackFile(Path(path), self._setup())
+        self._rows = {} if self._file is None else self._file.read()
 
     def __call__(self, step: int) -> Audit | dict[str, Audit] | None:
         """Audit at every ``every``-th step, else do nothing.
@@ -138,24 +147,23 @@ class CollapseTracker:
         """
         step = whole("step", step, minimum=0)
         with self._as_found():
+            weights = {"sampler": identity(self._sampler, "the sampler")}  # they have changed
             tables = measure(
-                self._run,
+                replace(self._run, settings={**self._run.settings, **weights}),
                 self._sampler,
                 self._examples,
                 self._triggers,
                 progress=False,
-                probe=not self._probed,
+                probe=False,
             )
-        self._probed = True
-        named: dict[str, Audit] = audit(tables, **self._options)
-        found = next(iter(named.values())) if self._single else named
-        rows = list(rows_of(found, {"step": step}))
-        self._rows[step] = rows
-        if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as lines:
-                lines.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-        if self._log is not None:
-            self._log(self._scalars(rows), step)
+            named: dict[str, Audit] = audit(tables, **self._options)
+            found = next(iter(named.values())) if self._single else named
+            rows = list(rows_of(found, {"step": step}))
+            self._rows = {one: row for one, row in self._rows.items() if one < step} | {step: rows}
+            if self._file is not None:
+                self._file.append(step, rows)
+            if self._log is not None:
+                self._log(self._scalars(rows), step)
         return found
 
     @property
@@ -169,7 +177,16 @@ class CollapseTracker:
         return self.curves.plot(title=title)
 
     def _as_found(self) -> Any:
-        return as_found(self._modules, self._schedulers)
+        scheduler = getattr(self._pipeline, "scheduler", None)
+        modules = [*self._modules, *_parts(self._pipeline)]
+        return as_found(modules, [] if scheduler is None else [scheduler])
+
+    def _setup(self) -> str:
+        """Digest of what must agree for two audits to be on one curve: all but the sampler."""
+        settings = {key: one for key, one in self._run.settings.items() if key != "sampler"}
+        run = self._run
+        told = [settings, dict(run.identities), list(run.ids), list(run.digests), self._options]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def _scalars(self, rows: Iterable[Row]) -> dict[str, float]:
         """Figures by name: ``collapse/phi image``, with ``/low`` and ``/high`` where defined."""
@@ -183,6 +200,8 @@ class CollapseTracker:
 
 
 def _logger(log: Any) -> Log | None:
+    if isinstance(log, type):
+        raise InputError(f"log must be a function or a SummaryWriter, got the class {log.__name__}")
     if hasattr(log, "add_scalar"):
 
         def write(scalars: dict[str, float], step: int) -> None:
@@ -198,39 +217,22 @@ def _logger(log: Any) -> Log | None:
     return log  # type: ignore[no-any-return]
 
 
-def _modules(sampler: Any, modules: Iterable[nn.Module] | None) -> list[nn.Module]:
+def _modules(pipeline: Any, modules: Any) -> list[nn.Module]:
     if modules is None:
-        components = getattr(getattr(sampler, "pipeline", None), "components", None)
-        if components is None:
+        if not hasattr(pipeline, "components"):
             raise InputError(
                 "CollapseTracker cannot tell which torch modules this sampler runs, and so not put "
-                "them in evaluation mode: name them, modules=[unet], or modules=[] if it runs none"
+                "them in evaluation mode: name its pipeline, pipeline=..., or the modules, "
+                "modules=[unet], or modules=[] if it runs none"
             )
-        return [part for part in components.values() if hasattr(part, "parameters")]
-    listed = list(modules)
+        return []
+    listed = [modules] if hasattr(modules, "parameters") else list(modules)
     for one in listed:
-        if not (hasattr(one, "parameters") and hasattr(one, "eval")):
+        if not (hasattr(one, "parameters") and hasattr(one, "training")):
             raise InputError(f"modules must be torch modules, got {type(one).__name__} {one!r}")
     return listed
 
 
-def _schedulers(sampler: Any) -> list[Any]:
-    """A pipeline's scheduler is often the one that the training adds noise with."""
-    scheduler = getattr(getattr(sampler, "pipeline", None), "scheduler", None)
-    return [] if scheduler is None else [scheduler]
-
-
-def _read(path: Path) -> dict[int, list[Row]]:
-    """Rows by step; of a step that comes twice, those of the later audit."""
-    steps: dict[int, dict[tuple[str, str], Row]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            key = (row["detector"], row["figure"])
-            steps.setdefault(row["step"], {})[key] = row
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}, line {number}, is not a row of a CollapseTracker: {error!r}. Give "
-                "another path, or move the file away"
-            ) from error
-    return {step: list(rows.values()) for step, rows in steps.items()}
+def _parts(pipeline: Any) -> list[nn.Module]:
+    components = getattr(pipeline, "components", {}).values()
+    return [part for part in components if hasattr(part, "parameters")]

@@ -73,6 +73,7 @@ def _lines(ax: Axes, x: str, rows: Sequence[Row]) -> None:
     pairs = [name for name in of_figure if name.startswith("CTI")]
     players = [name for name in of_figure if name not in pairs and name != "v(none)"]
     for name, points in of_figure.items():
+        points.sort(key=lambda point: positions[_key(point[x])])
         at = [positions[_key(point[x])] for point in points]
         value, low, high = (
             np.array([point[key] for point in points], dtype=float)
@@ -85,6 +86,8 @@ def _lines(ax: Axes, x: str, rows: Sequence[Row]) -> None:
         else:
             style = {"color": CLEAN}
         ax.plot(at, value, marker="o", ms=3.5, label=name, **style)
+        if len(at) == 1:  # a band would have no width
+            ax.vlines(at, low, high, color=style["color"], lw=1.2)
         ax.fill_between(at, low, high, color=style["color"], alpha=0.15, lw=0)
     ax.axhline(0, color="#222222", lw=0.8)
     ax.spines[["top", "right"]].set_visible(False)
@@ -95,7 +98,7 @@ def _positions(ax: Axes, values: Sequence[Any]) -> dict[Any, float]:
     distinct = list(dict.fromkeys(map(_key, values)))
     if all(isinstance(one, int | float) and not isinstance(one, bool) for one in distinct):
         if all(isinstance(one, int) for one in distinct):
-            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.locator_params(axis="x", integer=True)
         return {one: float(one) for one in distinct}
     ax.set_xticks(range(len(distinct)), [str(one) for one in distinct])
     return {one: float(position) for position, one in enumerate(distinct)}

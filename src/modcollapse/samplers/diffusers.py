@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from importlib.metadata import version
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
@@ -119,14 +119,18 @@ class PipelineSampler:
             ]
         )
 
-    def with_options(self, **changes: Any) -> PipelineSampler:
+    def with_options(self, /, **changes: Any) -> Self:
         """Return a sampler of the same pipeline with some options changed, as ``mc.sweep`` asks.
 
         Raises:
             InputError: as for the sampler itself.
         """
         options = {**self.options, **changes}
-        return type(self)(self.pipeline, inputs=self.inputs, probe=self._probe, **options)
+        _keywords.check_options(self.pipeline, self._parameters, self.inputs, options)
+        changed = copy(self)
+        changed.options = options
+        changed._one_at_a_time = False  # for its own probe to find out
+        return changed
 
     def check(self, modality: str, condition: Any) -> None:
         """Raise unless every pipeline reads this condition in the same way.

@@ -50,8 +50,15 @@ class PlantedSampler:
         return outputs
 
     def with_options(self, **changes: Any) -> PlantedSampler:
-        """Return one with other attributes: ``with_options(noise=0.1)``, for ``mc.sweep``."""
-        return replace(self, **changes)
+        """Return one with other attributes: ``with_options(noise=0.1)``, for ``mc.sweep``.
+
+        Raises:
+            InputError: there is no such attribute.
+        """
+        try:
+            return replace(self, **changes)
+        except TypeError as error:
+            raise InputError(f"PlantedSampler has no such option: {error}") from error
 
 
 def planted_game(
