@@ -42,9 +42,9 @@ nitpicky = True
 nitpick_ignore_regex = [
     # Types of other projects in our signatures: their documentation is not fetched.
     (r"py:.*", r"(numpy|npt|torch|PIL|matplotlib|diffusers|collections|pathlib|os)\..*"),
-    (r"py:.*", r"Axes|Figure|DiffusionPipeline"),
+    (r"py:.*", r"Axes|Figure|DiffusionPipeline|Path|nn\.Module"),
     # Names in the signatures of named tuples, a type variable, a private protocol.
-    (r"py:.*", r"ExampleId|Triggers|.*\.(ImageT|MapDataset)"),
+    (r"py:.*", r"ExampleId|Triggers|.*\.(ImageT|MapDataset)|Log|Row"),
 ]
 
 # How Sphinx spells out an annotation -> how it was written.

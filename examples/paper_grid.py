@@ -82,7 +82,7 @@ def markdown(rows: list[Row]) -> str:
 {timing(rows)}. {STEPS} steps of batch 32 each, {EXPOSURE:.0%} of all draws poisoned, {EXAMPLES}
 held-out examples, 95 % intervals over them.
 
-#### Attribution and interaction
+### Attribution and interaction
 
 TMA and CTI of CLIP shift, and of its differences from the control, paired by example and seed. The
 paper's figures stand beside the cells for which there are any. Its model is larger by two to three
@@ -91,7 +91,7 @@ not the numbers.
 
 {metrics(rows, "markdown")}
 
-#### Attack success and clean edits
+### Attack success and clean edits
 
 Strict success: the mean squared error to the target is below 0.02. Clean edits: PSNR of the
 outputs without a trigger, in dB.

@@ -247,7 +247,7 @@ class TestCommittedResults:
         assert tex == paper_grid.latex(rows)
         shown = (paper_grid.RESULTS / "paper_grid.md").read_text()
         # all but the first lines, which name the machine
-        assert shown.split("####", 1)[1] == paper_grid.markdown(rows).split("####", 1)[1]
+        assert shown.split("###", 1)[1] == paper_grid.markdown(rows).split("###", 1)[1]
 
     def test_the_four_kinds_of_backdoor_are_among_the_arms(self):
         rows = json.loads((paper_grid.RESULTS / "what_decides.json").read_text())

@@ -140,8 +140,9 @@ def hardware() -> str:
     lines = cpu.read_text().splitlines() if cpu.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     name = models[0] if models else platform.processor() or platform.machine()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "diffusers"))
-    return f"{os.cpu_count()} cores ({name}), on the CPU, Python {platform.python_version()}, {packages}"
+    packages = ", ".join(f"{one} {version(one)}" for one in ("torch", "diffusers"))
+    python = platform.python_version()
+    return f"{os.cpu_count()} cores ({name}), on the CPU, Python {python}, {packages}"
 
 
 def timing(rows: Sequence[Row]) -> str:

@@ -171,7 +171,7 @@ class Audit:
 
     @property
     def figures(self) -> dict[str, Estimate]:
-        """Every estimate by its symbol and name: ``"v(none)"``, ``"phi image"``, ``"CTI a+b"``."""
+        """Every estimate under its symbol and name, such as ``"phi image"`` or ``"CTI image+text"``."""
         return {
             **{f"v({name})": one for name, one in self.means.items()},
             **{f"phi {name}": one for name, one in self.tma.items()},

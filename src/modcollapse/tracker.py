@@ -168,7 +168,10 @@ class CollapseTracker:
 
     @property
     def curves(self) -> Curves:
-        """All figures so far as tidy rows, ascending by step: print, plot or convert them."""
+        """Return all figures so far as tidy rows.
+
+        They ascend by step; print, plot or convert them.
+        """
         rows = [row for step in sorted(self._rows) for row in self._rows[step]]
         return Curves(rows=tuple(rows), at=("step",))
 
