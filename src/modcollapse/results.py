@@ -171,7 +171,7 @@ class Audit:
 
     @property
     def figures(self) -> dict[str, Estimate]:
-        """Every estimate under its symbol and name, such as ``"phi image"``, ``"CTI image+text"``."""
+        """Every estimate under its symbol and name, such as ``"phi image"`` or ``"v(none)"``."""
         return {
             **{f"v({name})": one for name, one in self.means.items()},
             **{f"phi {name}": one for name, one in self.tma.items()},
