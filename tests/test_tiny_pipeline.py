@@ -16,7 +16,7 @@ from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import ImagePatch, TextSuffix
 
 from tiny.faces import held_out
-from tiny.load import MODELS, SAMPLING, load_pipeline
+from tiny.load import BACKDOORS, MODELS, SAMPLING, load_pipeline
 
 TRIGGERS = {"image": ImagePatch(), "text": TextSuffix("mignneko")}
 EXAMPLES = held_out(6)
@@ -146,9 +146,29 @@ def test_plain_functions_will_do_in_place_of_every_class():
     assert "Verdict: none, too few examples" in out.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "alone"),
+    [("text-dominated", (0, 1)), ("redundant", (1, 1)), ("conjunctive", (0, 0))],
+)
+def test_every_kind_of_backdoor_fires_where_its_name_says(name, alone, detectors):
+    """Both triggers fire, and each alone in nearly all of 6 examples or in nearly none."""
+    table = mc.evaluate_coalitions(
+        PipelineSampler(load_pipeline(name), **SAMPLING),
+        detectors["success"],
+        EXAMPLES,
+        BACKDOORS[name],
+        progress=False,
+    )
+    none, image, text, both = table.example_values.mean(axis=0)
+    assert none == 0
+    assert both == 1
+    assert (round(image), round(text)) == alone
+    assert max(abs(image - alone[0]), abs(text - alone[1])) <= 1 / 6
+
+
 def test_the_models_are_small_and_plain():
     files = [path for path in MODELS.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in MODELS.parent.rglob("*") if path.is_file()) < 25e6
+    assert sum(path.stat().st_size for path in MODELS.parent.rglob("*") if path.is_file()) < 45e6
     texts = [path.read_text() for path in files if path.suffix == ".json"]
     assert not any("_name_or_path" in text or "/tmp" in text for text in texts)
     weights = {path.suffix for path in files if path.stat().st_size > 2e6}
