@@ -341,7 +341,7 @@ class TestLog:
         grown(steps=11, path=path)
         again = grown(steps=0, path=path)
         assert [row["step"] for row in again.curves.select(figure="phi text")] == [0, 5, 10]
-        again._sampler.step = 20
+        again._run.sampler.step = 20
         again.audit(5)  # from an earlier checkpoint: what came after it is of another training
         for tracker in (again, grown(steps=0, path=path)):
             phi = tracker.curves.select(figure="phi text")
@@ -356,7 +356,7 @@ class TestLog:
         with pytest.warns(UserWarning, match="line 3, was cut off"):
             again = grown(steps=0, path=path)
         assert [row["step"] for row in again.curves.select(figure="phi text")] == [0, 5]
-        again._sampler.step = 10
+        again._run.sampler.step = 10
         again.audit(10)
         assert path.read_bytes() == whole
 
@@ -411,5 +411,5 @@ class TestBadInput:
             mc.CollapseTracker(*game[:2], [], game.triggers, modules=[])
         with pytest.raises(InputError, match="level"):
             mc.CollapseTracker(*game, modules=[], level=95)
-        with pytest.raises(InputError, match="step must be at least 0"):
+        with pytest.raises(InputError, match="step must be an integer of at least 0, got -1"):
             mc.CollapseTracker(*game, modules=[])(-1)

@@ -37,7 +37,7 @@ def as_found(modules: Iterable[nn.Module], schedulers: Iterable[Any] = ()) -> It
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         for kind in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
-            stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
+            stack.enter_context(torch.autocast(kind, enabled=False))
         try:
             for part in modes:
                 part.training = False  # not eval(): some modules change their weights there

@@ -57,10 +57,6 @@ class Curves:
 
     __repr__ = __str__
 
-    def to_dict(self) -> list[Row]:
-        """Return the rows: plain data, but for options that are none."""
-        return [dict(row) for row in self.rows]
-
     def to_csv(self) -> str:
         """Return the rows as CSV text with a header."""
         out = io.StringIO()

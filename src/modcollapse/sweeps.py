@@ -121,36 +121,38 @@ def sweep(
     for table in stand_ins(detector, triggers):
         audit(table, **metric)  # a wrong option fails here, before anything is generated
 
-    def prepared(one: Sampler, what: str, point: Mapping[str, Any]) -> tuple[Sampler, Run]:
-        with _told_at(point, what):
-            bound = _with_options(one, what, point)
-            return bound, prepare(
-                bound,
-                detector,
-                examples,
-                triggers,
-                seed=seed,
-                repeats=repeats,
-                batch_size=batch_size,
-                keep=keep,
-            )
+    def prepared(one: Sampler, what: str) -> list[Run]:
+        runs = []
+        for point in points:
+            with _told_at(point, what):
+                run = prepare(
+                    _with_options(one, what, point),
+                    detector,
+                    examples,
+                    triggers,
+                    seed=seed,
+                    repeats=repeats,
+                    batch_size=batch_size,
+                    keep=keep,
+                    progress=progress,
+                )
+            runs.append(run)
+        return runs
 
-    def measured(
-        work: tuple[Sampler, Run], what: str, point: Mapping[str, Any]
-    ) -> dict[str, CoalitionTable]:
-        bound, run = work
+    def measured(run: Run, what: str, point: Mapping[str, Any]) -> dict[str, CoalitionTable]:
         with _told_at(point, what):
-            return measure(run, bound, examples, triggers, keep=keep, progress=progress)
+            return measure(run)
 
     mine, theirs = "the sampler", "the control"
-    runs = [prepared(sampler, mine, point) for point in points]
-    controls = [] if control is None else [prepared(control, theirs, point) for point in points]
+    runs = prepared(sampler, mine)
+    controls = [None] * len(points) if control is None else prepared(control, theirs)
     single = not isinstance(detector, Mapping)
     audits: list[Any] = []
-    for position, point in enumerate(points):
-        tables = measured(runs[position], mine, point)
-        without = measured(controls[position], theirs, point) if controls else None
-        found = audit(tables, control=without, **metric)
+    for point, run, without in zip(points, runs, controls, strict=True):
+        tables = measured(run, mine, point)
+        found = audit(
+            tables, control=None if without is None else measured(without, theirs, point), **metric
+        )
         audits.append(next(iter(found.values())) if single else found)
     rows = (row for at, one in zip(points, audits, strict=True) for row in rows_of(one, at))
     return Sweep(rows=tuple(rows), at=tuple(options), points=points, audits=tuple(audits))
@@ -162,21 +164,21 @@ def _points(options: Any) -> tuple[dict[str, Any], ...]:
         raise InputError(
             f"options must be a mapping from name to values, {example}; got {options!r}"
         )
-    for name, values in options.items():
+    listed = {name: _plain_values(values) for name, values in options.items()}
+    for name, values in listed.items():
         if not isinstance(name, str) or name in _ROW:
             raise InputError(
                 f"an option is named by a str, and not like a column of the rows "
                 f"({', '.join(_ROW)}); got {name!r}"
             )
-        listed = _plain_values(values)
-        if not listed:
+        if not values:
             raise InputError(
-                f"the option {name!r} needs one or more values in a list, {example}; got {values!r}"
+                f"the option {name!r} needs one or more values in a list, {example}; "
+                f"got {options[name]!r}"
             )
-        if any(_same(one, other) for at, one in enumerate(listed) for other in listed[:at]):
-            raise InputError(f"the option {name!r} has a value twice: {listed!r}")
-    listed_values = [_plain_values(values) for values in options.values()]
-    return tuple(dict(zip(options, values, strict=True)) for values in product(*listed_values))
+        if any(_same(one, other) for at, one in enumerate(values) for other in values[:at]):
+            raise InputError(f"the option {name!r} has a value twice: {values!r}")
+    return tuple(dict(zip(listed, values, strict=True)) for values in product(*listed.values()))
 
 
 def _plain_values(values: Any) -> list[Any]:

@@ -14,12 +14,12 @@ from modcollapse.contracts import Detector, Example, Sampler, Triggers
 from modcollapse.curves import Curves, Row, rows_of
 from modcollapse.errors import InputError
 from modcollapse.fingerprint import identity
+from modcollapse.measure.checks import integer
 from modcollapse.measure.evaluate import measure
 from modcollapse.measure.prepare import prepare, stand_ins
 from modcollapse.metrics import audit
 from modcollapse.results import Audit
 from modcollapse.track_file import TrackFile
-from modcollapse.triggers.plan import whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,7 +100,7 @@ class CollapseTracker:
         repeats: int = 1,
         batch_size: int = 8,
     ) -> None:
-        self.every = whole("every", every, minimum=1)
+        self.every = integer(every, "every", 1)
         self._log = _logger(log)
         if not isinstance(prefix, str):
             raise InputError(f"prefix must be a str, got {prefix!r}")
@@ -111,7 +111,6 @@ class CollapseTracker:
         self._pipeline = getattr(sampler, "pipeline", None) if pipeline is None else pipeline
         self._modules = _modules(self._pipeline, modules)
         self._single = not isinstance(detector, Mapping)
-        self._sampler, self._examples, self._triggers = sampler, examples, triggers
         with self._as_found():
             self._run = prepare(
                 sampler,
@@ -121,6 +120,7 @@ class CollapseTracker:
                 seed=seed,
                 repeats=repeats,
                 batch_size=batch_size,
+                progress=False,
             )
         self._file = None if path is None else TrackFile(Path(path), self._setup())
         self._rows = {} if self._file is None else self._file.read()
@@ -134,7 +134,7 @@ class CollapseTracker:
         Returns:
             What `audit` returns, or None.
         """
-        return self.audit(step) if whole("step", step, minimum=0) % self.every == 0 else None
+        return self.audit(step) if integer(step, "step", 0) % self.every == 0 else None
 
     def audit(self, step: int) -> Audit | dict[str, Audit]:
         """Audit now, whatever the step: at the end of a training, say.
@@ -145,17 +145,11 @@ class CollapseTracker:
         Raises:
             SamplerError: the model's outputs are not finite.
         """
-        step = whole("step", step, minimum=0)
+        step = integer(step, "step", 0)
         with self._as_found():
-            weights = {"sampler": identity(self._sampler, "the sampler")}  # they have changed
-            tables = measure(
-                replace(self._run, settings={**self._run.settings, **weights}),
-                self._sampler,
-                self._examples,
-                self._triggers,
-                progress=False,
-                probe=False,
-            )
+            weights = {"sampler": identity(self._run.sampler, "the sampler")}  # they have changed
+            run = replace(self._run, settings={**self._run.settings, **weights})
+            tables = measure(run, probe=False)
             named: dict[str, Audit] = audit(tables, **self._options)
             found = next(iter(named.values())) if self._single else named
             rows = list(rows_of(found, {"step": step}))

@@ -113,46 +113,33 @@ def evaluate_coalitions(
         repeats=repeats,
         batch_size=batch_size,
         keep=keep,
+        progress=progress,
     )
-    tables = measure(run, sampler, examples, triggers, keep=keep, progress=progress)
+    tables = measure(run)
     return tables if isinstance(detector, Mapping) else next(iter(tables.values()))
 
 
-def measure(
-    run: Run,
-    sampler: Sampler,
-    examples: Sequence[Example],
-    triggers: Triggers,
-    *,
-    keep: int = 0,
-    progress: bool = True,
-    probe: bool = True,
-) -> dict[str, CoalitionTable]:
+def measure(run: Run, *, probe: bool = True) -> dict[str, CoalitionTable]:
     """Carry out a run that ``prepare`` has checked; return a table for each of its detectors.
 
     Args:
-        run: what ``prepare`` made of the sampler, the examples and the triggers.
-        sampler: what generates.
-        examples: N of them.
-        triggers: modality -> trigger.
-        keep: keep the outputs of the first ``keep`` examples.
-        progress: show a progress bar.
+        run: what ``prepare`` returned.
         probe: let the sampler look at two examples first, where it can.
     """
-    gathered = ConditionBatches(examples, triggers, run.needed)
-    notes = _probe(sampler, gathered, run.seeds, len(run.modalities)) if probe else []
+    gathered = ConditionBatches(run.examples, run.triggers, run.needed)
+    notes = _probe(run.sampler, gathered, run.seeds, len(run.modalities)) if probe else []
     values = {name: np.full(run.shape, np.nan) for name in run.detectors}
     kept: list[Kept] = []
     carried: dict[tuple[int, int], Any] = {}
     labels = coalition_labels(run.modalities)
-    with _bar(run.cost.generations, progress) as bar:
+    with _bar(run.cost.generations, run.progress) as bar:
         for number, batch in enumerate(batches(run.cost)):
             where = _Where(batch.rows, run.ids, labels)
             conditions, rows = gathered.gather(batch.rows)
             before = gathered.fingerprints() if number == 0 else None
             row_seeds = [int(run.seeds[row.example, row.repeat]) for row in batch.rows]
             with _told("the sampler", where, len(rows)):
-                outputs = sampler(conditions, row_seeds)
+                outputs = run.sampler(conditions, row_seeds)
             if before is not None and gathered.fingerprints() != before:
                 raise SamplerError(
                     "the sampler wrote into its conditions, which other rows share "
@@ -166,7 +153,7 @@ def measure(
                 scoring.check_values(of_detector, name, one, where)
                 for row, value in zip(batch.rows, of_detector, strict=False):
                     values[name][row] = value
-            _keep(kept, keep, outputs, rows, batch, run.ids, gathered)
+            _keep(kept, run.keep, outputs, rows, batch, run.ids, gathered)
             del conditions, rows, outputs, on_device  # before the next batch is generated
             bar.update(batch.real)
     return {

@@ -25,9 +25,14 @@ from modcollapse.measure.table import CoalitionTable
 
 @dataclass(frozen=True)
 class Run:
-    """What a run will do.
+    """What a run will do, with everything that it needs.
 
     Attributes:
+        sampler: what generates.
+        examples: N of them.
+        triggers: modality -> trigger.
+        keep: number of examples whose outputs are kept.
+        progress: whether a progress bar is shown.
         cost: how much it generates.
         modalities: the players, in order.
         needed: every modality that the sampler is given.
@@ -39,6 +44,11 @@ class Run:
         identities: what tells the detectors apart, by name.
     """
 
+    sampler: Sampler
+    examples: Sequence[Example]
+    triggers: Triggers
+    keep: int
+    progress: bool
     cost: Cost
     modalities: tuple[str, ...]
     needed: tuple[str, ...]
@@ -81,12 +91,17 @@ def prepare(
     modalities = check_triggers(triggers)
     needed = needed_modalities(sampler, modalities)
     detectors = named_detectors(detector)
-    integer(keep, "keep", 0)
+    keep = integer(keep, "keep", 0)
     cost = generation_cost(
         count_examples(examples), len(modalities), repeats=repeats, batch_size=batch_size
     )
     digests = check_examples(examples, triggers, needed, sampler, detectors)
     return Run(
+        sampler=sampler,
+        examples=examples,
+        triggers=triggers,
+        keep=keep,
+        progress=progress,
         cost=cost,
         modalities=modalities,
         needed=needed,
