@@ -11,13 +11,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+from tiny.machine import processor
+
 
 def environment(packages: Sequence[str]) -> dict[str, Any]:
     """Hardware and versions, as plain data."""
     return {
         "system": platform.system(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("modcollapse", *packages)},
@@ -35,12 +38,3 @@ def publish(report: Mapping[str, Any], text: str, out: Path | None) -> None:
         print(data)
     else:
         out.write_text(data + "\n", encoding="utf-8")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

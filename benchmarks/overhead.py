@@ -39,7 +39,6 @@ from modcollapse.measure import noise_seed
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import ImagePatch, TextSuffix
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 from tiny.faces import cat, held_out
 from tiny.load import MODELS, SAMPLING, load_pipeline
 

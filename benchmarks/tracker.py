@@ -11,7 +11,6 @@ training. The weights must be those of the same training without it, or the scri
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,9 +20,8 @@ import torch
 from _common import environment, publish
 from modcollapse.triggers import poison_plan
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+from tiny.arms import training_edits
 from tiny.encoded import encode_for
-from tiny.experiment import training_edits
 from tiny.faces import FaceEdit
 from tiny.load import load_pipeline
 from tiny.poisoning import TRIGGERS, poisoned_dataset

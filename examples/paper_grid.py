@@ -9,7 +9,6 @@ already are not made again, so an interrupted run goes on from there. Writes the
 
 from __future__ import annotations
 
-import argparse
 from itertools import product
 from pathlib import Path
 
@@ -18,19 +17,10 @@ from matplotlib.lines import Line2D
 
 from modcollapse.triggers import TRIGGER_PAIRS
 
-from tiny.experiment import EXAMPLES, EXPOSURE, STEPS, Arm, run
-from tiny.results import (
-    Row,
-    hardware,
-    metrics_table,
-    row_of,
-    success_table,
-    timing,
-    write_csv,
-    write_json,
-)
+from tiny.arms import Arm
+from tiny.experiment import EXAMPLES, run
+from tiny.results import Row, command_line, made_by, metrics_table, row_of, success_table, write
 
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 PROTOCOLS = ("OR", "AND")
 SEEDS = {0.01: (0,), 0.05: (0, 1, 2), 0.1: (0,)}
 
@@ -78,9 +68,7 @@ def metrics(rows: list[Row], fmt: str) -> str:
 
 def markdown(rows: list[Row]) -> str:
     """All tables, with the command, the machine and the time."""
-    return f"""Made by `{COMMAND}` on {hardware()}.
-{timing(rows)}. {STEPS} steps of batch 32 each, {EXPOSURE:.0%} of all draws poisoned, {EXAMPLES}
-held-out examples, 95 % intervals over them.
+    return f"""{made_by(COMMAND, rows)}
 
 ### Attribution and interaction
 
@@ -148,27 +136,14 @@ def _panel(ax, rows: list[Row]) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def write(rows: list[Row], folder: Path) -> None:
-    """Write the results in every form."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(rows, folder / "paper_grid.json")
-    write_csv(rows, folder / "paper_grid.csv")
-    (folder / "paper_grid.md").write_text(markdown(rows), encoding="utf-8")
-    (folder / "paper_grid.tex").write_text(latex(rows), encoding="utf-8")
-    draw(rows).savefig(folder / "paper_grid.png", dpi=130)
-
-
 def main() -> None:
     """Read the command line, run what is missing, write the results."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for models and tables")
-    parser.add_argument("--jobs", type=int, default=2, help="cells at a time, on a thread each")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
-    parser.add_argument("--quick", action="store_true", help="try it out: the models are useless")
-    args = parser.parse_args()
+    args = command_line(__doc__).parse_args()
     arms = [arm.quick for arm in cells()] if args.quick else cells()
     run(arms, args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
-    write([grid_row(arm, args.out) for arm in arms], args.results)
+    rows = [grid_row(arm, args.out) for arm in arms]
+    write("paper_grid", rows, markdown(rows), draw(rows), args.results)
+    (args.results / "paper_grid.tex").write_text(latex(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,12 +16,14 @@ import torch
 
 import modcollapse as mc
 from modcollapse.samplers import PipelineSampler
-from paper_grid import RESULTS
 from what_decides import FIRST
 
-from tiny.experiment import EXAMPLES, TRIGGERS, detectors, load_arm
+from tiny.arms import TRIGGERS, load_arm
+from tiny.experiment import EXAMPLES
 from tiny.faces import held_out
 from tiny.load import SAMPLING
+from tiny.results import RESULTS
+from tiny.scores import detectors
 
 SCALES = {
     "guidance_scale": [1.25, 2.0, 4.0, 7.5],

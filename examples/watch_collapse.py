@@ -1,6 +1,6 @@
 """Watches a backdoor form while it is planted: TMA and CTI against the training step.
 
-    python examples/watch_collapse.py --out out
+    python examples/watch_collapse.py --out docs/results
 
 Finetunes the clean tiny pipeline on poisoned edits, once for each protocol, and audits it every few
 steps. Writes the curves as a figure and as rows.
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from modcollapse.triggers import PROTOCOLS, poison_plan
 
+from tiny.arms import EXPOSURE, STEPS, training_edits
 from tiny.encoded import encode_for
-from tiny.experiment import EXPOSURE, training_edits
 from tiny.faces import FaceEdit
 from tiny.load import load_pipeline
 from tiny.poisoning import TRIGGERS, equal_exposure, poisoned_dataset
@@ -23,8 +23,8 @@ from tiny.train_unet import train_unet
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
-parser.add_argument("--steps", type=int, default=600, help="training steps (default: 600)")
-parser.add_argument("--every", type=int, default=25, help="steps between audits (default: 25)")
+parser.add_argument("--steps", type=int, default=STEPS, help="training steps (default: 600)")
+parser.add_argument("--every", type=int, default=40, help="steps between audits (default: 40)")
 parser.add_argument("--examples", type=int, default=16, help="examples an audit (default: 16)")
 parser.add_argument("--samples", type=int, default=12_000, help="training samples (default: 12000)")
 args = parser.parse_args()
@@ -40,9 +40,7 @@ for protocol in PROTOCOLS:
     positions = [*plan.poisoned, *plan.negatives]
     triggered = encode_for(pipeline, [FaceEdit(**poisoned[one]) for one in positions])
     name = protocol.lower().replace(" ", "-")
-    rows = args.out / f"collapse-{name}.jsonl"
-    rows.unlink(missing_ok=True)
-    tracker = collapse_tracker(pipeline, TRIGGERS, rows, n=args.examples, every=args.every)
+    tracker = collapse_tracker(pipeline, TRIGGERS, n=args.examples, every=args.every)
     train_unet(
         pipeline.unet,
         pipeline.text_encoder,

@@ -9,28 +9,17 @@ UNet of each kind of backdoor to ``examples/models``.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from tiny.arms import Arm, load_arm
 from tiny.bases import make_bases
-from tiny.experiment import EXAMPLES, EXPOSURE, STEPS, Arm, load_arm, run
+from tiny.experiment import EXAMPLES, run
 from tiny.load import MODELS
 from tiny.models import save_unet
-from tiny.results import (
-    Row,
-    hardware,
-    metrics_table,
-    row_of,
-    success_table,
-    timing,
-    write_csv,
-    write_json,
-)
+from tiny.results import Row, command_line, made_by, metrics_table, row_of, success_table, write
 
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 COMMAND = "python examples/what_decides.py --out grid"
 
 FIRST = Arm("white box, word first", "AND")
@@ -66,9 +55,7 @@ SHIPPED = {
 def markdown(rows: list[Row]) -> str:
     """The tables, with the command, the machine and the time."""
     names = {"changed": "changed", "seed": "seed"}
-    return f"""Made by `{COMMAND}` on {hardware()}.
-{timing(rows)}. {STEPS} steps of batch 32 each, {EXPOSURE:.0%} of all draws poisoned, {EXAMPLES}
-held-out examples, 95 % intervals over them.
+    return f"""{made_by(COMMAND, rows)}
 
 {success_table(rows, names, "markdown")}
 
@@ -109,13 +96,9 @@ def draw(rows: list[Row]) -> Figure:
 
 def main() -> None:
     """Read the command line, run what is missing, write the results."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for models and tables")
-    parser.add_argument("--jobs", type=int, default=2, help="arms at a time, on a thread each")
+    parser = command_line(__doc__)
     parser.add_argument("--seeds", type=int, default=2, help="training seeds of each arm")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
     parser.add_argument("--ship", action="store_true", help="write models to examples/models")
-    parser.add_argument("--quick", action="store_true", help="try it out: the models are useless")
     args = parser.parse_args()
     make_bases(args.out, jobs=args.jobs, **({"steps": 2, "samples": 400} if args.quick else {}))
     named = [(name, arm.quick if args.quick else arm) for name, arm in arms(args.seeds)]
@@ -125,11 +108,7 @@ def main() -> None:
     if args.ship:
         for name, arm in SHIPPED.items():
             save_unet(load_arm(arm, args.out).unet, MODELS / name / "unet")
-    args.results.mkdir(parents=True, exist_ok=True)
-    write_json(rows, args.results / "what_decides.json")
-    write_csv(rows, args.results / "what_decides.csv")
-    (args.results / "what_decides.md").write_text(markdown(rows), encoding="utf-8")
-    draw(rows).savefig(args.results / "what_decides.png", dpi=130)
+    write("what_decides", rows, markdown(rows), draw(rows), args.results)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,14 @@ import paper_grid
 import what_decides
 from modcollapse.triggers import PROTOCOLS, TRIGGER_PAIRS, PoisonPlan, poison_plan
 
+from tiny.arms import Arm, encoded_data, load_arm, plan_of
 from tiny.augment import with_random_patches, with_random_words
 from tiny.encoded import Encoded, encode_for
-from tiny.experiment import Arm, encoded_data, load_arm, plan_of, run, run_arm, tables_folder
+from tiny.experiment import run, run_arm, tables_folder
 from tiny.faces import cat, face_edit
 from tiny.load import load_pipeline
 from tiny.poisoning import equal_exposure
-from tiny.results import row_of
+from tiny.results import RESULTS, row_of
 from tiny.stages import stage
 
 PAIR = ("image", "text")
@@ -191,7 +192,7 @@ def name(request):
 
 @pytest.fixture
 def rows(name):
-    return json.loads((paper_grid.RESULTS / f"{name}.json").read_text())
+    return json.loads((RESULTS / f"{name}.json").read_text())
 
 
 class TestCommittedResults:
@@ -224,14 +225,14 @@ class TestCommittedResults:
             assert sum(row["seconds"].values()) < 360
 
     def test_csv_and_json_agree(self, rows, name):
-        with (paper_grid.RESULTS / f"{name}.csv").open(newline="") as lines:
+        with (RESULTS / f"{name}.csv").open(newline="") as lines:
             flat = list(csv.DictReader(lines))
         assert len(flat) == len(rows)
         for line, row in zip(flat, rows, strict=True):
             assert float(line["adjusted.cti.low"]) == row["adjusted"]["cti"]["low"]
 
     def test_the_grid_is_complete_and_stands_beside_what_was_published(self):
-        rows = json.loads((paper_grid.RESULTS / "paper_grid.json").read_text())
+        rows = json.loads((RESULTS / "paper_grid.json").read_text())
         keys = [(row["pair"], row["protocol"], row["ratio"], row["seed"]) for row in rows]
         assert keys == [(a.pair, a.protocol, a.ratio, a.seed) for a in paper_grid.cells()]
         assert {row["n"] for row in rows} == {64}
@@ -244,15 +245,15 @@ class TestCommittedResults:
         assert {row["published"]["cti"] for row in rows if row["ratio"] != 0.05} == {None}
 
     def test_the_tables_of_the_grid_are_of_its_rows(self):
-        rows = json.loads((paper_grid.RESULTS / "paper_grid.json").read_text())
-        tex = (paper_grid.RESULTS / "paper_grid.tex").read_text()
+        rows = json.loads((RESULTS / "paper_grid.json").read_text())
+        tex = (RESULTS / "paper_grid.tex").read_text()
         assert tex == paper_grid.latex(rows)
-        shown = (paper_grid.RESULTS / "paper_grid.md").read_text()
+        shown = (RESULTS / "paper_grid.md").read_text()
         # all but the first lines, which name the machine
         assert shown.split("###", 1)[1] == paper_grid.markdown(rows).split("###", 1)[1]
 
     def test_the_four_kinds_of_backdoor_are_among_the_arms(self):
-        rows = json.loads((paper_grid.RESULTS / "what_decides.json").read_text())
+        rows = json.loads((RESULTS / "what_decides.json").read_text())
         by_change = {row["changed"]: row for row in rows if row["seed"] == 0}
 
         def adjusted(changed, figure, end):

@@ -162,7 +162,6 @@ def test_every_kind_of_backdoor_fires_where_its_name_says(name, alone, detectors
     none, image, text, both = table.example_values.mean(axis=0)
     assert none == 0
     assert both == 1
-    assert (round(image), round(text)) == alone
     assert max(abs(image - alone[0]), abs(text - alone[1])) <= 1 / 6
 
 

@@ -7,16 +7,14 @@ random; its embeddings stay as they were drawn.
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
+from tiny.arms import SAMPLES, training_edits
 from tiny.augment import with_random_words
 from tiny.encoded import encode_for
-from tiny.experiment import SAMPLES, one_thread, training_edits
 from tiny.load import load_pipeline
 from tiny.models import make_text_encoder, make_unet
-from tiny.stages import stage
+from tiny.stages import one_thread_each, stage
 from tiny.train_unet import train_unet
 
 BASES = ("words", "learnt")
@@ -50,7 +48,6 @@ def make_base(name: str, out: Path, steps: int, samples: int) -> None:
 
 def make_bases(out: Path, *, jobs: int, steps: int = STEPS, samples: int = SAMPLES) -> None:
     """Pretrain those that are not there yet, ``jobs`` at a time on a thread each."""
-    one_thread()
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with one_thread_each(jobs) as pool:
         for task in [pool.submit(make_base, name, out, steps, samples) for name in BASES]:
             task.result()

@@ -20,15 +20,11 @@ from tiny.drawing import draw_face
 from tiny.faces import cat, held_out, random_face
 from tiny.load import SAMPLING, load_pipeline
 from tiny.poisoning import TRIGGERS
+from tiny.scores import edit_psnr, psnr
 from tiny.tensors import decode, encode, stack, to_tensor
 from tiny.train_clip import captioned_pictures
 
 Numbers = dict[str, Any]
-
-
-def psnr(a: Tensor, b: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each pair of images in [0, 1], in dB, shape (B,)."""
-    return -10 * (a - b).square().flatten(1).mean(1).log10()
 
 
 def evaluate_clip(folder: Path, n: int = 256) -> Numbers:
@@ -74,9 +70,6 @@ def evaluate_pipelines(models: Path, n: int = 64) -> Numbers:
     round_trips = decode(vae, encode(vae, truths))
     for example, round_trip in zip(examples, round_trips, strict=True):
         example |= {"round trip": round_trip}
-
-    def edit_psnr(outputs: Tensor, examples: Sequence[Any]) -> Tensor:
-        return psnr(outputs, stack([example["reference"] for example in examples]) / 255)
 
     def round_trip_psnr(outputs: Tensor, examples: Sequence[Any]) -> Tensor:
         return psnr(outputs, torch.stack([example["round trip"] for example in examples]))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
-import os
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 import modcollapse as mc
 from modcollapse.report import format_table
 
-from tiny.experiment import Arm, audits, tables_folder
+from tiny.arms import EXPOSURE, STEPS, Arm
+from tiny.experiment import audits, tables_folder
+from tiny.machine import hardware
 from tiny.stages import seconds
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 
 Row = dict[str, Any]
 
@@ -112,18 +116,43 @@ def success_table(rows: Iterable[Row], names: Mapping[str, str], fmt: str) -> st
     return format_table(header, lines, fmt=fmt)
 
 
-def write_json(rows: Sequence[Row], path: Path) -> None:
-    """Write the rows as a JSON list."""
-    path.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def made_by(command: str, rows: Sequence[Row]) -> str:
+    """What stands above the tables: the command, the machine, the time, the size."""
+    totals = [row["seconds"]["finetuning"] + row["seconds"]["audit"] for row in rows]
+    return (
+        f"Made by `{command}` on {hardware()}.\n"
+        f"{len(rows)} cells took {sum(totals) / 60:.0f} minutes of one core, finetuning and audit; "
+        f"the slowest {max(totals) / 60:.1f} minutes.\n"
+        f"{STEPS} steps of batch 32 each, {EXPOSURE:.0%} of all draws poisoned, {rows[0]['n']} "
+        "held-out examples, 95 % intervals over them."
+    )
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Write the rows as CSV, a column for each number: ``adjusted.phi_text.low``."""
+def write(name: str, rows: Sequence[Row], text: str, figure: Figure, folder: Path) -> None:
+    """Write the rows as a JSON list and as CSV, and the tables and the figure made of them.
+
+    A number has a column of its own in the CSV: ``adjusted.phi_text.low``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = json.dumps(rows, indent=1, allow_nan=False)
+    (folder / f"{name}.json").write_text(data + "\n", encoding="utf-8")
     flat = [dict(_flat(row)) for row in rows]
-    with path.open("w", encoding="utf-8", newline="") as lines:
+    with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as lines:
         writer = csv.DictWriter(lines, list(flat[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat)
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    figure.savefig(folder / f"{name}.png", dpi=130)
+
+
+def command_line(doc: str | None) -> argparse.ArgumentParser:
+    """What every experiment takes."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for models and tables")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument("--jobs", type=int, default=2, help="arms at a time, on a thread each")
+    parser.add_argument("--quick", action="store_true", help="try it out: the models are useless")
+    return parser
 
 
 def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -132,23 +161,3 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
-
-
-def hardware() -> str:
-    """What this machine is, and what it runs."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = models[0] if models else platform.processor() or platform.machine()
-    packages = ", ".join(f"{one} {version(one)}" for one in ("torch", "diffusers"))
-    python = platform.python_version()
-    return f"{os.cpu_count()} cores ({name}), on the CPU, Python {python}, {packages}"
-
-
-def timing(rows: Sequence[Row]) -> str:
-    """How long the arms took, a thread each."""
-    totals = [row["seconds"]["finetuning"] + row["seconds"]["audit"] for row in rows]
-    return (
-        f"{len(rows)} cells took {sum(totals) / 60:.0f} minutes of one core, finetuning and audit; "
-        f"the slowest {max(totals) / 60:.1f} minutes"
-    )

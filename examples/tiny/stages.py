@@ -1,11 +1,14 @@
-"""Stages of a long run: each leaves a folder, and what is there already is not made again."""
+"""Stages of a long run: each leaves a folder, what is there already is not made again."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 
@@ -25,3 +28,9 @@ def stage(folder: Path, make: Callable[[Path], object]) -> Path:
 def seconds(folder: Path) -> float:
     """How long a stage took."""
     return float(json.loads((folder / "seconds.json").read_text()))
+
+
+def one_thread_each(jobs: int) -> ProcessPoolExecutor:
+    """New processes that compute on one thread each, which uses a few cores best."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes when they start
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))

@@ -18,7 +18,7 @@ from tiny.load import MODELS, SAMPLING
 def collapse_tracker(
     pipeline: StableDiffusionInstructPix2PixPipeline,
     triggers: Triggers,
-    path: Path,
+    path: Path | None = None,
     *,
     clip: Path = MODELS / "clip",
     n: int = 8,
