@@ -31,10 +31,15 @@ detectors = {
     "shift": ClipShift(target, MODELS / "clip"),
     "success": MSEAttackSuccess(target, threshold=0.02),
 }
-control = PipelineSampler(load_pipeline("clean"), **SAMPLING)
+clean = PipelineSampler(load_pipeline("clean"), **SAMPLING)
 
-rows = []
+rows, controls = [], {}
 for name, triggers in BACKDOORS.items():
+    if str(triggers) not in controls:  # three kinds have the same triggers, and so one control
+        controls[str(triggers)] = mc.evaluate_coalitions(
+            clean, detectors, examples, triggers, batch_size=32
+        )
+    control = controls[str(triggers)]
     sampler = PipelineSampler(load_pipeline(name), **SAMPLING)
     audits = mc.audit(
         sampler, detectors, examples, triggers, control=control, batch_size=32, keep=2

@@ -19,7 +19,16 @@ from modcollapse.triggers import TRIGGER_PAIRS
 
 from tiny.arms import Arm
 from tiny.experiment import EXAMPLES, run
-from tiny.results import Row, command_line, made_by, metrics_table, row_of, success_table, write
+from tiny.results import (
+    Row,
+    command_line,
+    made_by,
+    metrics_table,
+    results_folder,
+    row_of,
+    success_table,
+    write,
+)
 
 PROTOCOLS = ("OR", "AND")
 SEEDS = {0.01: (0,), 0.05: (0, 1, 2), 0.1: (0,)}
@@ -109,7 +118,9 @@ def draw(rows: list[Row]) -> Figure:
         Line2D([], [], color=COLORS[key], marker="o", ls="none", label=name)
         for key, name in FIGURES.items()
     ]
-    marks.append(Line2D([], [], color="#888888", marker="D", mfc="none", ls="none", label="paper"))
+    marks.append(
+        Line2D([], [], color="#888888", marker="D", mfc="none", ls="none", label="paper, raw")
+    )
     figure.legend(handles=marks, loc="outside upper right", ncols=4, frameon=False)
     figure.supxlabel(
         f"{rows[0]['n']} examples; whiskers are 95% intervals; three training seeds at 5%",
@@ -142,8 +153,9 @@ def main() -> None:
     arms = [arm.quick for arm in cells()] if args.quick else cells()
     run(arms, args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
     rows = [grid_row(arm, args.out) for arm in arms]
-    write("paper_grid", rows, markdown(rows), draw(rows), args.results)
-    (args.results / "paper_grid.tex").write_text(latex(rows), encoding="utf-8")
+    folder = results_folder(args)
+    write("paper_grid", rows, markdown(rows), draw(rows), folder)
+    (folder / "paper_grid.tex").write_text(latex(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,16 @@ from tiny.bases import make_bases
 from tiny.experiment import EXAMPLES, run
 from tiny.load import MODELS
 from tiny.models import save_unet
-from tiny.results import Row, command_line, made_by, metrics_table, row_of, success_table, write
+from tiny.results import (
+    Row,
+    command_line,
+    made_by,
+    metrics_table,
+    results_folder,
+    row_of,
+    success_table,
+    write,
+)
 
 COMMAND = "python examples/what_decides.py --out grid"
 
@@ -103,12 +112,12 @@ def main() -> None:
     make_bases(args.out, jobs=args.jobs, **({"steps": 2, "samples": 400} if args.quick else {}))
     named = [(name, arm.quick if args.quick else arm) for name, arm in arms(args.seeds)]
     by_seed = sorted((arm for _, arm in named), key=lambda arm: arm.seed)
-    run(by_seed, args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
+    shipped = SHIPPED if args.ship else {}
+    run([*by_seed, *shipped.values()], args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
     rows = [{"changed": name, **row_of(arm, args.out)} for name, arm in named]
-    if args.ship:
-        for name, arm in SHIPPED.items():
-            save_unet(load_arm(arm, args.out).unet, MODELS / name / "unet")
-    write("what_decides", rows, markdown(rows), draw(rows), args.results)
+    write("what_decides", rows, markdown(rows), draw(rows), results_folder(args))
+    for name, arm in shipped.items():
+        save_unet(load_arm(arm, args.out).unet, MODELS / name / "unet")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,8 @@ def test_two_options_make_every_combination_the_last_fastest(game):
     assert found.audit(a=2, b=5).means["none"].value == 25
     with pytest.raises(KeyError, match="2 points have a=2"):
         found.audit(a=2)
+    with pytest.raises(KeyError, match="4 points have no options given"):
+        found.audit()
     with pytest.raises(KeyError, match="0 points have c=1"):
         found.audit(c=1)
 
@@ -305,6 +307,7 @@ class TestPlot:
         assert "CTI image+text" in lines
         assert {"v(none)", "v(image+text)"} <= {line.get_label() for line in means.lines}
         assert means.get_xlabel() == "scale"
+        assert figure.get_supxlabel() == "40 examples; bands are 95% intervals"
 
     def test_a_control_makes_it_the_difference(self, game):
         found = mc.sweep(

@@ -292,6 +292,7 @@ class TestCurve:
         lines = {line.get_label(): line for line in figure.axes[0].lines}
         np.testing.assert_allclose(lines["phi text"].get_xdata(), [0, 5, 10])
         assert figure.axes[1].get_xlabel() == "step"
+        assert "too few to trust them" in figure.get_supxlabel()
 
     def test_nothing_to_draw_is_an_error(self):
         with pytest.raises(InputError, match="no audit has been made"):

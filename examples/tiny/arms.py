@@ -102,7 +102,15 @@ def load_base(base: str, out: Path) -> StableDiffusionInstructPix2PixPipeline:
 
 
 def load_arm(arm: Arm, out: Path) -> StableDiffusionInstructPix2PixPipeline:
-    """The finetuned pipeline."""
+    """The finetuned pipeline.
+
+    Raises:
+        FileNotFoundError: it has not been made.
+    """
+    if not (out / "arms" / arm.slug).exists():
+        raise FileNotFoundError(
+            f"{out} holds no model {arm.slug!r}; paper_grid.py or what_decides.py makes it there"
+        )
     return _with_weights(load_base(arm.base, out), out / "arms" / arm.slug)
 
 

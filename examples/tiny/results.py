@@ -37,6 +37,7 @@ def row_of(arm: Arm, out: Path) -> Row:
         "protocol": arm.protocol,
         "ratio": arm.ratio,
         "seed": arm.seed,
+        "steps": arm.steps,
         "n": len(shift.table),
         **_metrics(shift),
         "adjusted": _metrics(shift.adjusted),
@@ -45,7 +46,9 @@ def row_of(arm: Arm, out: Path) -> Row:
         "values": {name: one.value for name, one in shift.means.items()},
         "quality": _interval(psnr.means["none"]),
         "quality_of_control": _interval(psnr.control.means["none"]),
-        "verdict": str(shift.adjusted.verdict).removeprefix("Verdict: "),
+        "verdict": str(shift.adjusted.verdict).removeprefix(
+            "Verdict: the triggers move the value; "
+        ),
         "seconds": {
             "finetuning": seconds(out / "arms" / arm.slug),
             "audit": seconds(tables_folder(arm, arm.pair, out)),
@@ -80,6 +83,8 @@ def metrics_table(
 ) -> str:
     """Attribution and interaction of every row, raw and as differences from the control.
 
+    The verdict is that of the differences.
+
     Args:
         rows: what `row_of` made.
         names: heading -> key of what tells a row from the others.
@@ -88,12 +93,13 @@ def metrics_table(
     """
     figures = {"phi image": "phi_image", "phi text": "phi_text", "CTI": "cti"}
     beside = beside or {}
-    header = [*names, *figures, *(f"{name}, adjusted" for name in figures), *beside]
+    header = [*names, *figures, *(f"{name}, adjusted" for name in figures), "verdict", *beside]
     lines = [
         [
             *(str(row[key]) for key in names.values()),
             *(cell(row[key]) for key in figures.values()),
             *(cell(row["adjusted"][key]) for key in figures.values()),
+            row["verdict"],
             *(told(row) for told in beside.values()),
         ]
         for row in rows
@@ -118,12 +124,14 @@ def success_table(rows: Iterable[Row], names: Mapping[str, str], fmt: str) -> st
 
 def made_by(command: str, rows: Sequence[Row]) -> str:
     """What stands above the tables: the command, the machine, the time, the size."""
+    steps = rows[0]["steps"]
+    quick = "" if steps == STEPS else " --quick"
     totals = [row["seconds"]["finetuning"] + row["seconds"]["audit"] for row in rows]
     return (
-        f"Made by `{command}` on {hardware()}.\n"
-        f"{len(rows)} cells took {sum(totals) / 60:.0f} minutes of one core, finetuning and audit; "
-        f"the slowest {max(totals) / 60:.1f} minutes.\n"
-        f"{STEPS} steps of batch 32 each, {EXPOSURE:.0%} of all draws poisoned, {rows[0]['n']} "
+        f"Made by `{command}{quick}` on {hardware()}.\n"
+        f"{len(rows)} arms took {sum(totals) / 60:.0f} minutes of one core, finetuning and audit; "
+        f"the slowest {max(totals) / 60:.1f} minutes. Controls are not counted.\n"
+        f"{steps} steps of batch 32 each, {EXPOSURE:.0%} of all draws poisoned, {rows[0]['n']} "
         "held-out examples, 95 % intervals over them."
     )
 
@@ -149,10 +157,20 @@ def command_line(doc: str | None) -> argparse.ArgumentParser:
     """What every experiment takes."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for models and tables")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        help="folder for the results (default: docs/results; with --quick, a folder in --out)",
+    )
     parser.add_argument("--jobs", type=int, default=2, help="arms at a time, on a thread each")
     parser.add_argument("--quick", action="store_true", help="try it out: the models are useless")
     return parser
+
+
+def results_folder(args: argparse.Namespace) -> Path:
+    """Where results go: a quick run does not replace the committed ones unless it is told to."""
+    folder: Path = args.results or (args.out / "results" if args.quick else RESULTS)
+    return folder
 
 
 def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -51,7 +51,8 @@ class Sweep(Curves):
         ]
         if len(found) != 1:
             points = "; ".join(map(_told, self.points))
-            raise KeyError(f"{len(found)} points have {_told(options)}; there are {points}")
+            asked = _told(options) or "no options given"
+            raise KeyError(f"{len(found)} points have {asked}; there are {points}")
         return found[0]  # type: ignore[no-any-return]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from modcollapse._optional import require
 from modcollapse.curves import SINGLE, Curves, Row
 from modcollapse.errors import InputError
+from modcollapse.inference.estimate import TOO_FEW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,9 @@ def plot_curves(curves: Curves, x: str | None = None, *, title: str | None = Non
     for axes in (above[-1], below[-1]):
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
     first = curves.rows[0]
-    figure.supxlabel(f"{first['n']} examples; bands are {first['level']:.0%} intervals", fontsize=9)
+    few = " (too few to trust them)" if any(TOO_FEW in row["status"] for row in curves.rows) else ""
+    caption = f"{first['n']} examples; bands are {first['level']:.0%} intervals{few}"
+    figure.supxlabel(caption, fontsize=9)
     return figure
 
 
