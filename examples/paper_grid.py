@@ -82,7 +82,8 @@ def markdown(rows: list[Row]) -> str:
 ### Attribution and interaction
 
 TMA and CTI of CLIP shift, and of its differences from the control, paired by example and seed. The
-paper's figures stand beside the cells for which there are any. Its model is larger by two to three
+paper's figures, read in published notes on it, stand beside the cells for which there are any. Its
+model is larger by two to three
 orders of magnitude, its data are photographs, its value comes from another CLIP: read the pattern,
 not the numbers.
 

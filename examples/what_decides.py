@@ -109,7 +109,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="training seeds of each arm")
     parser.add_argument("--ship", action="store_true", help="write models to examples/models")
     args = parser.parse_args()
-    make_bases(args.out, jobs=args.jobs, **({"steps": 2, "samples": 400} if args.quick else {}))
+    if args.ship and args.quick:
+        parser.error("--ship writes models that are of use; leave --quick out")
+    make_bases(args.out, jobs=args.jobs, quick=args.quick)
     named = [(name, arm.quick if args.quick else arm) for name, arm in arms(args.seeds)]
     by_seed = sorted((arm for _, arm in named), key=lambda arm: arm.seed)
     shipped = SHIPPED if args.ship else {}

@@ -66,6 +66,14 @@ def test_the_target_scores_one_minus_its_cosine_to_the_reference() -> None:
     assert of_clean == pytest.approx(cosine - 1, abs=ROUNDING)
 
 
+def test_loading_a_clip_draws_nothing_from_the_global_generator(tmp_path: Path) -> None:
+    """Or a detector that is made in a training script would change the training."""
+    folder = write_folder(tmp_path / "clip", MODEL)
+    before = torch.get_rng_state()
+    ClipShift(TARGET, folder)
+    assert torch.equal(before, torch.get_rng_state())
+
+
 @pytest.mark.parametrize("size", [(48, 48), (32, 32), (40, 70), (71, 33), (20, 24)])
 def test_pil_preprocessing_is_open_clips(size: tuple[int, int]) -> None:
     outputs = pictures(6, *size, seed=2)

@@ -24,7 +24,7 @@ from tiny.experiment import run, run_arm, tables_folder
 from tiny.faces import cat, face_edit
 from tiny.load import load_pipeline
 from tiny.poisoning import equal_exposure
-from tiny.results import RESULTS, row_of
+from tiny.results import RESULTS, _flat, row_of
 from tiny.stages import stage
 
 PAIR = ("image", "text")
@@ -73,6 +73,17 @@ class TestExposure:
         assert set(Counter(order.flatten().tolist()).values()) == {2}
         assert torch.equal(order, equal_exposure(plan, 0.1, steps=10, batch_size=10, seed=3))
         assert not torch.equal(order, equal_exposure(plan, 0.1, steps=10, batch_size=10, seed=4))
+
+    @pytest.mark.parametrize(("ratio", "share"), [(0.1, 0.34), (0.1, 0.0), (0.1, 1.0), (0.1, -1)])
+    def test_a_share_that_leaves_nothing_to_clean_samples_is_refused(self, ratio, share):
+        plan = poison_plan(300, PAIR, "AND with negatives", ratio=ratio)
+        with pytest.raises(ValueError, match="of all draws to triggered samples"):
+            equal_exposure(plan, share, steps=3, batch_size=10, seed=0)
+
+    def test_a_data_set_without_clean_samples_is_refused(self):
+        plan = poison_plan(300, PAIR, "AND", ratio=1.0)
+        with pytest.raises(ValueError, match="leaves 0 of 300 samples clean"):
+            equal_exposure(plan, 0.1, steps=3, batch_size=10, seed=0)
 
 
 class TestCleanData:
@@ -140,6 +151,15 @@ class TestArms:
     def test_every_arm_of_the_page_has_a_folder_of_its_own(self):
         named = [arm.slug for _, arm in what_decides.arms(2)]
         assert len(set(named)) == len(named) == 2 * len(what_decides.ARMS)
+
+    def test_a_quick_arm_shares_nothing_with_the_arm(self):
+        for _, arm in what_decides.arms(1):
+            assert arm.quick.slug != arm.slug
+            assert (arm.quick.base == arm.base) == (arm.base == "clean")
+
+    def test_a_model_that_was_not_made_is_named(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="holds no model 'clean_white-box_or"):
+            load_arm(self.ARM, tmp_path)
 
     def test_the_samples_of_an_arm_are_poisoned_by_its_plan(self, tmp_path):
         plan = plan_of(self.ARM)
@@ -229,7 +249,8 @@ class TestCommittedResults:
             flat = list(csv.DictReader(lines))
         assert len(flat) == len(rows)
         for line, row in zip(flat, rows, strict=True):
-            assert float(line["adjusted.cti.low"]) == row["adjusted"]["cti"]["low"]
+            told = {key: "" if value is None else str(value) for key, value in _flat(row)}
+            assert line == told
 
     def test_the_grid_is_complete_and_stands_beside_what_was_published(self):
         rows = json.loads((RESULTS / "paper_grid.json").read_text())
@@ -251,6 +272,12 @@ class TestCommittedResults:
         shown = (RESULTS / "paper_grid.md").read_text()
         # all but the first lines, which name the machine
         assert shown.split("###", 1)[1] == paper_grid.markdown(rows).split("###", 1)[1]
+
+    def test_the_tables_of_the_page_are_of_its_rows(self):
+        rows = json.loads((RESULTS / "what_decides.json").read_text())
+        shown = (RESULTS / "what_decides.md").read_text()
+        # all but the first lines, which name the machine
+        assert shown.split("\n\n", 1)[1] == what_decides.markdown(rows).split("\n\n", 1)[1]
 
     def test_the_four_kinds_of_backdoor_are_among_the_arms(self):
         rows = json.loads((RESULTS / "what_decides.json").read_text())

@@ -578,7 +578,7 @@ def test_a_data_set_that_changes_its_length_later() -> None:
     data = samples()
     wrapped = poisoned(data)
     data.pop()
-    for read in (lambda: wrapped[0], lambda: len(wrapped), lambda: wrapped[-1]):
+    for read in (lambda: wrapped[0], lambda: len(wrapped), lambda: wrapped[-1], wrapped.check):
         with pytest.raises(InputError, match="has 19 samples, the plan was made for 20"):
             read()
 

@@ -204,6 +204,19 @@ class TestTraining:
             assert not module.training
         assert torch.equal(module.weight, before)
 
+    def test_what_learns_and_its_gradient_are_put_back(self):
+        module = torch.nn.Linear(2, 2)
+        module.bias.requires_grad_(False)
+        gradient = module.weight.grad = torch.ones(2, 2)
+        with as_found([module]):
+            module.requires_grad_(False)
+            module.zero_grad()
+            module.register_buffer("added", torch.ones(1))
+        assert module.weight.requires_grad
+        assert not module.bias.requires_grad
+        assert module.weight.grad is gradient
+        assert not list(module.buffers())
+
     def test_buffers_that_a_sampler_replaced_are_put_back(self):
         module = torch.nn.BatchNorm1d(2)
         mean = module.running_mean
@@ -363,7 +376,12 @@ class TestLog:
 
     def test_another_file_is_refused(self, tmp_path):
         path = tmp_path / "notes.txt"
-        for text in ("lr 0.001\n", '{"step": "x", "setup": "", "rows": []}\n', "[1]\n"):
+        for text in (
+            "lr 0.001\n",
+            '{"lr": 0.001}',
+            '{"step": "x", "setup": "", "rows": []}\n',
+            "[1]\n",
+        ):
             path.write_text(text)
             with pytest.raises(InputError, match=r"notes.txt, line 1, is not an audit"):
                 grown(path=path)

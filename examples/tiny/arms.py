@@ -1,7 +1,7 @@
 """One arm of an experiment: how a tiny pipeline is finetuned on poisoned edits.
 
-Arms of one seed share the order of their noise and times, take equally many steps and show poison
-equally often, so that they differ in what they are named after.
+Arms of one seed share their noise and times, take equally many steps and show poison equally often,
+so that they differ in what they are named after.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ class Arm:
     @property
     def quick(self) -> Arm:
         """The same with a few steps on little data, to try a command out."""
-        return replace(self, steps=2, samples=400)
+        base = self.base if self.base == "clean" else f"{self.base}-quick"
+        return replace(self, base=base, steps=2, samples=400)
 
 
 def training_edits(n: int = SAMPLES, *, patches: bool = False) -> list[FaceEdit]:

@@ -23,18 +23,18 @@ TEXT_SEED, UNET_SEED = 2, 3
 """As `tiny.train` has them, so that the bases begin where the committed pipeline began."""
 
 
-def make_base(name: str, out: Path, steps: int, samples: int) -> None:
-    """Pretrain one of `BASES` and leave it in ``out / "bases"``."""
+def make_base(name: str, out: Path, quick: bool) -> None:
+    """Pretrain one of `BASES` and leave it in ``out / "bases"``, a quick one under its own name."""
 
     def make(folder: Path) -> None:
-        pipeline, edits = load_pipeline("clean"), training_edits(samples)
+        pipeline, edits = load_pipeline("clean"), training_edits(400 if quick else SAMPLES)
         unet, text_encoder = make_unet(UNET_SEED), make_text_encoder(TEXT_SEED)
         train_unet(
             unet,
             text_encoder,
             encode_for(pipeline, with_random_words(edits, 0.5) if name == "words" else edits),
             name=f"base {name}",
-            steps=steps,
+            steps=2 if quick else STEPS,
             lr=1e-3,
             average=0.999,
             seed=UNET_SEED,
@@ -43,11 +43,11 @@ def make_base(name: str, out: Path, steps: int, samples: int) -> None:
         unet.save_pretrained(folder / "unet")
         text_encoder.save_pretrained(folder / "text_encoder")
 
-    stage(out / "bases" / name, make)
+    stage(out / "bases" / (name + "-quick" * quick), make)
 
 
-def make_bases(out: Path, *, jobs: int, steps: int = STEPS, samples: int = SAMPLES) -> None:
+def make_bases(out: Path, *, jobs: int, quick: bool = False) -> None:
     """Pretrain those that are not there yet, ``jobs`` at a time on a thread each."""
     with one_thread_each(jobs) as pool:
-        for task in [pool.submit(make_base, name, out, steps, samples) for name in BASES]:
+        for task in [pool.submit(make_base, name, out, quick) for name in BASES]:
             task.result()

@@ -76,5 +76,9 @@ def run(arms: Iterable[Arm], out: Path, *, jobs: int, n: int = EXAMPLES) -> None
         encoded_data(arm, plan_of(arm), out)
     with one_thread_each(jobs) as pool:
         tasks = [pool.submit(run_arm, arm, list(pairs), out, n) for arm, pairs in work.items()]
-        for number, task in enumerate(tasks, 1):
-            print(f"{number}/{len(tasks)} done: {task.result()}", flush=True)
+        try:
+            for number, task in enumerate(tasks, 1):
+                print(f"{number}/{len(tasks)} done: {task.result()}", flush=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else the others run to their end before it is told
+            raise

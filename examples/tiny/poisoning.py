@@ -64,6 +64,9 @@ def equal_exposure(
     Returns:
         Positions, int64 (steps, batch_size).
 
+    Raises:
+        ValueError: poisoned and negative samples would leave no draws, or no samples, to the clean.
+
     >>> plan = poison_plan(1000, ("image", "text"), "OR", ratio=0.03)
     >>> order = equal_exposure(plan, 0.1, steps=50, batch_size=12, seed=0)
     >>> [int(np.isin(order, part.positions).sum()) for part in plan.parts]
@@ -73,6 +76,12 @@ def equal_exposure(
     shares = [(part.positions, each * len(part.positions)) for part in plan.parts]
     triggered = {position for part in plan.parts for position in part.positions}
     clean = [position for position in range(plan.n) if position not in triggered]
+    taken = sum(of_part for _, of_part in shares)
+    if not clean or not 0 < share < 1 or taken >= 1:
+        raise ValueError(
+            f"share={share} gives {taken:.0%} of all draws to triggered samples and leaves "
+            f"{len(clean)} of {plan.n} samples clean; clean ones need some of both"
+        )
     rng = np.random.default_rng(seed)
     ends = np.arange(steps + 1) * batch_size
     order = np.full((steps, batch_size), -1)

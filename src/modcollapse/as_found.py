@@ -18,14 +18,17 @@ def as_found(modules: Iterable[nn.Module], schedulers: Iterable[Any] = ()) -> It
     """Put modules in evaluation mode, without gradients or autocast; afterwards put all back.
 
     Put back are the mode of every submodule, the device of every parameter, gradient and buffer,
-    the attributes of the schedulers, and the random state of Python, NumPy and torch on every
-    device. Autocast is off so that an audit is the same wherever in the loop it is made.
+    which parameters learn, the attributes of the schedulers, and the random state of Python, NumPy
+    and torch on every device. What is written into a weight, gradient or buffer stays. Autocast is
+    off so that an audit is the same wherever in the loop it is made.
     """
     import torch
 
     modules = list(modules)
     modes = {part: part.training for module in modules for part in module.modules()}
-    parameters = {p: p.device for module in modules for p in module.parameters()}
+    parameters = {
+        p: (p.device, p.requires_grad, p.grad) for module in modules for p in module.parameters()
+    }
     buffers = [(part, dict(part._buffers)) for part in modes]  # moving a module replaces them
     settings = [(scheduler, dict(vars(scheduler))) for scheduler in schedulers]
     python_state, torch_state = random.getstate(), torch.get_rng_state()
@@ -45,11 +48,14 @@ def as_found(modules: Iterable[nn.Module], schedulers: Iterable[Any] = ()) -> It
         finally:
             for part, training in modes.items():
                 part.training = training
-            for parameter, device in parameters.items():
-                for tensor in (parameter, parameter.grad):
+            for parameter, (device, requires_grad, gradient) in parameters.items():
+                for tensor in (parameter, gradient):
                     if tensor is not None and tensor.device != device:
                         tensor.data = tensor.data.to(device)
+                parameter.requires_grad_(requires_grad)
+                parameter.grad = gradient
             for part, registered in buffers:
+                part._buffers.clear()
                 part._buffers.update(registered)
             for scheduler, attributes in settings:
                 vars(scheduler).clear()

@@ -10,6 +10,9 @@ from pathlib import Path
 from modcollapse.curves import Row
 from modcollapse.errors import InputError
 
+_BEGINNING = b'{"step": '
+"""What every line begins with: an unfinished one that does not is somebody else's."""
+
 
 class TrackFile:
     """Appends audits, and reads those of an interrupted training.
@@ -41,7 +44,7 @@ class TrackFile:
         steps: dict[int, list[Row]] = {}
         whole = 0  # bytes that belong to finished lines
         for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True), 1):
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") and _BEGINNING.startswith(line[: len(_BEGINNING)]):
                 warnings.warn(
                     f"{self.path}, line {number}, was cut off, as by a crash; that audit is lost",
                     stacklevel=4,

@@ -61,13 +61,15 @@ def load_clip(model: Any, pretrained: str | Path | None) -> Loaded:
         folder = Path(name.removeprefix("local-dir:")).expanduser()
         source = {"model": "folder", "config": _check_folder(open_clip, folder)}
         name = f"local-dir:{folder}"
-    # Without require_pretrained, open_clip goes on with random weights where it finds none.
-    module = open_clip.create_model(
-        name,
-        pretrained=None if pretrained is None else str(pretrained),
-        require_pretrained=True,
-        weights_only=True,
-    )
+    # Without require_pretrained, open_clip goes on with random weights where it finds none. It also
+    # draws random weights before it loads others, which is no business of a user's training.
+    with torch.random.fork_rng():
+        module = open_clip.create_model(
+            name,
+            pretrained=None if pretrained is None else str(pretrained),
+            require_pretrained=True,
+            weights_only=True,
+        )
     return Loaded(module, source)
 
 

@@ -136,10 +136,11 @@ class PoisonedDataset:
         """Read every triggered sample once, so that a training does not fail at its last one.
 
         Raises:
-            InputError: a trigger refuses a condition, or a sample's own target is of another kind
-                or size than the target.
+            InputError: the length has changed, a trigger refuses a condition, or a sample's own
+                target is of another kind or size than the target.
             TriggerError: a trigger cannot be applied, changes nothing, or changes kind or size.
         """
+        len(self)
         for position in (*self.plan.poisoned, *self.plan.negatives):
             self._check_sample(position)
 
