@@ -1,4 +1,4 @@
-"""What importing loads, and which way imports point; both regress silently otherwise."""
+"""What importing loads, which way imports point, and what is private; all regress silently."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,29 +15,31 @@ import modcollapse as mc
 
 SOURCE = Path(mc.__file__).parent
 
-# Each room may import those before it, and itself. "edges" are imported by nothing in the core.
-LAYERS = [
-    {"errors", "contracts", "_optional"},
-    {"game"},
-    {"fingerprint"},
-    {"triggers"},
-    {"measure"},
-    {"inference"},
-    {"results"},
-    {"lift"},
-    {"metrics"},
-    {"curves", "as_found"},
-    {"track_file"},
-    {"sweeps", "tracker"},
-    {"detectors", "samplers", "report"},
-]
+GROUND = {"errors", "_support", "contracts", "game", "table"}
+
+# room -> the rooms that it may import, itself aside
+MAY_IMPORT = {
+    "errors": set(),
+    "_support": {"errors"},
+    "contracts": {"errors", "_support"},
+    "game": {"errors", "_support", "contracts"},
+    "table": GROUND - {"table"},
+    "triggers": GROUND,
+    "poison": GROUND,
+    "samplers": GROUND,
+    "detectors": GROUND,
+    "report": GROUND,
+    "measure": GROUND,
+    "analysis": GROUND | {"report"},
+    "studies": GROUND | {"report", "measure", "analysis"},
+}
 
 
 def loaded_by(statement: str) -> set[str]:
-    """Top-level modules that a fresh interpreter holds after a statement."""
+    """Modules that a fresh interpreter holds after a statement."""
     code = f"{statement}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return {name.split(".")[0] for name in json.loads(out.stdout)}
+    return set(json.loads(out.stdout))
 
 
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "open_clip", "matplotlib", "PIL",
@@ -53,9 +56,12 @@ def test_importing_the_package_loads_nothing_heavy_not_even_numpy():
         "from modcollapse import shapley_values",
         "import modcollapse.game",
         "import modcollapse.triggers",
+        "import modcollapse.poison",
+        "import modcollapse.table",
         "import modcollapse.measure",
         "import modcollapse.samplers",
         "import modcollapse.detectors",
+        "import modcollapse.report",
     ],
 )
 def test_a_room_loads_numpy_at_most(statement):
@@ -67,6 +73,13 @@ def test_metrics_load_scipy_but_no_edge():
     assert loaded.isdisjoint(HEAVY - {"scipy"})
 
 
+def test_analysis_is_imported_without_measuring_and_without_torch():
+    loaded = loaded_by("import modcollapse.analysis")
+    assert loaded.isdisjoint(HEAVY - {"scipy"})
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("modcollapse.")}
+    assert rooms == GROUND | {"analysis", "report"}
+
+
 def test_drawing_is_what_loads_matplotlib():
     assert "matplotlib" not in loaded_by("import modcollapse.report")
 
@@ -75,6 +88,7 @@ def test_every_public_name_is_there_and_says_what_it_is():
     for name in mc.__all__:
         assert getattr(mc, name).__doc__, name
     assert set(mc.__all__) <= set(dir(mc))
+    assert len(mc.__all__) <= 40
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = mc.nothing
 
@@ -85,47 +99,105 @@ def test_the_version_is_that_of_the_package():
     assert mc.__version__ == version("modcollapse")
 
 
-def room(module: str) -> int:
-    """Position in LAYERS of the most specific room that a module lies in."""
-    parts = module.split(".")
-    for length in range(len(parts), 0, -1):
-        name = ".".join(parts[:length])
-        for layer, rooms in enumerate(LAYERS):
-            if name in rooms:
-                return layer
-    raise AssertionError(f"modcollapse.{module} is in no room of LAYERS")
+def room(module: str) -> str:
+    """First part of a module's name below the package."""
+    return module.split(".")[0]
 
 
-def imports_at_the_top(path: Path) -> list[str]:
-    """Modules of ours that a file imports when it is imported."""
+def imports_of(path: Path) -> list[str]:
+    """Modules of ours that a file imports: at the top, inside functions, under TYPE_CHECKING."""
     found = []
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("modcollapse."):
-            base = node.module.removeprefix("modcollapse.")
-            for alias in node.names:
-                inner = SOURCE / base.replace(".", "/") / f"{alias.name}.py"
-                found.append(f"{base}.{alias.name}" if inner.exists() else base)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            if node.module == "modcollapse":
+                found += [alias.name for alias in node.names]
+            elif (node.module or "").startswith("modcollapse."):
+                base = node.module.removeprefix("modcollapse.")
+                for alias in node.names:
+                    inner = SOURCE / base.replace(".", "/") / f"{alias.name}.py"
+                    found.append(f"{base}.{alias.name}" if inner.exists() else base)
         elif isinstance(node, ast.Import):
-            found += [alias.name.removeprefix("modcollapse.") for alias in node.names
-                      if alias.name.startswith("modcollapse.")]  # fmt: skip
+            found += [
+                alias.name.removeprefix("modcollapse.")
+                for alias in node.names
+                if alias.name.startswith("modcollapse")
+            ]
     return found
 
 
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_point_one_way_only(path):
-    module = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
-    for imported in imports_at_the_top(path):
-        assert room(imported) <= room(module), f"{module} imports {imported}"
-        edges = LAYERS[-1]
-        if room(module) == len(LAYERS) - 1 and imported.split(".")[0] in edges:
-            assert imported.split(".")[0] == module.split(".")[0], "an edge imports another edge"
+    module = module_of(path)
+    for imported in imports_of(path):
+        assert room(imported) in MAY_IMPORT[room(module)] | {room(module)}, (
+            f"{module} imports {imported}"
+        )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_room_is_entered_by_its_face(path):
+    """Only files of the same room, and of the whole package `_support`, name a private file."""
+    module = module_of(path)
+    for imported in imports_of(path):
+        private = any(part.startswith("_") for part in imported.split(".")[1:])
+        assert not private or room(imported) == room(module), f"{module} imports {imported}"
+
+
+def test_files_in_a_room_are_private_and_none_imports_in_a_circle():
+    graph = {module_of(path): set(imports_of(path)) for path in FILES}
+    for module in graph:
+        inner = module.split(".")[1:]
+        assert room(module) == "_support" or all(part.startswith("_") for part in inner), module
+
+    def reachable(module: str, seen: set[str]) -> set[str]:
+        for imported in graph.get(module, set()) - seen:
+            seen.add(imported)
+            reachable(imported, seen)
+        return seen
+
+    for module, imported in graph.items():
+        if "." in module:  # the face of a room hands on what lies in it
+            assert all(module not in reachable(name, {name}) for name in imported)
+
+
+def test_no_two_files_define_one_public_name():
+    """A class, function or constant of one name would have two meanings."""
+    defined: Counter[str] = Counter()
+    for path in FILES:
+        names = set()
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+        defined.update(name for name in names if not name.startswith("_"))
+    assert [name for name, count in defined.items() if count > 1] == []
+
+
+def test_no_two_files_have_one_name():
+    names = Counter(path.name for path in FILES if path.name != "__init__.py")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_the_top_of_the_package_holds_rooms_and_three_files():
+    entries = {path.name for path in SOURCE.iterdir() if path.name != "__pycache__"}
+    files = {"__init__.py", "contracts.py", "errors.py", "py.typed"}
+    assert entries == files | (set(MAY_IMPORT) - {"contracts", "errors"})
+    support = {path.stem for path in (SOURCE / "_support").glob("*.py")} - {"__init__"}
+    assert support == {"optional", "validation", "digests", "images"}
 
 
 def test_a_missing_extra_is_named():
-    from modcollapse._optional import require
+    from modcollapse._support.optional import require
     from modcollapse.errors import MissingExtraError
 
     with pytest.raises(

@@ -10,50 +10,62 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from modcollapse.analysis import Audit as Audit
+    from modcollapse.analysis import Rules as Rules
+    from modcollapse.analysis import Verdict as Verdict
     from modcollapse.contracts import Detector as Detector
     from modcollapse.contracts import Example as Example
     from modcollapse.contracts import Sampler as Sampler
     from modcollapse.contracts import Trigger as Trigger
     from modcollapse.game import interaction_index as interaction_index
     from modcollapse.game import shapley_values as shapley_values
-    from modcollapse.inference import Estimate as Estimate
-    from modcollapse.inference import Rules as Rules
-    from modcollapse.inference import Verdict as Verdict
-    from modcollapse.measure import CoalitionTable as CoalitionTable
     from modcollapse.measure import evaluate_coalitions as evaluate_coalitions
     from modcollapse.measure import generation_cost as generation_cost
-    from modcollapse.metrics import audit as audit
-    from modcollapse.metrics import coalition_means as coalition_means
-    from modcollapse.metrics import cti as cti
-    from modcollapse.metrics import tma as tma
-    from modcollapse.results import Audit as Audit
-    from modcollapse.sweeps import sweep as sweep
-    from modcollapse.tracker import CollapseTracker as CollapseTracker
+    from modcollapse.studies import CollapseTracker as CollapseTracker
+    from modcollapse.studies import audit as audit
+    from modcollapse.studies import coalition_means as coalition_means
+    from modcollapse.studies import cti as cti
+    from modcollapse.studies import sweep as sweep
+    from modcollapse.studies import tma as tma
+    from modcollapse.table import CoalitionTable as CoalitionTable
+    from modcollapse.table import Estimate as Estimate
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Audit": "analysis",
+    "Rules": "analysis",
+    "Verdict": "analysis",
     "Detector": "contracts",
     "Example": "contracts",
     "Sampler": "contracts",
     "Trigger": "contracts",
     "interaction_index": "game",
     "shapley_values": "game",
-    "Estimate": "inference",
-    "Rules": "inference",
-    "Verdict": "inference",
-    "CoalitionTable": "measure",
     "evaluate_coalitions": "measure",
     "generation_cost": "measure",
-    "audit": "metrics",
-    "coalition_means": "metrics",
-    "cti": "metrics",
-    "tma": "metrics",
-    "Audit": "results",
-    "sweep": "sweeps",
-    "CollapseTracker": "tracker",
+    "CollapseTracker": "studies",
+    "audit": "studies",
+    "coalition_means": "studies",
+    "cti": "studies",
+    "sweep": "studies",
+    "tma": "studies",
+    "CoalitionTable": "table",
+    "Estimate": "table",
 }
-_ROOMS = ("detectors", "errors", "game", "inference", "measure", "report", "samplers", "triggers")
+_ROOMS = (
+    "analysis",
+    "detectors",
+    "errors",
+    "game",
+    "measure",
+    "poison",
+    "report",
+    "samplers",
+    "studies",
+    "table",
+    "triggers",
+)
 
 __all__ = [*_HOME, *_ROOMS]
 

@@ -1,6 +1,7 @@
-"""What the core asks of examples, triggers, samplers and detectors, and the names of its shapes.
+"""What is asked of examples, triggers, samplers and detectors, and the names of all shapes.
 
-Everything is structural: any callable that fits will do, and nothing has to be subclassed.
+Everything is structural: any callable that fits will do, and nothing has to be subclassed. What a
+sampler or a detector says about itself is optional; `SamplerSpec` and `Scorer` read it once.
 
 Letters used for shapes throughout: N examples, R repeats (seeds an example), M modalities
 (players), 2**M coalitions, B rows of a batch, K contrasts.
@@ -8,11 +9,22 @@ Letters used for shapes throughout: N examples, R repeats (seeds an example), M 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from modcollapse._support.digests import fingerprint, form
+from modcollapse._support.validation import (
+    bounds_of,
+    check_keywords,
+    described,
+    did_you_mean,
+    listed,
+)
+from modcollapse.errors import InputError, TriggerError
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -61,6 +73,8 @@ class Sampler(Protocol):
       triggered conditions of the first two examples; returns notes for the provenance.
     * ``identity() -> dict``: plain data that tells this sampler from another.
     * ``with_options(**options)``: returns a changed copy, for ``mc.sweep``.
+    * ``pipeline``: what it generates with, for ``mc.CollapseTracker``: its ``components`` and its
+      ``scheduler`` are left as they were found.
     """
 
     def __call__(self, conditions: Conditions, seeds: Sequence[int]) -> Sequence[Any]:
@@ -86,10 +100,233 @@ class Detector(Protocol):
         ...
 
 
-@runtime_checkable
-class Identified(Protocol):
-    """Something that describes itself in plain data."""
+class RunOptions(TypedDict, total=False):
+    """How a run is made; every call that measures takes these, see ``evaluate_coalitions``."""
 
-    def identity(self) -> dict[str, Any]:
-        """Return JSON-able data that tells this object from another of its kind."""
-        ...
+    seed: int
+    repeats: int
+    batch_size: int
+    keep: int
+    progress: bool
+
+
+def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) -> None:
+    """Refuse a keyword that neither measuring nor the call itself has.
+
+    Args:
+        call: name of the function that was called.
+        run: its keywords that are not parameters of its own.
+        others: its own keyword parameters.
+
+    Raises:
+        OptionError: there is no such option; the message names the nearest.
+
+    >>> check_run_options("audit", {"batchsize": 4}, ("level",))
+    Traceback (most recent call last):
+    ...
+    modcollapse.errors.OptionError: audit() got an unexpected keyword argument 'batchsize'; \
+it takes level, seed, repeats, batch_size, keep, progress; did you mean 'batch_size'?
+    """
+    check_keywords(call, run, (*others, *RunOptions.__annotations__))
+
+
+@dataclass(frozen=True)
+class TriggerSpec:
+    """A trigger, and what it says about itself.
+
+    Attributes:
+        call: clean condition -> triggered condition.
+        check: raises for a condition that the trigger cannot be put on.
+    """
+
+    call: Trigger
+    check: Callable[[Any], object]
+
+    @classmethod
+    def of(cls, trigger: Any, modality: str) -> TriggerSpec:
+        """Read a trigger.
+
+        Raises:
+            InputError: it is no callable.
+        """
+        if not callable(trigger):
+            raise InputError(
+                f"the trigger of {modality!r} must be a callable, clean condition -> triggered "
+                f"condition; got {described(trigger)}"
+            )
+        return cls(trigger, getattr(trigger, "check", _accept))
+
+    def checked(self, clean: Any, *, twice: bool = False) -> Any:
+        """Apply the trigger, make sure that it did what a trigger does, return what it made.
+
+        Args:
+            clean: the clean condition.
+            twice: apply it once more, to see that it is deterministic.
+
+        Raises:
+            TriggerError: it changed nothing, its argument, or the kind or size of the condition.
+        """
+        before = fingerprint(clean)
+        self.check(clean)
+        triggered = self.call(clean)
+        if fingerprint(clean) != before:
+            raise TriggerError(f"{self.call!r} changed its argument; it must return a new one")
+        after = fingerprint(triggered)
+        if triggered is clean or (after is not None and after == before):
+            raise TriggerError(
+                f"{self.call!r} returned its input unchanged, so there is nothing to attribute to "
+                "it, or to learn. Leave this example out or choose another trigger"
+            )
+        if form(triggered) != form(clean):
+            raise TriggerError(
+                f"{self.call!r} turned {form(clean)} into {form(triggered)}; a triggered condition "
+                "must be of the same kind and size as the clean one"
+            )
+        if twice and fingerprint(self.call(clean)) != after:
+            raise TriggerError(
+                f"{self.call!r} returned two different conditions for one input; a trigger must be "
+                "deterministic, or no run can be reproduced. Draw its randomness from the input"
+            )
+        return triggered
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """A sampler, and what it says about itself.
+
+    Attributes:
+        call: conditions and seeds -> outputs.
+        modalities: every condition that it is to be given.
+        check: raises for a modality and a condition that it cannot take.
+        probe: conditions and seeds -> notes; None where it does not probe.
+        pipeline: what it generates with, or None.
+        with_options: options -> a changed copy; None where it has no options.
+    """
+
+    call: Sampler
+    modalities: tuple[str, ...]
+    check: Callable[[str, Any], object]
+    probe: Callable[[Mapping[str, Any], Sequence[int]], Sequence[Any]] | None
+    pipeline: Any
+    with_options: Callable[..., Any] | None
+
+    @classmethod
+    def of(cls, sampler: Any, modalities: Sequence[str]) -> SamplerSpec:
+        """Read a sampler that is to be given the conditions of some modalities.
+
+        Raises:
+            InputError: it is no callable, or does not take one of the modalities.
+        """
+        if not callable(sampler):
+            raise InputError(
+                "sampler must be a callable sampler(conditions, seeds) -> outputs; "
+                f"got {described(sampler)}"
+            )
+        needed = tuple(getattr(sampler, "modalities", modalities))
+        for modality in modalities:
+            if modality not in needed:
+                raise InputError(
+                    f"triggers names the modality {modality!r}, which the sampler does not take; "
+                    f"it takes {listed(needed)}{did_you_mean(modality, needed)}"
+                )
+        return cls(
+            call=sampler,
+            modalities=needed,
+            check=getattr(sampler, "check", _accept),
+            probe=getattr(sampler, "probe", None),
+            pipeline=getattr(sampler, "pipeline", None),
+            with_options=getattr(sampler, "with_options", None),
+        )
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A detector, and what it says about itself.
+
+    Attributes:
+        name: what its table is called.
+        call: outputs and examples -> scores.
+        bounds: lowest and highest value, or None.
+        binary: whether every value is 0 or 1.
+        wants_clean_output: whether the examples must hold the ``"clean_output"``.
+        check: raises for an example that it cannot score.
+    """
+
+    name: str
+    call: Detector
+    bounds: tuple[float, float] | None
+    binary: bool
+    wants_clean_output: bool
+    check: Callable[[Example], object]
+
+    @classmethod
+    def of(cls, detector: Any, name: str | None = None) -> Scorer:
+        """Read a detector; one without a name is named after its class or function.
+
+        Raises:
+            InputError: it is no callable, or its bounds are none.
+        """
+        name = getattr(detector, "__name__", type(detector).__name__) if name is None else name
+        if not callable(detector):
+            raise InputError(
+                f"detector {name!r} must be a callable detector(outputs, examples) -> scores; "
+                f"got {described(detector)}"
+            )
+        return cls(
+            name=name,
+            call=detector,
+            bounds=bounds_of(getattr(detector, "bounds", None), f"the bounds of detector {name!r}"),
+            binary=bool(getattr(detector, "binary", False)),
+            wants_clean_output=bool(getattr(detector, "wants_clean_output", False)),
+            check=getattr(detector, "check", _accept),
+        )
+
+
+Thing = TypeVar("Thing")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Named(Generic[Thing]):
+    """Things by name, of which the caller may have given a single one without a name.
+
+    Attributes:
+        by_name: the things.
+        single: whether the caller gave one and no mapping.
+    """
+
+    by_name: Mapping[str, Thing]
+    single: bool
+
+    def unwrapped(self, results: Mapping[str, Result]) -> Result | dict[str, Result]:
+        """Return the results in the form in which the things were given."""
+        return next(iter(results.values())) if self.single else dict(results)
+
+    def each(self, compute: Callable[[Thing], Result]) -> Result | dict[str, Result]:
+        """Return what is computed of each thing, in the form in which the things were given."""
+        return self.unwrapped({name: compute(thing) for name, thing in self.items()})
+
+    def items(self) -> Iterator[tuple[str, Thing]]:
+        """Return names and things."""
+        return iter(self.by_name.items())
+
+
+def scorers_of(detector: Detector | Mapping[str, Detector]) -> Named[Scorer]:
+    """Read the detectors of a run.
+
+    Raises:
+        InputError: there is none, one has no name, or one is no detector.
+    """
+    if not isinstance(detector, Mapping):
+        scorer = Scorer.of(detector)
+        return Named({scorer.name: scorer}, single=True)
+    if not detector:
+        raise InputError("detector is an empty mapping; give at least one detector")
+    for name in detector:
+        if not isinstance(name, str):
+            raise InputError(f"a detector is named by a str, got {name!r}")
+    return Named({name: Scorer.of(given, name) for name, given in detector.items()}, single=False)
+
+
+def _accept(*_: Any) -> None:
+    """Check nothing, where a thing has no check of its own."""

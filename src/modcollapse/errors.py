@@ -1,10 +1,21 @@
-"""The exceptions that modcollapse raises; each is also a built-in one."""
+"""The exceptions that modcollapse raises, each also a built-in one; and how they get their context.
+
+What an error was about (which example, which rows, which point of a sweep) is added to it as a
+note, which a traceback shows below the message: see `context`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
     """An argument is wrong; raised before anything is generated."""
+
+
+class OptionError(InputError, TypeError):
+    """A call was given a keyword that it does not have."""
 
 
 class TriggerError(ValueError):
@@ -25,3 +36,21 @@ class TableError(ValueError):
 
 class MissingExtraError(ImportError):
     """An optional dependency is not installed."""
+
+
+@contextmanager
+def context(where: str) -> Iterator[None]:
+    """Add a note to whatever is raised inside, somebody else's errors included.
+
+    >>> with context("example 'face-7', trigger of 'text'"):
+    ...     raise InputError("the phrase is empty")
+    Traceback (most recent call last):
+    ...
+    modcollapse.errors.InputError: the phrase is empty
+    example 'face-7', trigger of 'text'
+    """
+    try:
+        yield
+    except Exception as error:
+        error.add_note(where)
+        raise

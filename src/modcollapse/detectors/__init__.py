@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modcollapse.detectors.clip import ClipShift as ClipShift
-    from modcollapse.detectors.pixels import MSEAttackSuccess as MSEAttackSuccess
-    from modcollapse.detectors.pixels import NegativeMSE as NegativeMSE
-    from modcollapse.detectors.threshold import Threshold as Threshold
+    from modcollapse.detectors._clip import ClipShift as ClipShift
+    from modcollapse.detectors._pixels import MSEAttackSuccess as MSEAttackSuccess
+    from modcollapse.detectors._pixels import NegativeMSE as NegativeMSE
+    from modcollapse.detectors._threshold import Threshold as Threshold
 
 __all__ = ["ClipShift", "MSEAttackSuccess", "NegativeMSE", "Threshold"]
 
 _HOME = {
-    "ClipShift": "clip",
-    "MSEAttackSuccess": "pixels",
-    "NegativeMSE": "pixels",
-    "Threshold": "threshold",
+    "ClipShift": "_clip",
+    "MSEAttackSuccess": "_pixels",
+    "NegativeMSE": "_pixels",
+    "Threshold": "_threshold",
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from modcollapse.game.coalitions import (
+from modcollapse.game._coalitions import (
+    EMPTY_LABEL,
     MAX_PLAYERS,
     coalition_labels,
     coalition_of,
@@ -10,13 +11,14 @@ from modcollapse.game.coalitions import (
     n_players,
     subsets,
 )
-from modcollapse.game.contrasts import (
+from modcollapse.game._contrasts import (
     INDICES,
+    Index,
     banzhaf_contrasts,
     interaction_contrasts,
     shapley_contrasts,
 )
-from modcollapse.game.indices import (
+from modcollapse.game._indices import (
     banzhaf_values,
     interaction_index,
     inverse_moebius,
@@ -25,7 +27,9 @@ from modcollapse.game.indices import (
 )
 
 __all__ = [
+    "EMPTY_LABEL",
     "INDICES",
+    "Index",
     "MAX_PLAYERS",
     "banzhaf_contrasts",
     "banzhaf_values",

@@ -6,17 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modcollapse.samplers.diffusers import PipelineSampler as PipelineSampler
-    from modcollapse.samplers.planted import PlantedSampler as PlantedSampler
-    from modcollapse.samplers.planted import planted_game as planted_game
+    from modcollapse.samplers._pipeline import PipelineSampler as PipelineSampler
+    from modcollapse.samplers._planted import Planted as Planted
+    from modcollapse.samplers._planted import PlantedSampler as PlantedSampler
+    from modcollapse.samplers._planted import planted_game as planted_game
 
 _HOMES = {
-    "PipelineSampler": "modcollapse.samplers.diffusers",
-    "PlantedSampler": "modcollapse.samplers.planted",
-    "planted_game": "modcollapse.samplers.planted",
+    "PipelineSampler": "modcollapse.samplers._pipeline",
+    "Planted": "modcollapse.samplers._planted",
+    "PlantedSampler": "modcollapse.samplers._planted",
+    "planted_game": "modcollapse.samplers._planted",
 }
 
-__all__ = ["PipelineSampler", "PlantedSampler", "planted_game"]
+__all__ = ["PipelineSampler", "Planted", "PlantedSampler", "planted_game"]
 
 
 def __getattr__(name: str) -> Any:

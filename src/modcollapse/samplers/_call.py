@@ -22,17 +22,17 @@ def silent(pipeline: DiffusionPipeline) -> Iterator[None]:
     """
     held = [part for part in vars(pipeline).values() if hasattr(part, "set_progress_bar_config")]
     pipelines = [pipeline, *held]
-    before = [vars(one).get("_progress_bar_config") for one in pipelines]
+    before = [vars(part).get("_progress_bar_config") for part in pipelines]
     try:
-        for one, settings in zip(pipelines, before, strict=True):
-            one._progress_bar_config = {**(settings or {}), "disable": True}
+        for part, settings in zip(pipelines, before, strict=True):
+            part._progress_bar_config = {**(settings or {}), "disable": True}
         yield
     finally:
-        for one, settings in zip(pipelines, before, strict=True):
+        for part, settings in zip(pipelines, before, strict=True):
             if settings is None:
-                del one._progress_bar_config
+                del part._progress_bar_config
             else:
-                one._progress_bar_config = settings
+                part._progress_bar_config = settings
 
 
 def read_outputs(result: Any, rows: int, name: str) -> torch.Tensor:
@@ -44,7 +44,7 @@ def read_outputs(result: Any, rows: int, name: str) -> torch.Tensor:
         )
     fields = result.values() if isinstance(result, Mapping) else result
     outputs = next((field for field in fields if field is not None), None)
-    if isinstance(outputs, list) and all(isinstance(one, torch.Tensor) for one in outputs):
+    if isinstance(outputs, list) and all(isinstance(output, torch.Tensor) for output in outputs):
         outputs = torch.stack(outputs)
     if not isinstance(outputs, torch.Tensor):
         raise SamplerError(

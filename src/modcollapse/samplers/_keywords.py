@@ -6,13 +6,13 @@ import inspect
 import math
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
-from modcollapse._optional import require
+from modcollapse._support.digests import plain
+from modcollapse._support.optional import require
+from modcollapse._support.validation import did_you_mean
 from modcollapse.errors import InputError
-from modcollapse.samplers._conditions import check_condition, kind_of
-from modcollapse.samplers._fingerprint import plain
+from modcollapse.samplers._inputs import check_condition, kind_of
 
 _RESERVED = {
     r"generator": "every row gets a generator of its own, seeded by its seed",
@@ -98,10 +98,10 @@ def parameters_of(pipeline: Any) -> dict[str, Any]:
         if "__call__" not in vars(ancestor):
             continue
         parameters = inspect.signature(vars(ancestor)["__call__"]).parameters.values()
-        for one in list(parameters)[1:]:
-            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
-                found.setdefault(one.name, one.default)
-        if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+        for parameter in list(parameters)[1:]:
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                found.setdefault(parameter.name, parameter.default)
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
             break
     return found
 
@@ -152,7 +152,7 @@ def check_options(
     """
     for keyword, value in options.items():
         if keyword in inputs.values():
-            modality = next(name for name, one in inputs.items() if one == keyword)
+            modality = next(name for name, used in inputs.items() if used == keyword)
             raise InputError(
                 f"the option {keyword!r} comes from the modality {modality!r} of each example; "
                 "leave it out, or leave the modality out of inputs="
@@ -200,9 +200,13 @@ def clip_tokenizers(pipeline: Any) -> Sequence[Any]:
     diffusers' own and may split long prompts.
     """
     tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name]
-    tokenizers = [one for one in tokenizers if one is not None]
+    tokenizers = [tokenizer for tokenizer in tokenizers if tokenizer is not None]
     own = type(pipeline).__module__.partition(".")[0] == "diffusers"
-    return tokenizers if own and all("CLIP" in type(one).__name__ for one in tokenizers) else []
+    return (
+        tokenizers
+        if own and all("CLIP" in type(tokenizer).__name__ for tokenizer in tokenizers)
+        else []
+    )
 
 
 def _check_guidance(settings: Mapping[str, Any]) -> None:
@@ -221,5 +225,4 @@ def _name(pipeline: Any) -> str:
 
 
 def _close(keyword: Any, parameters: Mapping[str, Any]) -> str:
-    close = get_close_matches(str(keyword), parameters, n=3)
-    return f"; close to it: {', '.join(close)}" if close else f"; it has {', '.join(parameters)}"
+    return did_you_mean(keyword, parameters) or f"; it has {', '.join(parameters)}"

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import torch
 
+from modcollapse._support.digests import fingerprint
 from modcollapse.errors import SamplerError
-from modcollapse.fingerprint import fingerprint
 
 Generate: TypeAlias = Callable[[Mapping[str, list[Any]], list[int]], torch.Tensor]
 
@@ -121,7 +121,7 @@ def _row(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {modality: [condition] for modality, condition in conditions.items()}
 
 
-def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
-    if one.shape != other.shape:
+def _distance(output: torch.Tensor, other: torch.Tensor) -> float:
+    if output.shape != other.shape:
         return float("inf")
-    return float((one - other).abs().max())
+    return float((output - other).abs().max())

@@ -1,4 +1,4 @@
-"""Triggers: callables that turn a clean condition into a triggered one; and poisoned data sets.
+"""Triggers: callables that turn a clean condition into a triggered one.
 
 A trigger is deterministic, leaves its argument as it was, and says what it is by ``identity()``.
 Importing this package loads neither torch nor Pillow.
@@ -6,24 +6,16 @@ Importing this package loads neither torch nor Pillow.
 
 from __future__ import annotations
 
-from modcollapse.triggers.image import ImageOverlay, ImagePatch
-from modcollapse.triggers.pictures import eyeglasses, stop_sign
-from modcollapse.triggers.plan import Assignment, Part, PoisonPlan
-from modcollapse.triggers.poison import PROTOCOLS, poison_plan
-from modcollapse.triggers.poisoned import PoisonedDataset
-from modcollapse.triggers.presets import TRIGGER_PAIRS, trigger_pair
-from modcollapse.triggers.text import TextInsert, TextPrefix, TextSuffix
-from modcollapse.triggers.tokens import TriggerTokens, TriggerWarning, check_survives
+from modcollapse.triggers._drawings import eyeglasses, stop_sign
+from modcollapse.triggers._image import ImageOverlay, ImagePatch
+from modcollapse.triggers._presets import TRIGGER_PAIRS, trigger_pair
+from modcollapse.triggers._text import TextInsert, TextPrefix, TextSuffix
+from modcollapse.triggers._tokens import TriggerTokens, TriggerWarning, check_survives
 
 __all__ = [
-    "PROTOCOLS",
     "TRIGGER_PAIRS",
-    "Assignment",
     "ImageOverlay",
     "ImagePatch",
-    "Part",
-    "PoisonPlan",
-    "PoisonedDataset",
     "TextInsert",
     "TextPrefix",
     "TextSuffix",
@@ -31,7 +23,6 @@ __all__ = [
     "TriggerWarning",
     "check_survives",
     "eyeglasses",
-    "poison_plan",
     "stop_sign",
     "trigger_pair",
 ]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from modcollapse.fingerprint import is_pil, is_tensor
-from modcollapse.triggers._images import check_values, image_size
+from modcollapse._support.images import check_range, image_size, is_pil, is_tensor, is_uint8
 
 if TYPE_CHECKING:
     import torch
@@ -41,11 +40,15 @@ class ImageTrigger:
         """
         return cast(ImageT, self._triggered(image))
 
+    @property
+    def _name(self) -> str:
+        return f"the image of {type(self).__name__}"
+
     def _triggered(self, source: Any) -> Any:
-        height, width = image_size(source, type(self).__name__)
+        height, width = image_size(source, self._name)
         if is_tensor(source):
             return self._on_tensor(source, height, width)
-        check_values(source, type(self).__name__)
+        check_range(source, self._name)
         stamp = self._stamps(height, width)
         if is_pil(source):
             from PIL import Image
@@ -55,18 +58,25 @@ class ImageTrigger:
 
     def check(self, image: Any) -> None:
         """Raise `InputError` unless the trigger can be put on ``image``; looks at every value."""
-        height, width = image_size(image, type(self).__name__)
-        check_values(image, type(self).__name__)
+        height, width = image_size(image, self._name)
+        check_range(image, self._name)
         self._stamps(height, width)
 
     def _on_tensor(self, image: Any, height: int, width: int) -> Any:
         if image.device.type == "cpu":
-            check_values(image, type(self).__name__)
-        stamp = self._tensor_stamps(height, width, image.device, image.dtype)
+            check_range(image, self._name)
+        import torch
+
+        dtype = torch.float64 if is_uint8(image) else image.dtype
+        stamp = self._tensor_stamps(height, width, image.device, dtype)
         bottom, right = stamp.top + stamp.ink.shape[1], stamp.left + stamp.ink.shape[2]
         region = (slice(None), slice(stamp.top, bottom), slice(stamp.left, right))
         result = image.clone()
-        result[region] = image[region] * stamp.keep + stamp.ink
+        if is_uint8(image):
+            stamped = image[region] * stamp.keep + stamp.ink * 255
+            result[region] = torch.floor(stamped + 0.5).to(torch.uint8)
+        else:
+            result[region] = image[region] * stamp.keep + stamp.ink
         return result
 
     # One cache for each trigger, so that what it holds on a device goes when the trigger goes.

@@ -1,0 +1,246 @@
+"""What the metrics return: estimates by name, printed as a small table, plotted, converted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from modcollapse._support.optional import require
+from modcollapse.analysis._verdict import Verdict
+from modcollapse.contracts import ExampleId, FloatArray
+from modcollapse.report import estimate_table, plot_audit, plot_estimates
+from modcollapse.table import CoalitionTable, Estimate, estimate_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates(Mapping[str, Estimate]):
+    """Estimates by name, with the figure of every example that they are the mean of.
+
+    Attributes:
+        estimates: name -> estimate, in order, K of them.
+        per_example: the same figure for each example, shape (N, K), averaged over repeats.
+        example_ids: names of the N rows.
+    """
+
+    estimates: Mapping[str, Estimate]
+    per_example: FloatArray
+    example_ids: tuple[ExampleId, ...]
+
+    title: ClassVar[str] = "Estimates"
+    symbol: ClassVar[str] = "value"
+
+    def __getitem__(self, name: Any) -> Estimate:
+        if name not in self.estimates:
+            raise KeyError(f"no {name!r} here; there is {', '.join(map(repr, self.estimates))}")
+        return self.estimates[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.estimates)
+
+    def __len__(self) -> int:
+        return len(self.estimates)
+
+    def __str__(self) -> str:
+        return f"{self.heading}\n{estimate_table(self._rows(), self.symbol)}"
+
+    __repr__ = __str__
+
+    @property
+    def heading(self) -> str:
+        """Title, number of examples and confidence level."""
+        first = next(iter(self.estimates.values()))
+        return f"{self.title} ({first.n} examples, {first.level:.0%} intervals)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: name -> estimate as a dict."""
+        return {name: estimate.to_dict() for name, estimate in self._rows().items()}
+
+    def to_json(self) -> str:
+        """Return ``to_dict()`` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def to_frame(self) -> Any:
+        """Return a pandas data frame, one row a name.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        return data_frame(type(self).__name__).from_dict(self.to_dict(), orient="index")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw a bar with its interval for each name, on ``ax`` or on new axes."""
+        return plot_estimates({"": self}, ax, title=self.title, symbol=self.symbol)
+
+    def _rows(self) -> Mapping[str, Estimate]:
+        return self.estimates
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Estimates):
+    """Trigger Modality Attribution: the Shapley value of each modality.
+
+    Attributes:
+        total: mean of v(all triggers) - v(no trigger), to which the values sum.
+    """
+
+    total: Estimate
+
+    title = "Trigger Modality Attribution"
+    symbol = "phi"
+
+    def _rows(self) -> Mapping[str, Estimate]:
+        return {**self.estimates, "total": self.total}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interaction(Estimates):
+    """Cross-Trigger Interaction: positive for synergy, negative for interference or redundancy.
+
+    Indexed by ``"image+text"`` or by names in any order: ``result["text", "image"]``. Of a single
+    pair, ``float(result)`` is its value.
+
+    Attributes:
+        index: name of the interaction index; at M = 2 all of them are one.
+    """
+
+    index: str
+
+    title = "Cross-Trigger Interaction"
+    symbol = "CTI"
+
+    def __getitem__(self, name: str | tuple[str, ...]) -> Estimate:
+        members = name.split("+") if isinstance(name, str) else name
+        if isinstance(members, tuple | list):
+            for label in self.estimates:
+                if sorted(label.split("+")) == sorted(map(str, members)):
+                    return self.estimates[label]
+        return super().__getitem__(name)
+
+    def __float__(self) -> float:
+        if len(self.estimates) != 1:
+            raise TypeError(
+                f"float() needs a single interaction, there are {len(self.estimates)}: "
+                f"{', '.join(self.estimates)}; index the one you want"
+            )
+        return float(next(iter(self.estimates.values())))
+
+    @property
+    def heading(self) -> str:
+        """Title, number of examples, confidence level, and the index where there is a choice."""
+        return super().heading + ("" if len(self.estimates) == 1 else f", {self.index}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CoalitionMeans(Estimates):
+    """Mean value under each coalition; of 0/1 values, the attack success rate."""
+
+    title = "Mean value by coalition"
+    symbol = "v(S)"
+
+
+class Entry(NamedTuple):
+    """One estimate of an audit.
+
+    Attributes:
+        symbol: ``"v"``, ``"phi"`` or ``"CTI"``.
+        name: coalition, modality or group of modalities.
+        estimate: its value and interval.
+    """
+
+    symbol: str
+    name: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Everything from one pass: the table and what it says.
+
+    Attributes:
+        table: the values that everything else was computed from.
+        means: mean value under each coalition (attack success rates, of 0/1 values).
+        tma: Trigger Modality Attribution.
+        cti: Cross-Trigger Interaction; None where there is one modality only.
+        verdict: what may be claimed, by declared rules.
+        control: the audit of the control, where one was given.
+        difference: the audit of the differences from the control, paired by example and seed: what
+            belongs to the backdoor.
+    """
+
+    table: CoalitionTable
+    means: CoalitionMeans
+    tma: Attribution
+    cti: Interaction | None
+    verdict: Verdict
+    control: Audit | None = None
+    difference: Audit | None = None
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Every estimate with its symbol and name."""
+        parts: dict[str, Mapping[str, Estimate]] = {
+            "v": self.means,
+            "phi": self.tma,
+            "CTI": self.cti or {},
+        }
+        return [
+            Entry(symbol, name, estimate)
+            for symbol, part in parts.items()
+            for name, estimate in part.items()
+        ]
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """Every estimate under its label, such as ``"phi image"`` or ``"v(none)"``."""
+        return {estimate_label(symbol, name): value for symbol, name, value in self.entries}
+
+    def __str__(self) -> str:
+        parts = [str(part) for part in (self.means, self.tma, self.cti, self.verdict) if part]
+        if self.difference is not None:
+            parts += ["Difference from the control:", str(self.difference)]
+        return "\n\n".join(parts)
+
+    __repr__ = __str__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, the provenance of the table included."""
+        return {
+            "means": self.means.to_dict(),
+            "tma": self.tma.to_dict(),
+            "cti": None if self.cti is None else {"index": self.cti.index, **self.cti.to_dict()},
+            "verdict": self.verdict.to_dict(),
+            "provenance": dict(self.table.provenance),
+            **({"control": self.control.to_dict()} if self.control else {}),
+            **({"difference": self.difference.to_dict()} if self.difference else {}),
+        }
+
+    def to_json(self) -> str:
+        """Return ``to_dict()`` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def plot(self, *, title: str | None = None, gallery: bool = True) -> Figure:
+        """Draw the gallery of kept outputs above the bars of both metrics, the control beside.
+
+        Args:
+            title: heading of the figure.
+            gallery: False draws the bars alone, also where outputs were kept.
+
+        Returns:
+            A matplotlib figure: ``audit.plot().savefig("audit.png")``.
+        """
+        return plot_audit(self, title=title, gallery=gallery)
+
+
+def data_frame(needed_by: str) -> Any:
+    """Return pandas' class of data frames.
+
+    Raises:
+        MissingExtraError: pandas is not installed.
+    """
+    return require("pandas", extra="frame", needed_by=f"{needed_by}.to_frame").DataFrame

@@ -1,0 +1,132 @@
+"""What a run generates, in which order, from which noise: cells, batches, seeds and their cost."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from itertools import chain, islice, product, repeat
+from typing import NamedTuple
+
+from modcollapse._support.validation import whole
+from modcollapse.contracts import ExampleId
+from modcollapse.errors import InputError
+from modcollapse.game import MAX_PLAYERS
+
+
+class Cell(NamedTuple):
+    """One generation, by its place in the table: example, repeat, column of the coalition."""
+
+    example: int
+    repeat: int
+    coalition: int
+
+
+class Batch(NamedTuple):
+    """Cells of one call of the sampler; those from ``real`` on only fill it up."""
+
+    cells: list[Cell]
+    real: int
+
+
+class Cost(NamedTuple):
+    """What a run makes the sampler do.
+
+    >>> print(generation_cost(64, 2))
+    256 generations (64 examples x 1 repeats x 4 coalitions) in 32 batches of 8, 0 of them padding
+    """
+
+    examples: int
+    repeats: int
+    coalitions: int
+    batch_size: int
+
+    @property
+    def generations(self) -> int:
+        """Number of outputs that enter the table."""
+        return self.examples * self.repeats * self.coalitions
+
+    @property
+    def batches(self) -> int:
+        """Number of calls of the sampler."""
+        return math.ceil(self.generations / self.batch_size)
+
+    @property
+    def padding(self) -> int:
+        """Number of outputs that only fill up the last batch."""
+        return self.batches * self.batch_size - self.generations
+
+    def __str__(self) -> str:
+        return (
+            f"{self.generations:,} generations ({self.examples:,} examples x {self.repeats} repeats"
+            f" x {self.coalitions} coalitions) in {self.batches:,} batches of {self.batch_size},"
+            f" {self.padding} of them padding"
+        )
+
+
+def generation_cost(
+    examples: int, modalities: int, *, repeats: int = 1, batch_size: int = 8
+) -> Cost:
+    """How many generations a run makes, before it is made.
+
+    Args:
+        examples: number of examples, N.
+        modalities: number of modalities with a trigger, M.
+        repeats: seeds for each example, R.
+        batch_size: rows of one call of the sampler, B.
+
+    Returns:
+        A ``Cost``; ``generations`` is N R 2**M. What a sampler's own probe generates is not in it.
+
+    Raises:
+        InputError: a number is below 1, or M above 16.
+
+    >>> generation_cost(1000, 3, repeats=2).generations
+    16000
+    """
+    if whole(modalities, "modalities", 1) > MAX_PLAYERS:
+        raise InputError(
+            f"modalities is {modalities}, which means 2**{modalities} generations an example; "
+            f"exact attribution goes up to {MAX_PLAYERS}"
+        )
+    return Cost(
+        whole(examples, "examples", 1),
+        whole(repeats, "repeats", 1),
+        2**modalities,
+        whole(batch_size, "batch_size", 1),
+    )
+
+
+def noise_seed(run_seed: int, example_id: ExampleId, repeat: int) -> int:
+    """Seed of the noise of one example and repeat; every coalition shares it.
+
+    The first 8 bytes (big endian) of SHA-256 of the UTF-8 text
+    ``modcollapse/1|<run seed>|<"int" or "str">|<example id>|<repeat>``, without the top bit.
+    It will never change: a table can be reproduced from its provenance alone.
+
+    Returns:
+        An int in [0, 2**63).
+
+    >>> noise_seed(0, "face-000", 0)
+    7260981202315734345
+    >>> noise_seed(0, 7, 0) == noise_seed(0, "7", 0)
+    False
+    """
+    kind = "str" if isinstance(example_id, str) else "int"
+    key = f"modcollapse/1|{run_seed}|{kind}|{example_id}|{repeat}"
+    digest = hashlib.sha256(key.encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def batches(cost: Cost) -> Iterator[Batch]:
+    """Cut the cells of a run into batches of one size, the coalitions of an example side by side.
+
+    The last batch is filled up with copies of its last cell, so that the sampler and the detector
+    see one batch size only and no bit of a result depends on where the example stood.
+    """
+    cells = map(
+        Cell._make, product(range(cost.examples), range(cost.repeats), range(cost.coalitions))
+    )
+    while batch := list(islice(cells, cost.batch_size)):
+        missing = cost.batch_size - len(batch)
+        yield Batch(list(chain(batch, repeat(batch[-1], missing))), len(batch))

@@ -1,0 +1,170 @@
+"""A run before it runs: everything checked, nothing generated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modcollapse._support.digests import identity, weights_read_once
+from modcollapse._support.validation import whole
+from modcollapse.contracts import (
+    Detector,
+    Example,
+    ExampleId,
+    Named,
+    Sampler,
+    SamplerSpec,
+    Scorer,
+    Triggers,
+    TriggerSpec,
+    scorers_of,
+)
+from modcollapse.errors import context
+from modcollapse.measure._checks import check_examples, count_examples, trigger_specs
+from modcollapse.measure._plan import Cost, generation_cost, noise_seed
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run will do, with everything that it needs.
+
+    Attributes:
+        samplers: what generates, by a label for errors; all are given the same batches.
+        scorers: what scores, by name.
+        examples: N of them.
+        triggers: modality -> trigger, in the order of the players.
+        needed: every modality that a sampler is given.
+        ids: names of the examples.
+        digests: what the examples hold.
+        seeds: seed of the noise of each example and repeat, shape (N, R).
+        cost: how much each sampler generates.
+        keep: number of examples whose outputs are kept.
+        progress: whether a progress bar is shown.
+        settings: what makes it this run and no other, but for sampler and detector.
+        sampler_identities: what tells the samplers apart, by label.
+        detector_identities: what tells the detectors apart, by name.
+    """
+
+    samplers: Mapping[str, SamplerSpec]
+    scorers: Named[Scorer]
+    examples: Sequence[Example]
+    triggers: Mapping[str, TriggerSpec]
+    needed: tuple[str, ...]
+    ids: tuple[ExampleId, ...]
+    digests: tuple[str | None, ...]
+    seeds: NDArray[np.int64]
+    cost: Cost
+    keep: int
+    progress: bool
+    settings: Mapping[str, Any]
+    sampler_identities: Mapping[str, Any]
+    detector_identities: Mapping[str, Any]
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The players, in order."""
+        return tuple(self.triggers)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (N, R, 2**M), the shape of a table."""
+        return self.cost.examples, self.cost.repeats, self.cost.coalitions
+
+    def provenance(self, label: str, detector: str) -> dict[str, Any]:
+        """Return the settings, with the identities of one sampler and one detector."""
+        return {
+            **self.settings,
+            "sampler": self.sampler_identities[label],
+            "detector": self.detector_identities[detector],
+        }
+
+
+def prepare(
+    samplers: Mapping[str, Sampler],
+    detector: Detector | Mapping[str, Detector],
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    seed: int = 0,
+    repeats: int = 1,
+    batch_size: int = 8,
+    keep: int = 0,
+    progress: bool = True,
+) -> Run:
+    """Check the arguments of ``evaluate_coalitions`` and plan the run; generate nothing.
+
+    Args:
+        samplers: what generates, by what a note on its errors says of it (``""``: no note).
+        detector: as for ``evaluate_coalitions``, which says what the others are.
+        examples: each is read once here and once in the run, however many samplers there are.
+        triggers: modality -> trigger.
+        seed: run seed.
+        repeats: seeds for each example.
+        batch_size: rows in every call of a sampler.
+        keep: number of examples whose outputs are kept.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: an argument is wrong.
+        TriggerError: a trigger cannot be applied, changes nothing or changes its argument.
+    """
+    seed = whole(seed, "seed")
+    keep = whole(keep, "keep", 0)
+    read_triggers = trigger_specs(triggers)
+    read_samplers: dict[str, SamplerSpec] = {}
+    for label, sampler in samplers.items():
+        with noted(label):
+            read_samplers[label] = SamplerSpec.of(sampler, tuple(read_triggers))
+    needed = tuple(
+        dict.fromkeys(name for sampler in read_samplers.values() for name in sampler.modalities)
+    )
+    scorers = scorers_of(detector)
+    cost = generation_cost(
+        count_examples(examples), len(read_triggers), repeats=repeats, batch_size=batch_size
+    )
+    digests = check_examples(
+        examples, read_triggers, needed, read_samplers, scorers.by_name.values()
+    )
+    with weights_read_once():
+        sampler_identities = {
+            label: identity(sampler.call, "the sampler") for label, sampler in read_samplers.items()
+        }
+        detector_identities = {
+            name: identity(scorer.call, f"detector {name!r}") for name, scorer in scorers.items()
+        }
+    return Run(
+        samplers=read_samplers,
+        scorers=scorers,
+        examples=examples,
+        triggers=read_triggers,
+        needed=needed,
+        ids=tuple(digests),
+        digests=tuple(digests.values()),
+        seeds=np.array(
+            [[noise_seed(seed, name, repeat) for repeat in range(cost.repeats)] for name in digests]
+        ),
+        cost=cost,
+        keep=keep,
+        progress=progress,
+        settings={
+            "seed": seed,
+            "repeats": cost.repeats,
+            "batch_size": cost.batch_size,
+            "triggers": {
+                name: identity(trigger.call, f"the trigger of {name!r}")
+                for name, trigger in read_triggers.items()
+            },
+        },
+        sampler_identities=sampler_identities,
+        detector_identities=detector_identities,
+    )
+
+
+def noted(label: str) -> AbstractContextManager[None]:
+    """Let errors carry a label, unless it is empty."""
+    return context(label) if label else nullcontext()

@@ -1,0 +1,176 @@
+"""The figure of an audit: a gallery of what was generated above the bars of both metrics."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modcollapse._support.images import is_pil
+from modcollapse._support.optional import require
+from modcollapse.errors import InputError
+from modcollapse.report._audited import Audited
+from modcollapse.report._pictures import as_picture
+from modcollapse.table import Estimate, Kept
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+SERIES_COLORS = ("#c1440e", "#8aa2b2", "#3b6e4f", "#6b4c9a")
+
+
+def plot_estimates(
+    series: Mapping[str, Mapping[str, Estimate]],
+    ax: Axes | None = None,
+    *,
+    title: str = "",
+    symbol: str = "",
+) -> Axes:
+    """Draw a bar with its interval for each name, side by side for each series.
+
+    Args:
+        series: label -> estimates of the same names, such as a model and its control.
+        ax: axes to draw on; new ones if left out.
+        title: heading of the axes.
+        symbol: what the estimates are, beside the scale.
+
+    Returns:
+        The axes.
+    """
+    plt = require("matplotlib.pyplot", extra="plot", needed_by="plot_estimates")
+    if ax is None:
+        ax = plt.figure(layout="constrained").subplots()
+    names = list(next(iter(series.values())))
+    width = 0.8 / len(series)
+    for position, (label, named) in enumerate(series.items()):
+        if list(named) != names:
+            raise InputError(f"series to compare must share names: {names} and {list(named)}")
+        estimates = list(named.values())
+        at = np.arange(len(names)) + (position - (len(series) - 1) / 2) * width
+        heights = [estimate.value for estimate in estimates]
+        color = SERIES_COLORS[position % len(SERIES_COLORS)]
+        ax.bar(at, heights, width * 0.92, label=label or None, color=color)
+        whiskers = _whiskers(estimates)
+        ax.errorbar(at, heights, yerr=whiskers, fmt="none", ecolor="#222222", capsize=3, lw=1.2)
+    ax.axhline(0, color="#222222", lw=0.8)
+    ax.set_xticks(np.arange(len(names)), names)
+    ax.set_xlim(-0.7, len(names) - 0.3)
+    ax.set_ylabel(symbol)
+    ax.set_title(title, fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def plot_audit(audit: Audited, *, title: str | None = None, gallery: bool = True) -> Figure:
+    """Draw the kept outputs of a few examples under every coalition above both metrics.
+
+    The bars of a control stand beside those of the audit, since a trigger can shift the value
+    where there is no backdoor.
+
+    Args:
+        audit: what ``mc.audit(..., keep=3)`` returned.
+        title: heading of the figure.
+        gallery: False draws the bars alone, also where outputs were kept.
+
+    Returns:
+        A figure of its own, free of pyplot's state: ``figure.savefig("audit.png")``.
+
+    Raises:
+        InputError: a kept output is no picture.
+        MissingExtraError: matplotlib is not installed.
+    """
+    figures = require("matplotlib.figure", extra="plot", needed_by="plot_audit")
+    require("matplotlib.backends.backend_agg", extra="plot", needed_by="plot_audit")
+    kept = audit.table.kept if gallery else ()
+    columns = len(audit.table.coalitions)
+    height = (0.5 + 1.45 * len(kept)) if kept else 0.0
+    figure: Figure = figures.Figure(
+        figsize=(min(max(9.0, 1.6 * columns + 4.4), 40.0), height + 3.4), layout="constrained"
+    )
+    if title:
+        figure.suptitle(title, fontsize=13, fontweight="bold")
+    bars: Any = figure
+    if kept:
+        above, bars = figure.subfigures(2, 1, height_ratios=[height, 3.2], squeeze=False)[:, 0]
+        _gallery(above, kept, audit)
+    panels = {"v": "Mean value under each set of triggers", "phi": "Attribution (TMA)"}
+    widths = [columns + 0.5, 3.0]
+    pairs = sum(symbol == "CTI" for symbol, _, _ in audit.entries)
+    if pairs:
+        panels["CTI"] = "Interaction (CTI)"
+        widths.append(1 + pairs)
+    axes = bars.subplots(1, len(panels), width_ratios=widths)
+    if pairs:
+        axes[2].sharey(axes[1])
+    for ax, (symbol, heading) in zip(axes, panels.items(), strict=True):
+        series = {"audited model" if audit.control else "": _of_symbol(audit, symbol)}
+        if audit.control:
+            series["control"] = _of_symbol(audit.control, symbol)
+        unit = "v(S)" if symbol == "v" else symbol
+        plot_estimates(series, ax, title=heading, symbol=unit)
+    if audit.control:
+        bars.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
+        )
+    bars.supxlabel(_caption(audit), fontsize=9)
+    return figure
+
+
+def _gallery(figure: SubFigure, kept: Sequence[Kept], audit: Audited) -> None:
+    labels = [
+        "no trigger" if coalition == "none" else f"{coalition} trigger"
+        for coalition in audit.table.coalitions
+    ]
+    labels[-1] = "both triggers" if len(audit.table.modalities) == 2 else "all triggers"
+    grid = figure.subplots(len(kept), len(labels) + 2, squeeze=False)
+    modalities = audit.table.modalities
+    for row, of_example in zip(grid, kept, strict=True):
+        source, text = _picture_and_text(of_example.example, modalities)
+        conditions = {**of_example.example, **of_example.triggered}
+        triggered, triggered_text = _picture_and_text(conditions, modalities)
+        pictures = [source, triggered, *(as_picture(output) for output in of_example.outputs)]
+        for ax, picture in zip(row, pictures, strict=True):
+            ax.set_xticks([])
+            ax.set_yticks([])
+            ax.spines[:].set_visible(False)
+            if picture is not None:
+                ax.imshow(picture, interpolation="nearest")
+        if triggered_text != text:
+            text = f"{textwrap.fill(text, 18)}\n\ntriggered:\n{textwrap.fill(triggered_text, 18)}"
+        row[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8.5, labelpad=6)
+    for ax, label in zip(grid[0], ["source", "triggered source", *labels], strict=True):
+        ax.set_title(label, fontsize=9)
+
+
+def _of_symbol(audit: Audited, symbol: str) -> dict[str, Estimate]:
+    return {name: estimate for of, name, estimate in audit.entries if of == symbol}
+
+
+def _caption(audit: Audited) -> str:
+    estimate = next(iter(audit.estimates.values()))
+    bars = f"{estimate.n} examples; bars are means, whiskers {estimate.level:.0%} intervals"
+    verdict = str(audit.verdict)
+    if audit.difference is not None:
+        verdict = f"Difference from the control. {audit.difference.verdict}"
+    return textwrap.fill(verdict, 110) + "\n" + bars
+
+
+def _picture_and_text(example: Mapping[str, Any], modalities: Sequence[str]) -> tuple[Any, str]:
+    """Return the first condition that is a picture, and the first that is a text."""
+    conditions = [example[modality] for modality in modalities]
+    texts = [condition for condition in conditions if isinstance(condition, str)]
+    pictures = [
+        condition for condition in conditions if hasattr(condition, "shape") or is_pil(condition)
+    ]
+    return (as_picture(pictures[0]) if pictures else None), (texts[0] if texts else "")
+
+
+def _whiskers(estimates: Sequence[Estimate]) -> Any:
+    """Lengths below and above; an interval that is undefined has none."""
+    lengths = np.array(
+        [[estimate.value - estimate.low, estimate.high - estimate.value] for estimate in estimates]
+    ).T
+    return np.clip(np.nan_to_num(lengths), 0, None)

@@ -1,0 +1,139 @@
+"""Tables as text, Markdown or LaTeX: estimates, and audits side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeAlias, get_args
+
+from tabulate import tabulate
+
+from modcollapse._support.validation import choice
+from modcollapse.errors import InputError
+from modcollapse.report._audited import Audited
+from modcollapse.table import OK, Estimate, interval_text
+
+TextFormat: TypeAlias = Literal["text", "markdown", "latex"]
+
+_TABULATE = {"text": "plain", "markdown": "pipe", "latex": "latex_raw"}
+_LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def comparison_table(audits: Mapping[str, Audited], *, fmt: TextFormat = "text") -> str:
+    """Put the estimates of several audits side by side, each with its interval.
+
+    Args:
+        audits: heading -> audit, of the same modalities: a model and its control, say.
+        fmt: ``"text"``, ``"markdown"`` or ``"latex"`` (a ``tabular`` that needs no package).
+
+    Returns:
+        One row an estimate: the mean value of each coalition, phi of each modality, CTI of each
+        pair.
+
+    Raises:
+        InputError: no audit, audits of different modalities, or an unknown format.
+
+    >>> import modcollapse as mc
+    >>> table = mc.CoalitionTable.from_values(
+    ...     [[0, 0, 1, 1]] * 64, ["image", "text"], binary=True
+    ... )
+    >>> print(comparison_table({"model": mc.audit(table)}))
+                                          model
+    v(none)                    0.000 [0.000, 0.057]
+    v(image)                   0.000 [0.000, 0.057]
+    v(text)                    1.000 [0.943, 1.000]
+    v(image+text)              1.000 [0.943, 1.000]
+    phi image       0.000 [-0.043, 0.043] all equal
+    phi text         1.000 [0.909, 1.000] all equal
+    CTI image+text  0.000 [-0.086, 0.086] all equal
+    """
+    if not isinstance(audits, Mapping) or not audits:
+        raise InputError("comparison_table needs a mapping from heading to audit, at least one")
+    for heading, audit in audits.items():
+        if not isinstance(audit, Audited):
+            raise InputError(
+                f"comparison_table compares audits; {heading!r} is {type(audit).__name__}"
+            )
+    columns = {heading: audit.estimates for heading, audit in audits.items()}
+    labels = list(next(iter(columns.values())))
+    for heading, column in columns.items():
+        if list(column) != labels:
+            raise InputError(f"the audit {heading!r} has other estimates: {', '.join(column)}")
+    rows = [[label, *(_cell(column[label]) for column in columns.values())] for label in labels]
+    return format_table(["", *columns], rows, fmt=fmt)
+
+
+def estimate_table(estimates: Mapping[str, Estimate], symbol: str) -> str:
+    """Return a small text table of estimates by name."""
+    rows = [
+        [
+            name,
+            *(f"{number:.4f}" for number in (estimate.value, estimate.se)),
+            *(f"{number:.4f}" for number in (estimate.low, estimate.high)),
+            "" if estimate.status == OK else estimate.status,
+        ]
+        for name, estimate in estimates.items()
+    ]
+    return format_table(["", symbol, "se", "low", "high", ""], rows)
+
+
+def format_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, fmt: TextFormat = "text"
+) -> str:
+    """Set rows of cells as a table; a cell or heading ``"phi ..."`` becomes the letter in LaTeX.
+
+    Args:
+        header: K headings.
+        rows: K cells each.
+        fmt: ``"text"``, ``"markdown"`` or ``"latex"`` (a ``tabular`` that needs no package).
+
+    Returns:
+        The first column to the left, the others to the right.
+
+    Raises:
+        InputError: an unknown format, or a row of another length.
+
+    >>> print(format_table(["", "phi text"], [["AND, 5%", "0.97"]], fmt="markdown"))
+    |         |   phi text |
+    |:--------|-----------:|
+    | AND, 5% |       0.97 |
+    """
+    choice(fmt, "fmt", get_args(TextFormat))
+    for row in rows:
+        if len(row) != len(header):
+            raise InputError(f"a row has {len(row)} cells, the header {len(header)}: {row!r}")
+    escape = _ESCAPE[fmt]
+    text: str = tabulate(
+        [[escape(cell) for cell in row] for row in rows],
+        headers=[escape(heading) for heading in header],
+        tablefmt=_TABULATE[fmt],
+        disable_numparse=True,
+        colalign=["left"] + ["right"] * (len(header) - 1) if rows else None,
+    )
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _cell(estimate: Estimate) -> str:
+    flag = "" if estimate.status == OK else f" {estimate.status}"
+    return f"{estimate.value:.3f} {interval_text(estimate)}{flag}"
+
+
+def _for_markdown(cell: str) -> str:
+    return cell.replace("|", r"\|")
+
+
+def _for_latex(cell: str) -> str:
+    symbol, _, name = cell.partition(" ")
+    if symbol == "phi":
+        return r"$\phi$ " + _for_latex(name)
+    return "".join(_LATEX.get(character, character) for character in cell)
+
+
+_ESCAPE: dict[str, Callable[[str], str]] = {
+    "text": str,
+    "markdown": _for_markdown,
+    "latex": _for_latex,
+}

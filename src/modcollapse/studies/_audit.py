@@ -1,0 +1,416 @@
+"""``tma``, ``cti``, ``coalition_means`` and ``audit``: measure if need be, then analyse.
+
+Each takes a table that was measured earlier, a mapping of tables by name (then it returns a dict
+of results by name), or a sampler, a detector, examples and triggers, with the options of
+``evaluate_coalitions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack, overload
+
+from modcollapse.analysis import (
+    Attribution,
+    Audit,
+    CoalitionMeans,
+    Interaction,
+    Method,
+    Rules,
+    Settings,
+    analyse,
+    attribution,
+    interaction,
+    means,
+)
+from modcollapse.contracts import Detector, Example, RunOptions, Sampler, Triggers
+from modcollapse.game import Index
+from modcollapse.studies._sources import tables_of
+from modcollapse.table import CoalitionTable
+
+
+@overload
+def tma(
+    source: CoalitionTable, /, *, level: float = 0.95, method: Method = "auto"
+) -> Attribution: ...
+@overload
+def tma(
+    source: Mapping[str, CoalitionTable], /, *, level: float = 0.95, method: Method = "auto"
+) -> dict[str, Attribution]: ...
+@overload
+def tma(
+    source: Sampler,
+    /,
+    detector: Mapping[str, Detector],
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    **run: Unpack[RunOptions],
+) -> dict[str, Attribution]: ...
+@overload
+def tma(
+    source: Sampler,
+    /,
+    detector: Detector,
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    **run: Unpack[RunOptions],
+) -> Attribution: ...
+def tma(
+    source: Any,
+    /,
+    detector: Any = None,
+    examples: Any = None,
+    triggers: Any = None,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    **run: Unpack[RunOptions],
+) -> Attribution | dict[str, Attribution]:
+    """Trigger Modality Attribution: the Shapley value of each modality, averaged over examples.
+
+    Args:
+        source: a table, a mapping of tables by name, or a sampler.
+        detector: with a sampler: what scores its outputs, or a mapping of such by name.
+        examples: with a sampler: N examples.
+        triggers: with a sampler: modality -> trigger.
+        level: confidence level of the intervals, in (0, 1), default 0.95.
+        method: kind of interval, see ``analysis.contrast_estimates``.
+        seed: with a sampler: run seed, default 0.
+        repeats: with a sampler: seeds for each example, default 1.
+        batch_size: with a sampler: rows in every call of it, default 8.
+        keep: with a sampler: examples whose outputs are kept for a gallery, default 0.
+        progress: with a sampler: show a progress bar, default True.
+
+    Returns:
+        An ``Attribution``: modality -> ``Estimate``, in the unit of the value, each between minus
+        and plus the range of the value; they sum to ``total``, the mean of v(all) - v(empty).
+
+    Raises:
+        InputError: arguments that do not go together; and what ``evaluate_coalitions`` raises.
+
+    Source:
+        TMA of arXiv:2603.06508; Shapley (1953).
+
+    >>> table = CoalitionTable.from_values([[0, 0, 1, 1], [0, 0.5, 1, 1]], ["image", "text"])
+    >>> {name: estimate.value for name, estimate in tma(table).items()}
+    {'image': 0.125, 'text': 0.875}
+    """
+    settings = Settings(level, method)
+    tables = tables_of(
+        "tma",
+        source,
+        detector,
+        examples,
+        triggers,
+        run,
+        settings,
+        own=("level", "method"),
+    )
+    return tables.each(lambda pair: attribution(pair.table, settings))
+
+
+@overload
+def cti(
+    source: CoalitionTable,
+    /,
+    *,
+    index: Index = "SII",
+    order: int = 2,
+    level: float = 0.95,
+    method: Method = "auto",
+) -> Interaction: ...
+@overload
+def cti(
+    source: Mapping[str, CoalitionTable],
+    /,
+    *,
+    index: Index = "SII",
+    order: int = 2,
+    level: float = 0.95,
+    method: Method = "auto",
+) -> dict[str, Interaction]: ...
+@overload
+def cti(
+    source: Sampler,
+    /,
+    detector: Mapping[str, Detector],
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    index: Index = "SII",
+    order: int = 2,
+    level: float = 0.95,
+    method: Method = "auto",
+    **run: Unpack[RunOptions],
+) -> dict[str, Interaction]: ...
+@overload
+def cti(
+    source: Sampler,
+    /,
+    detector: Detector,
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    index: Index = "SII",
+    order: int = 2,
+    level: float = 0.95,
+    method: Method = "auto",
+    **run: Unpack[RunOptions],
+) -> Interaction: ...
+def cti(
+    source: Any,
+    /,
+    detector: Any = None,
+    examples: Any = None,
+    triggers: Any = None,
+    *,
+    index: Index = "SII",
+    order: int = 2,
+    level: float = 0.95,
+    method: Method = "auto",
+    **run: Unpack[RunOptions],
+) -> Interaction | dict[str, Interaction]:
+    """Cross-Trigger Interaction: what triggers do together beyond what they do alone.
+
+    Args:
+        source: a table, a mapping of tables by name, or a sampler.
+        detector: with a sampler: what scores its outputs, or a mapping of such by name.
+        examples: with a sampler: N examples.
+        triggers: with a sampler: modality -> trigger, two or more.
+        index: interaction index, which matters for M > 2 only: ``"SII"``, ``"STII"``, ``"k-SII"``,
+            ``"BII"`` or ``"moebius"``.
+        order: size of the groups of modalities, from 2 to M.
+        level: confidence level of the intervals, in (0, 1), default 0.95.
+        method: kind of interval, see ``analysis.contrast_estimates``.
+        seed: with a sampler: run seed, default 0.
+        repeats: with a sampler: seeds for each example, default 1.
+        batch_size: with a sampler: rows in every call of it, default 8.
+        keep: with a sampler: examples whose outputs are kept for a gallery, default 0.
+        progress: with a sampler: show a progress bar, default True.
+
+    Returns:
+        An ``Interaction``: ``"image+text"`` -> ``Estimate``, in the unit of the value. At M = 2 it
+        is v(IT) - v(I) - v(T) + v(0), between minus and plus twice the range of the value, and
+        ``float()`` gives its mean.
+
+    Raises:
+        InputError: fewer than ``order`` modalities, arguments that do not go together; and what
+            ``evaluate_coalitions`` raises.
+
+    Source:
+        CTI of arXiv:2603.06508; Grabisch and Roubens (1999) for M > 2.
+
+    >>> table = CoalitionTable.from_values([[0, 0, 0, 1], [0, 0.5, 0, 1]], ["image", "text"])
+    >>> float(cti(table))
+    0.75
+    """
+    settings = Settings(level, method, index)
+    tables = tables_of(
+        "cti",
+        source,
+        detector,
+        examples,
+        triggers,
+        run,
+        settings,
+        own=("index", "order", "level", "method"),
+        order=order,
+    )
+    return tables.each(lambda pair: interaction(pair.table, settings, order))
+
+
+@overload
+def coalition_means(
+    source: CoalitionTable, /, *, level: float = 0.95, method: Method = "auto"
+) -> CoalitionMeans: ...
+@overload
+def coalition_means(
+    source: Mapping[str, CoalitionTable], /, *, level: float = 0.95, method: Method = "auto"
+) -> dict[str, CoalitionMeans]: ...
+@overload
+def coalition_means(
+    source: Sampler,
+    /,
+    detector: Mapping[str, Detector],
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    **run: Unpack[RunOptions],
+) -> dict[str, CoalitionMeans]: ...
+@overload
+def coalition_means(
+    source: Sampler,
+    /,
+    detector: Detector,
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    **run: Unpack[RunOptions],
+) -> CoalitionMeans: ...
+def coalition_means(
+    source: Any,
+    /,
+    detector: Any = None,
+    examples: Any = None,
+    triggers: Any = None,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    **run: Unpack[RunOptions],
+) -> CoalitionMeans | dict[str, CoalitionMeans]:
+    """Mean value under each coalition; of 0/1 values, the attack success rate.
+
+    Args:
+        source: a table, a mapping of tables by name, or a sampler.
+        detector: with a sampler: what scores its outputs, or a mapping of such by name.
+        examples: with a sampler: N examples.
+        triggers: with a sampler: modality -> trigger.
+        level: confidence level of the intervals, in (0, 1), default 0.95.
+        method: kind of interval; ``"auto"`` is Wilson's (Clopper-Pearson's below 32 examples) for
+            0/1 values with one repeat, else as in ``analysis.contrast_estimates``.
+        seed: with a sampler: run seed, default 0.
+        repeats: with a sampler: seeds for each example, default 1.
+        batch_size: with a sampler: rows in every call of it, default 8.
+        keep: with a sampler: examples whose outputs are kept for a gallery, default 0.
+        progress: with a sampler: show a progress bar, default True.
+
+    Returns:
+        A ``CoalitionMeans``: ``"none"``, ``"image"``, ``"text"``, ``"image+text"`` -> ``Estimate``.
+    """
+    settings = Settings(level, method)
+    tables = tables_of(
+        "coalition_means",
+        source,
+        detector,
+        examples,
+        triggers,
+        run,
+        settings,
+        own=("level", "method"),
+    )
+    return tables.each(lambda pair: means(pair.table, settings))
+
+
+@overload
+def audit(
+    source: CoalitionTable,
+    /,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    index: Index = "SII",
+    rules: Rules | None = None,
+    control: CoalitionTable | None = None,
+) -> Audit: ...
+@overload
+def audit(
+    source: Mapping[str, CoalitionTable],
+    /,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    index: Index = "SII",
+    rules: Rules | None = None,
+    control: Mapping[str, CoalitionTable] | None = None,
+) -> dict[str, Audit]: ...
+@overload
+def audit(
+    source: Sampler,
+    /,
+    detector: Mapping[str, Detector],
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    index: Index = "SII",
+    rules: Rules | None = None,
+    control: Sampler | Mapping[str, CoalitionTable] | None = None,
+    **run: Unpack[RunOptions],
+) -> dict[str, Audit]: ...
+@overload
+def audit(
+    source: Sampler,
+    /,
+    detector: Detector,
+    examples: Sequence[Example],
+    triggers: Triggers,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    index: Index = "SII",
+    rules: Rules | None = None,
+    control: Sampler | CoalitionTable | None = None,
+    **run: Unpack[RunOptions],
+) -> Audit: ...
+def audit(
+    source: Any,
+    /,
+    detector: Any = None,
+    examples: Any = None,
+    triggers: Any = None,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    index: Index = "SII",
+    rules: Rules | None = None,
+    control: Any = None,
+    **run: Unpack[RunOptions],
+) -> Audit | dict[str, Audit]:
+    """Everything from one pass: the table, the mean of every coalition, TMA, CTI and a verdict.
+
+    Args:
+        source: a table, a mapping of tables by name, or a sampler.
+        detector: with a sampler: what scores its outputs, or a mapping of such by name.
+        examples: with a sampler: N examples, 32 or more for a verdict.
+        triggers: with a sampler: modality -> trigger.
+        level: confidence level of the intervals, in (0, 1), default 0.95.
+        method: kind of interval, see ``analysis.contrast_estimates``.
+        index: interaction index of the pairs, which matters for M > 2 only.
+        rules: margins of the verdict.
+        control: the same without a backdoor: a sampler where ``source`` is one, else a table or a
+            mapping of tables. It is measured under the same examples, seeds and triggers, and the
+            figures of the paired difference stand beside the raw ones: a trigger can shift the
+            value where there is no backdoor.
+        seed: with a sampler: run seed, default 0.
+        repeats: with a sampler: seeds for each example, default 1.
+        batch_size: with a sampler: rows in every call of it, default 8.
+        keep: with a sampler: examples whose outputs are kept for a gallery, default 0.
+        progress: with a sampler: show a progress bar, default True.
+
+    Returns:
+        An ``Audit``; with a single modality its ``cti`` is None.
+
+    Raises:
+        InputError: arguments that do not go together; and what ``evaluate_coalitions`` raises.
+
+    >>> table = CoalitionTable.from_values(
+    ...     [[0, 0, 1, 1]] * 200, ["image", "text"], binary=True
+    ... )
+    >>> print(audit(table).verdict)
+    Verdict: the triggers move the value; text dominates (over 90% of the effect); \
+image+text interaction: negligible
+    """
+    settings = Settings.of({"level": level, "method": method, "index": index, "rules": rules})
+    tables = tables_of(
+        "audit",
+        source,
+        detector,
+        examples,
+        triggers,
+        run,
+        settings,
+        own=("level", "method", "index", "rules", "control"),
+        control=control,
+    )
+    return tables.each(lambda pair: analyse(pair.table, settings, pair.control))

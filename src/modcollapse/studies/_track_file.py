@@ -1,0 +1,83 @@
+"""The file of a `CollapseTracker`: one JSON line for each audit."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+from modcollapse.errors import InputError
+from modcollapse.studies._curves import Row
+
+_BEGINNING = b'{"step": '
+"""What every line begins with: an unfinished one that does not is somebody else's."""
+
+
+class TrackFile:
+    """Appends audits, and reads those of an interrupted training.
+
+    Args:
+        path: the file; it is made if there is none.
+        setup: digest of what must agree for two audits to be on one curve.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, setup: str) -> None:
+        self.path, self._setup = path, setup
+        try:
+            with path.open("a", encoding="utf-8"):
+                pass
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error}") from error
+
+    def read(self) -> dict[int, list[Row]]:
+        """Return the rows of each step; an audit replaces those of its step and of later ones.
+
+        A last line that was cut off is taken away, with a warning.
+
+        Raises:
+            InputError: the file holds something else, or audits of another set-up.
+        """
+        steps: dict[int, list[Row]] = {}
+        whole = 0  # bytes that belong to finished lines
+        for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True), 1):
+            if not line.endswith(b"\n") and _BEGINNING.startswith(line[: len(_BEGINNING)]):
+                warnings.warn(
+                    f"{self.path}, line {number}, was cut off, as by a crash; that audit is lost",
+                    stacklevel=4,
+                )
+                os.truncate(self.path, whole)
+                break
+            whole += len(line)
+            step, setup, rows = self._parsed(line, number)
+            if setup != self._setup:
+                raise InputError(
+                    f"{self.path} holds audits of other examples, triggers, detectors or settings "
+                    "than this tracker's, which would make one curve of two. Give another path, or "
+                    "move the file away"
+                )
+            steps = {past: kept for past, kept in steps.items() if past < step} | {step: rows}
+        return steps
+
+    def append(self, step: int, rows: list[Row]) -> None:
+        """Add an audit; it is on disk when this returns."""
+        entry = {"step": step, "setup": self._setup, "rows": [row.to_dict() for row in rows]}
+        with self.path.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(entry, allow_nan=False) + "\n")
+
+    def _parsed(self, line: bytes, number: int) -> tuple[int, str, list[Row]]:
+        try:
+            entry = json.loads(line)
+            step, setup = entry["step"], entry["setup"]
+            rows = [Row.from_dict(row, at=("step",)) for row in entry["rows"]]
+            if not isinstance(step, int) or not all(row.at["step"] == step for row in rows):
+                raise TypeError(f"step {step!r}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.path}, line {number}, is not an audit of a CollapseTracker: {error!r}. "
+                "Give another path, or move the file away"
+            ) from error
+        return step, setup, rows

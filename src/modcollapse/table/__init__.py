@@ -1,0 +1,11 @@
+"""The table of values, its file, what produced it, and a figure with its interval."""
+
+from modcollapse.table._estimate import ALL_EQUAL as ALL_EQUAL
+from modcollapse.table._estimate import OK as OK
+from modcollapse.table._estimate import TOO_FEW as TOO_FEW
+from modcollapse.table._estimate import Estimate, estimate_label, interval_text
+from modcollapse.table._table import ROUNDING as ROUNDING
+from modcollapse.table._table import CoalitionTable, Kept
+from modcollapse.table._table import plain_id as plain_id
+
+__all__ = ["CoalitionTable", "Estimate", "Kept", "estimate_label", "interval_text"]

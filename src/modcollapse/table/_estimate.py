@@ -1,0 +1,81 @@
+"""One figure with its uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+OK = "ok"
+ALL_EQUAL = "all equal"
+TOO_FEW = "too few"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of a figure over the examples, with a confidence interval.
+
+    Attributes:
+        value: the mean; NaN where it is undefined.
+        se: standard error over the examples, NaN for a single one.
+        low: lower end of the interval; NaN where there is none.
+        high: upper end of the interval; NaN where there is none.
+        level: confidence level of the interval, in (0, 1).
+        n: number of examples, which are the unit.
+        method: ``"hall"``, ``"plus-ends"``, ``"t"``, ``"wilson"`` or ``"clopper-pearson"``.
+        status: ``"ok"``; ``"all equal"``: the examples do not differ, so the spread is unknown and
+            the interval follows from the bounds of the value alone, or is NaN without bounds;
+            ``"too few"``: fewer examples than the interval's coverage has been shown for;
+            ``"too few, all equal"``: both.
+    """
+
+    value: float
+    se: float
+    low: float
+    high: float
+    level: float
+    n: int
+    method: str
+    status: str = OK
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        flag = "" if self.status == OK else f" ({self.status})"
+        return f"{self.value:.3f} {interval_text(self)}{flag}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data; NaN becomes None, so that it is valid JSON."""
+        return {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in asdict(self).items()
+        }
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Estimate:
+        """Read what `to_dict` returned; other entries are passed over.
+
+        Raises:
+            KeyError: an entry is missing.
+        """
+        entries: dict[str, Any] = {field.name: data[field.name] for field in fields(cls)}
+        undefined = {name: math.nan for name, value in entries.items() if value is None}
+        return cls(**entries | undefined)
+
+
+def interval_text(estimate: Estimate) -> str:
+    """Return ``[low, high]``, or say that there is none."""
+    if math.isnan(estimate.low):
+        return "[no interval]"
+    return f"[{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def estimate_label(symbol: str, name: str) -> str:
+    """Return how an estimate is called in tables and pictures.
+
+    >>> estimate_label("v", "none"), estimate_label("phi", "image")
+    ('v(none)', 'phi image')
+    """
+    return f"v({name})" if symbol == "v" else f"{symbol} {name}"

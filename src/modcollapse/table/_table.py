@@ -1,0 +1,329 @@
+"""The table of values: all that the metrics, the tests and the report ever look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from modcollapse._support.validation import bounds_of, whole
+from modcollapse.contracts import CoalitionTensor, ExampleId, FloatArray
+from modcollapse.errors import InputError, TableError
+from modcollapse.game import coalition_labels, n_players
+from modcollapse.table import _file
+from modcollapse.table._provenance import (
+    check_same_run,
+    differing,
+    joined_seeds,
+    merged_provenance,
+    same_seeds,
+)
+
+ROUNDING = 1e-5
+"""What a value may leave its bounds by, in their width: bounds are exact, float32 is not."""
+
+
+class Kept(NamedTuple):
+    """One example of the gallery.
+
+    Attributes:
+        id: name of the example.
+        example: the example, its clean conditions among the rest.
+        triggered: modality -> triggered condition.
+        outputs: output under every coalition, in order, on the host.
+    """
+
+    id: ExampleId
+    example: Mapping[str, Any]
+    triggered: Mapping[str, Any]
+    outputs: list[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class CoalitionTable:
+    """Value of every example, repeat and coalition, and what produced it.
+
+    Attributes:
+        values: v_x(S), float64 of shape (N, R, 2**M), finite; bit i of a column stands for
+            ``modalities[i]``: column 0 is the clean run, the last has every trigger.
+        modalities: names of the M players, in order.
+        example_ids: names of the N examples, in order.
+        seeds: seed of the noise of each example and repeat, shape (N, R); None if unknown.
+        digests: digest of what each example holds, its references included; None where unknown.
+        bounds: lowest and highest value that is possible; None if unknown.
+        binary: True where every value is 0 or 1, as of an attack success.
+        discrete: True where the values are 0 and 1, or differences of such; their intervals are
+            plus-ends.
+        provenance: ``"run"`` (what must agree for tables to be merged), ``"environments"``
+            (versions), ``"notes"``; plain data.
+        kept: outputs kept for a gallery; they are not saved with the table.
+    """
+
+    values: CoalitionTensor
+    modalities: tuple[str, ...]
+    example_ids: tuple[ExampleId, ...]
+    seeds: NDArray[np.int64] | None = None
+    digests: tuple[str | None, ...] | None = None
+    bounds: tuple[float, float] | None = None
+    binary: bool = False
+    discrete: bool = False
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    kept: tuple[Kept, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, dtype=np.float64)
+        values.setflags(write=False)
+        object.__setattr__(self, "modalities", tuple(self.modalities))
+        object.__setattr__(self, "example_ids", tuple(map(plain_id, self.example_ids)))
+        if values.ndim != 3 or not values.size:
+            raise InputError(f"values must have shape (N, R, 2**M), got {values.shape}")
+        if n_players(values) != len(self.modalities):
+            raise InputError(
+                f"values has {values.shape[-1]} coalitions, but {len(self.modalities)} modalities "
+                f"{self.modalities!r} make {2 ** len(self.modalities)}"
+            )
+        if len(self.example_ids) != len(values) or len(set(self.example_ids)) != len(values):
+            raise InputError(
+                f"example_ids must hold {len(values)} unique ids, one for each row of values; "
+                f"got {len(self.example_ids)}, {len(set(self.example_ids))} of them unique"
+            )
+        if self.seeds is not None and np.shape(self.seeds) != values.shape[:2]:
+            raise InputError(
+                f"seeds must have shape (N, R) = {values.shape[:2]}, got {np.shape(self.seeds)}"
+            )
+        bad = np.argwhere(~np.isfinite(values))
+        if bad.size:
+            example, _, column = bad[0]
+            raise InputError(
+                f"values must be finite, got {values[tuple(bad[0])]} for example "
+                f"{self.example_ids[example]!r}, coalition {self.coalitions[column]}"
+            )
+        coalition_labels(self.modalities)  # refuses names that no label could tell apart
+        if any("+" in name for name in self.modalities):
+            raise InputError(f"a modality is named without '+', got {self.modalities!r}")
+        bounds = bounds_of(self.bounds, "bounds")
+        if bounds is not None:
+            slack = ROUNDING * (bounds[1] - bounds[0])
+            if values.min() < bounds[0] - slack or values.max() > bounds[1] + slack:
+                raise InputError(
+                    f"values reach from {values.min():g} to {values.max():g}, outside the bounds "
+                    f"{bounds}; intervals rely on them. Correct the bounds or leave them out"
+                )
+        if self.binary and not np.isin(values, (0.0, 1.0)).all():
+            raise InputError("a binary table holds values 0 and 1 only")
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "bounds", bounds)
+        if self.binary:
+            object.__setattr__(self, "discrete", True)
+            object.__setattr__(self, "bounds", bounds or (0.0, 1.0))
+
+    @classmethod
+    def from_values(
+        cls,
+        values: ArrayLike,
+        modalities: Sequence[str],
+        *,
+        example_ids: Sequence[ExampleId] | None = None,
+        bounds: tuple[float, float] | None = None,
+        binary: bool = False,
+    ) -> CoalitionTable:
+        """Make a table of values that were measured elsewhere.
+
+        Args:
+            values: v_x(S), shape (N, 2**M) or (N, R, 2**M), any unit.
+            modalities: names of the M players; bit i of a column stands for the i-th.
+            example_ids: N unique names; the positions if left out.
+            bounds: lowest and highest possible value, where known.
+            binary: every value is 0 or 1.
+
+        Raises:
+            InputError: shapes do not fit together, or a value is not finite.
+
+        >>> CoalitionTable.from_values([[0, 0, 1, 1]], ["image", "text"])
+        CoalitionTable(1 example, 1 repeat, modalities image, text)
+        """
+        array = np.asarray(values, dtype=np.float64)
+        array = array[:, None] if array.ndim == 2 else array
+        ids = range(len(array)) if example_ids is None else example_ids
+        if isinstance(modalities, str):
+            raise InputError(f"modalities must be a sequence of names, got the str {modalities!r}")
+        return cls(array, tuple(modalities), tuple(ids), bounds=bounds, binary=binary)
+
+    def __repr__(self) -> str:
+        n, r, _ = self.values.shape
+        return (
+            f"CoalitionTable({n} example{'s' * (n > 1)}, {r} repeat{'s' * (r > 1)}, "
+            f"modalities {', '.join(self.modalities)})"
+        )
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.values)
+
+    @property
+    def coalitions(self) -> tuple[str, ...]:
+        """Label of each column, such as ``("none", "image", "text", "image+text")``."""
+        return coalition_labels(self.modalities)
+
+    @property
+    def example_values(self) -> FloatArray:
+        """Values averaged over the repeats, shape (N, 2**M), since the example is the unit."""
+        mean: FloatArray = self.values.mean(axis=1)
+        return mean
+
+    def select(self, example_ids: Iterable[ExampleId]) -> CoalitionTable:
+        """Return the table of these examples, in the order given.
+
+        Raises:
+            InputError: an id is not in the table.
+        """
+        position = {example_id: row for row, example_id in enumerate(self.example_ids)}
+        wanted = list(example_ids)
+        missing = [example_id for example_id in wanted if example_id not in position]
+        if missing:
+            raise InputError(f"the table has no example {missing[0]!r}; it has {len(self)}")
+        rows = [position[example_id] for example_id in wanted]
+        return replace(
+            self,
+            values=self.values[rows],
+            example_ids=tuple(wanted),
+            seeds=None if self.seeds is None else self.seeds[rows],
+            digests=None if self.digests is None else tuple(self.digests[row] for row in rows),
+            kept=tuple(kept for kept in self.kept if kept.id in set(wanted)),
+        )
+
+    def merge(self, other: CoalitionTable) -> CoalitionTable:
+        """Return the table of the examples of both, those of ``other`` last.
+
+        Raises:
+            TableError: the tables are not of one run (seed, repeats, batch size, triggers, sampler
+                and detector must agree), or share an example.
+        """
+        check_same_run(self._run(), other._run(), "merge tables")
+        shared = set(self.example_ids) & set(other.example_ids)
+        if shared:
+            raise TableError(
+                f"cannot merge: {len(shared)} example(s) are in both tables, such as "
+                f"{min(shared, key=str)!r}. Select the others first; or, where the ids are "
+                "positions, give every example an id of its own"
+            )
+        return replace(
+            self,
+            values=np.concatenate([self.values, other.values]),
+            example_ids=self.example_ids + other.example_ids,
+            seeds=joined_seeds(self.seeds, other.seeds),
+            digests=self.digests and other.digests and self.digests + other.digests,
+            provenance=merged_provenance(self.provenance, other.provenance),
+            kept=self.kept + other.kept,
+        )
+
+    def minus(self, control: CoalitionTable) -> CoalitionTable:
+        """Return the table of differences from a control, paired by example and seed.
+
+        A trigger can shift the value where there is no backdoor; what belongs to the backdoor is
+        the difference from the same run on a model without one.
+
+        Args:
+            control: the same examples (in any order), seeds, triggers and detector; another
+                sampler.
+
+        Raises:
+            TableError: the runs differ in anything but the sampler, or in their examples, which
+                are compared by id and, where they can be, by what they hold.
+
+        >>> model = CoalitionTable.from_values([[0.1, 0.3, 0.9, 0.9]], ["image", "text"])
+        >>> clean = CoalitionTable.from_values([[0.1, 0.3, 0.1, 0.3]], ["image", "text"])
+        >>> model.minus(clean).values.round(3).tolist()
+        [[[0.0, 0.0, 0.8, 0.6]]]
+        """
+        check_same_run(self._run(), control._run(), "subtract the control", {"sampler"})
+        if set(self.example_ids) != set(control.example_ids):
+            raise TableError(
+                f"cannot subtract a control of other examples: {len(self)} here, {len(control)} "
+                "there. Measure both on the same"
+            )
+        control = control.select(self.example_ids)
+        if not same_seeds(self.seeds, control.seeds):
+            raise TableError("cannot subtract a control of other seeds. Measure both with the same")
+        position = differing(self.digests, control.digests)
+        if position is not None:
+            raise TableError(
+                f"cannot subtract a control of other examples: {self.example_ids[position]!r} "
+                "holds something else there. Measure both on the same"
+            )
+        provenance = merged_provenance(self.provenance, control.provenance)
+        if "run" in provenance:
+            sampler = control.provenance["run"].get("sampler")
+            provenance["run"] = {**provenance["run"], "control": sampler}
+        return replace(
+            self,
+            values=self.values - control.values,
+            bounds=self.bounds
+            and (self.bounds[0] - self.bounds[1], self.bounds[1] - self.bounds[0]),
+            binary=False,
+            provenance=provenance,
+            kept=(),
+        )
+
+    def _run(self) -> dict[str, Any]:
+        return {
+            **self.provenance.get("run", {}),
+            "modalities": list(self.modalities),
+            "repeats": self.values.shape[1],
+            "bounds": self.bounds,
+            "binary": self.binary,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table as plain arrays and JSON text in a NumPy archive (no pickle).
+
+        The file appears whole or not at all. Kept outputs are not written.
+        """
+        header = {
+            "modalities": self.modalities,
+            "example_ids": self.example_ids,
+            "digests": self.digests,
+            "bounds": self.bounds,
+            "binary": self.binary,
+            "discrete": self.discrete,
+            "provenance": self.provenance,
+        }
+        return _file.write(Path(path), header, self.values, self.seeds)
+
+    @classmethod
+    def load(cls, path: str | Path) -> CoalitionTable:
+        """Read a table that ``save`` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            TableError: the file is truncated, of another version, or not a table of ours.
+        """
+        header, values, seeds = _file.read(Path(path))
+        try:
+            return cls(
+                values=values,
+                modalities=tuple(header["modalities"]),
+                example_ids=tuple(header["example_ids"]),
+                seeds=seeds,
+                digests=None if header["digests"] is None else tuple(header["digests"]),
+                bounds=header["bounds"],
+                binary=header["binary"],
+                discrete=header["discrete"],
+                provenance=header["provenance"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TableError(f"{path} does not hold a consistent table: {error!r}") from error
+
+
+def plain_id(example_id: Any, what: str = "an example id") -> ExampleId:
+    """Return an id as a plain str or int; InputError if it is something else."""
+    if isinstance(example_id, str):
+        return str(example_id)
+    try:
+        return whole(example_id, what)
+    except InputError:
+        raise InputError(f"{what} must be a str or an int, got {example_id!r}") from None
