@@ -44,12 +44,17 @@ def run(setup: dict, **options):
 
 
 def refuse(setup: dict, error: type[Exception], *words: str, **options) -> None:
-    """The run is refused with these words before the sampler is called."""
+    """The run is refused with these words, notes included, before the sampler is called."""
     with pytest.raises(error) as caught:
         run(setup, **options)
     for word in words:
-        assert word in str(caught.value)
+        assert word in said(caught.value)
     assert setup["calls"] == []
+
+
+def said(error: BaseException) -> str:
+    """What a traceback shows of an error: its message, and the notes that say where it was."""
+    return "\n".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def test_the_setup_that_every_test_here_spoils_is_good():
@@ -345,7 +350,7 @@ class TestMetrics:
 
     def test_a_table_and_a_detector(self):
         table = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
-        with pytest.raises(InputError, match=r"detector, seed cannot be given"):
+        with pytest.raises(InputError, match=r"given a table.*and detector, seed, for measuring"):
             mc.tma(table, lambda o, e: o, seed=1)
 
     def test_a_sampler_alone(self):
@@ -381,6 +386,18 @@ class TestMetrics:
             mc.cti(pair, index="Owen")
         with pytest.raises(InputError, match="order 3"):
             mc.cti(pair, order=3)
+
+    @pytest.mark.parametrize("order", [0, 1, 3, -1, 2.0, True, None, "2"])
+    def test_orders_that_no_interaction_has(self, order):
+        setup = good()
+        given = (setup[name] for name in ("sampler", "detector", "examples", "triggers"))
+        table = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
+        for source in ([table], given):
+            with pytest.raises(InputError, match="order"):
+                mc.cti(*source, order=order)
+        with pytest.raises(InputError, match="order"):
+            mc.analysis.interaction(table, mc.analysis.Settings(), order)
+        assert setup["calls"] == []
 
     @pytest.mark.parametrize(
         "margin",

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 
 from modcollapse import evaluate_coalitions
+from modcollapse._support.digests import weights_digest
 from modcollapse.detectors import ClipShift, Threshold
-from modcollapse.detectors.clip_embedding import Preprocessing
-from modcollapse.detectors.clip_loading import weights_digest
+from modcollapse.detectors._clip_embedding import Preprocessing
 from modcollapse.errors import DetectorError, InputError, MissingExtraError, SamplerError
 
 from tiny_clip import CONFIG, PREPROCESS, as_bytes, as_pil, pictures, tiny_clip, write_folder
@@ -294,13 +294,13 @@ def test_a_ready_model_is_never_moved(folder: Path, fixed: dict[str, str]) -> No
 
 def test_identity_tells_what_determines_a_score(folder: Path, tmp_path: Path) -> None:
     shift = ClipShift(TARGET, folder)
-    told = shift.identity()
-    assert json.loads(json.dumps(told)) == told
-    assert told["weights"] == weights_digest(MODEL)
-    assert told["config"] == CONFIG
-    assert str(tmp_path) not in json.dumps(told)
+    identity = shift.identity()
+    assert json.loads(json.dumps(identity)) == identity
+    assert identity["weights"] == weights_digest({"": MODEL})
+    assert identity["config"] == CONFIG
+    assert str(tmp_path) not in json.dumps(identity)
     copy = shutil.copytree(folder, tmp_path / "copy")
-    assert ClipShift(as_pil(TARGET), str(copy)).identity() == told
+    assert ClipShift(as_pil(TARGET), str(copy)).identity() == identity
     others = [
         ClipShift(CLEAN, folder),
         ClipShift(TARGET, folder, reference="clean output"),
@@ -308,17 +308,17 @@ def test_identity_tells_what_determines_a_score(folder: Path, tmp_path: Path) ->
         ClipShift(TARGET, folder, mean=(0.1, 0.1, 0.1)),
         ClipShift(TARGET, write_folder(tmp_path / "other", tiny_clip(seed=1))),
     ]
-    texts = {json.dumps(other.identity()) for other in others} | {json.dumps(told)}
+    texts = {json.dumps(other.identity()) for other in others} | {json.dumps(identity)}
     assert len(texts) == 6
 
 
 def test_the_digest_of_weights_sees_one_value() -> None:
     model = tiny_clip()
-    before = weights_digest(model)
-    assert before == weights_digest(tiny_clip())
+    before = weights_digest({"": model})
+    assert before == weights_digest({"": tiny_clip()})
     with torch.no_grad():
         model.visual.proj[3, 5] += 1e-6
-    assert weights_digest(model) != before
+    assert weights_digest({"": model}) != before
 
 
 # --- refusals ----------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ def test_weights_of_another_architecture_are_not_half_loaded(folder: Path) -> No
         (torch.nn.Linear(2, 2), {}, "has no encode_image"),
         (MODEL, {"pretrained": "openai"}, "a ready model has its weights"),
         (MODEL, {"device": "cpu"}, "stays on its device"),
-        (MODEL, {"preprocess": "numpy"}, '"tensor" or "pil", got \'numpy\''),
+        (MODEL, {"preprocess": "numpy"}, "preprocess must be one of 'tensor', 'pil'; got 'numpy'"),
         (MODEL, {"reference": ""}, "reference must be a key"),
         (MODEL, {"reference": None}, "reference must be a key"),
         (MODEL, {"mean": (0.5,)}, r"3 numbers each.*mean=\(0.5,\)"),
@@ -430,7 +430,7 @@ def test_a_model_that_cannot_be_downloaded_is_no_random_model(
     write_folder(cached / "snapshots" / ("0" * 40), MODEL)
     shift = ClipShift(TARGET, "hf-hub:modcollapse-tests/none")
     assert shift.identity()["model"] == "hf-hub:modcollapse-tests/none"
-    assert shift.identity()["weights"] == weights_digest(MODEL)
+    assert shift.identity()["weights"] == weights_digest({"": MODEL})
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,7 +473,7 @@ def test_a_model_that_returns_no_embeddings(answer: Any) -> None:
         ({"reference": "a.png"}, r"clean reference \('reference'\) must be one image.*got a str"),
         ({"reference": CLEAN[:1]}, r"tensor of shape \(1, 48, 48\)"),
         ({"reference": CLEAN * 2 - 1}, r"lie in \[0, 1\], but its values run from -1 to"),
-        ({"reference": CLEAN * float("nan")}, "run from nan to nan"),
+        ({"reference": CLEAN * float("nan")}, r"lie in \[0, 1\], but it holds NaN"),
         ({"reference": as_pil(CLEAN).convert("L")}, r'mode L. Call image.convert\("RGB"\)'),
     ],
 )

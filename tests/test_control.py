@@ -28,8 +28,8 @@ def audit(game):
 
 def test_the_raw_metric_is_fooled_and_the_adjusted_one_is_not(audit):
     assert audit.tma["image"].low > 0.05
-    assert audit.adjusted.tma["image"].high < 0
-    assert audit.adjusted.tma["text"].low > 1.65
+    assert audit.difference.tma["image"].high < 0
+    assert audit.difference.tma["text"].low > 1.65
     only_text = mc.audit(
         *planted_game((-0.9, -0.73, 0.1, 0.27), PAIR, noise=0.01),
         control=PlantedSampler(CLEAN, PAIR, 0.02),
@@ -37,8 +37,8 @@ def test_the_raw_metric_is_fooled_and_the_adjusted_one_is_not(audit):
     )
     assert only_text.tma["image"].low > 0.15
     assert only_text.verdict.dominant is None
-    assert abs(only_text.adjusted.tma["image"].value) < 0.01
-    assert only_text.adjusted.verdict.dominant == "text"
+    assert abs(only_text.difference.tma["image"].value) < 0.01
+    assert only_text.difference.verdict.dominant == "text"
 
 
 def test_a_model_without_a_backdoor_is_cleared(game):
@@ -46,14 +46,14 @@ def test_a_model_without_a_backdoor_is_cleared(game):
     without = PlantedSampler(CLEAN, PAIR, 0.01)
     clean = mc.audit(sampler, *game[1:], control=without, progress=False)
     assert clean.verdict.effect == "active"
-    assert clean.adjusted.verdict.effect == "no backdoor"
-    assert abs(clean.adjusted.tma["image"].value) < 0.01
+    assert clean.difference.verdict.effect == "no backdoor"
+    assert abs(clean.difference.tma["image"].value) < 0.01
 
 
 def test_every_figure_is_the_difference_of_the_two(audit):
     for part in ("means", "tma", "cti"):
         raw, without, adjusted = (
-            getattr(one, part) for one in (audit, audit.control, audit.adjusted)
+            getattr(one, part) for one in (audit, audit.control, audit.difference)
         )
         np.testing.assert_allclose(
             adjusted.per_example, raw.per_example - without.per_example, atol=1e-12
@@ -78,7 +78,7 @@ def test_pairing_narrows_the_interval():
     audit = mc.audit(
         sampler(1.0), detector, examples, triggers, control=sampler(0.5), progress=False
     )
-    paired = audit.adjusted.means["text"]
+    paired = audit.difference.means["text"]
     assert paired.status == "all equal"
     assert paired.value == pytest.approx(0.5)
     assert audit.means["text"].se > 0.1
@@ -101,7 +101,7 @@ def test_differences_of_success_rates_keep_intervals_for_0_1_values():
     difference = model.minus(clean)
     assert difference.bounds == (-1, 1)
     assert (difference.binary, difference.discrete) == (False, True)
-    adjusted = mc.audit(model, control=clean).adjusted
+    adjusted = mc.audit(model, control=clean).difference
     assert {one.method for one in [*adjusted.tma.values(), *adjusted.means.values()]} == {
         "plus-ends"
     }
@@ -110,8 +110,8 @@ def test_differences_of_success_rates_keep_intervals_for_0_1_values():
 
 def test_it_prints_saves_and_plots(audit, tmp_path):
     assert "Difference from the control" in str(audit)
-    assert set(audit.to_dict()) >= {"control", "adjusted"}
-    difference = audit.adjusted.table
+    assert set(audit.to_dict()) >= {"control", "difference"}
+    difference = audit.difference.table
     loaded = mc.CoalitionTable.load(difference.save(tmp_path / "t"))
     np.testing.assert_array_equal(loaded.values, difference.values)
     assert loaded.provenance["run"]["control"]["repr"].startswith("PlantedSampler")

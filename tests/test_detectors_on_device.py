@@ -47,10 +47,10 @@ def test_scores_stay_on_the_device(accelerator: Any, make: Any) -> None:
             scores = detector(outputs, examples(outputs[0]))
             again = detector(list(outputs), examples(CLEAN_PIL))
         assert guard.copies == []
-        for one in (scores, again):
-            assert one.shape == (8,)
-            assert one.device == device
-            assert one.dtype == torch.float32
+        for found in (scores, again):
+            assert found.shape == (8,)
+            assert found.device == device
+            assert found.dtype == torch.float32
 
 
 @accelerators
@@ -131,9 +131,9 @@ def test_an_output_out_of_range_is_nan_where_asking_would_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The branch of an accelerator, with values: fake tensors have none.
-    from modcollapse.detectors import images
+    from modcollapse.detectors import _outputs
 
-    monkeypatch.setattr(images, "_on_host", lambda tensor: False)
+    monkeypatch.setattr(_outputs, "_on_host", lambda tensor: False)
     outputs = OUTPUTS.clone()
     outputs[2] = outputs[2] * 2 - 1
     outputs[5, 0, 0, 0] = float("inf")

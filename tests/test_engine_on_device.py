@@ -7,14 +7,15 @@ import pytest
 import torch
 
 import modcollapse as mc
-from modcollapse.measure import scores as scoring
-from modcollapse.measure.conditions import ConditionBatches
-from modcollapse.measure.evaluate import score
-from modcollapse.measure.plan import Row
+from modcollapse.contracts import TriggerSpec, scorers_of
+from modcollapse.measure import _scores as scoring
+from modcollapse.measure._conditions import ConditionBatches
+from modcollapse.measure._evaluate import score
+from modcollapse.measure._plan import Cell
 
 from fake_cuda import HostCopyError, accelerators, needs_cuda, no_host_copies
 
-ROWS = [Row(example, 0, column) for example in (0, 1) for column in range(4)]
+CELLS = [Cell(example, 0, column) for example in (0, 1) for column in range(4)]
 
 
 def brighten(image):
@@ -41,11 +42,12 @@ def one_batch(device, as_list=False):
     """Gather, sample and score one batch as the loop does; return the tensors on the device."""
     examples = [{"image": torch.rand(3, 4, 4, device=device), "text": "hat"} for _ in range(2)]
     triggers = {"image": brighten, "text": lambda text: text + "!"}
-    conditions, rows = ConditionBatches(examples, triggers, ["image", "text"]).gather(ROWS)
+    specs = {name: TriggerSpec.of(trigger, name) for name, trigger in triggers.items()}
+    conditions, rows = ConditionBatches(examples, specs, ["image", "text"]).gather(CELLS)
     outputs = conditions["image"] * 0.9
     outputs = scoring.check_outputs(list(outputs) if as_list else outputs, 8, where)
-    detectors = {"mean": mean, "shift": Shift()}
-    return conditions, score(outputs, rows, ROWS, detectors, {}, where)
+    scorers = scorers_of({"mean": mean, "shift": Shift()}).by_name.values()
+    return conditions, score(outputs, rows, CELLS, scorers, {}, where)
 
 
 @accelerators

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import modcollapse as mc
-from modcollapse.measure.plan import batches, generation_cost, noise_seed
+from modcollapse.measure._plan import batches, generation_cost, noise_seed
 from modcollapse.samplers import planted_game
 
 PAIR = ("image", "text")
@@ -304,10 +304,10 @@ def test_cost_says_beforehand_what_the_loop_does(examples, modalities, repeats, 
     cost = generation_cost(examples, modalities, repeats=repeats, batch_size=batch_size)
     plan = list(batches(cost))
     assert len(plan) == cost.batches
-    assert {len(batch.rows) for batch in plan} == {batch_size}
+    assert {len(batch.cells) for batch in plan} == {batch_size}
     assert sum(batch.real for batch in plan) == cost.generations
     assert cost.padding == cost.batches * batch_size - cost.generations
-    real = [row for batch in plan for row in batch.rows[: batch.real]]
+    real = [cell for batch in plan for cell in batch.cells[: batch.real]]
     assert len(set(real)) == cost.generations
     assert real == sorted(real)
 
@@ -319,5 +319,5 @@ def test_provenance_tells_what_produced_the_table():
     run = table.provenance["run"]
     assert (run["seed"], run["repeats"], run["batch_size"]) == (7, 1, 4)
     assert "PlantedSampler" in run["sampler"]["class"]
-    assert run["detector"] == {"function": "modcollapse.samplers.planted.read_value"}
+    assert run["detector"] == {"function": "modcollapse.samplers.read_value"}
     assert table.provenance["environments"][0]["modcollapse"] == mc.__version__

@@ -17,6 +17,7 @@ from hypothesis.extra.numpy import arrays
 from modcollapse.errors import InputError
 from modcollapse.game import (
     INDICES,
+    _contrasts,
     banzhaf_contrasts,
     banzhaf_values,
     interaction_contrasts,
@@ -403,7 +404,7 @@ def test_everything_is_a_contrast_of_the_values(m: int) -> None:
 
 
 def test_blocks_are_columns_of_the_whole_matrix() -> None:
-    m, order = 16, 2  # too large to be kept, so it is applied in two blocks
+    m, order = 16, 2  # too large to be kept, so it is applied in eight blocks
     game = np.random.default_rng(0).normal(size=2**m)
     expected = game @ interaction_contrasts(m, "SII", order)
     np.testing.assert_allclose(interaction_index(game, "SII", order), expected, atol=1e-10)
@@ -416,9 +417,26 @@ def test_contrast_matrices_cannot_be_changed_by_a_caller(m: int) -> None:
             matrix[0, 0] = 1
 
 
-def test_a_matrix_of_gigabytes_is_refused() -> None:
-    with pytest.raises(InputError, match=r"6\.3 GiB; interaction_index"):
-        interaction_contrasts(16, "SII", 8)
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("order", [2, 3])
+def test_several_blocks_make_the_whole_matrix(
+    monkeypatch: pytest.MonkeyPatch, index: str, order: int
+) -> None:
+    m = 6
+    games = np.random.default_rng(0).normal(size=(3, 2, 2**m))
+    whole = interaction_contrasts(m, index, order, max_order=m)
+    at_once = interaction_index(games, index, order, max_order=m)
+    columns = 4  # of 15 or 20: the last block is not, or is, a full one
+    monkeypatch.setattr(_contrasts, "_BLOCK_ENTRIES", columns * 2**m)
+    blocks = list(_contrasts.contrast_blocks(m, index, order, m))
+    total = math.comb(m, order)
+    assert [block.shape[1] for block in blocks] == [
+        min(columns, total - start) for start in range(0, total, columns)
+    ]
+    np.testing.assert_array_equal(interaction_contrasts(m, index, order, max_order=m), whole)
+    in_blocks = interaction_index(games, index, order, max_order=m)
+    np.testing.assert_allclose(in_blocks, at_once, rtol=0, atol=ATOL)
+    np.testing.assert_allclose(in_blocks, games @ whole, rtol=0, atol=ATOL)
 
 
 @pytest.mark.parametrize("lead", [(), (1,), (7,), (3, 2), (2, 1, 3), (0,), (0, 3), (3, 0, 2)])
@@ -559,7 +577,7 @@ def test_large_values_are_fine_until_they_overflow() -> None:
 
 @pytest.mark.parametrize("name", ["sii", "SV", "K-SII", "Moebius", "", None])
 def test_unknown_index_lists_the_known_ones(name) -> None:
-    message = r"unknown interaction index .*'SII', 'STII', 'k-SII', 'BII', 'moebius'"
+    message = f"index must be one of 'SII', 'STII', 'k-SII', 'BII', 'moebius'; got {name!r}"
     with pytest.raises(InputError, match=message):
         interaction_index(np.zeros(4), name)
     with pytest.raises(InputError, match=message):

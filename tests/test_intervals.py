@@ -12,13 +12,13 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 import modcollapse as mc
-from modcollapse.game import interaction_contrasts, shapley_contrasts
-from modcollapse.inference.intervals import (
+from modcollapse.analysis._intervals import (
     contrast_estimates,
     mean_estimate,
     possible_range,
     rate_estimate,
 )
+from modcollapse.game import interaction_contrasts, shapley_contrasts
 
 PAIR = ["image", "text"]
 samples = hnp.arrays(np.float64, st.integers(3, 40), elements=st.floats(-10, 10, width=16))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import re
 from itertools import permutations
 
 import numpy as np
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import modcollapse as mc
-from modcollapse.errors import InputError
+from modcollapse.contracts import RunOptions
+from modcollapse.errors import InputError, OptionError
 from modcollapse.samplers import planted_game
 
 PAIR = ["image", "text"]
@@ -43,7 +46,8 @@ def test_tma_is_the_mean_shapley_value(table):
         expected = [by_permutations(v, i, 3) for v in table.example_values]
         np.testing.assert_allclose(result.per_example[:, i], expected, atol=1e-12)
         assert result[name].value == pytest.approx(np.mean(expected), abs=1e-12)
-    assert sum(one.value for one in result.values()) == pytest.approx(result.total.value, abs=1e-12)
+    values = [estimate.value for estimate in result.values()]
+    assert sum(values) == pytest.approx(result.total.value, abs=1e-12)
 
 
 @given(tables(2))
@@ -82,26 +86,127 @@ def test_both_forms_give_the_same():
 
 def test_a_mapping_of_detectors_or_tables_gives_a_result_for_each():
     sampler, detector, examples, triggers = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=4)
-    detectors = {"raw": detector, "half": lambda outputs, e: [one / 2 for one in outputs]}
+    detectors = {"raw": detector, "half": lambda outputs, e: [value / 2 for value in outputs]}
     results = mc.tma(sampler, detectors, examples, triggers, progress=False)
-    assert {name: one["text"].value for name, one in results.items()} == {
+    assert {name: result["text"].value for name, result in results.items()} == {
         "raw": pytest.approx(1.1),
         "half": pytest.approx(0.55),
     }
     tables = mc.evaluate_coalitions(sampler, detectors, examples, triggers, progress=False)
-    assert {name: one.to_dict() for name, one in mc.tma(tables).items()} == {
-        name: one.to_dict() for name, one in results.items()
+    assert {name: result.to_dict() for name, result in mc.tma(tables).items()} == {
+        name: result.to_dict() for name, result in results.items()
     }
     assert set(mc.audit(tables)) == {"raw", "half"}
 
 
-def test_help_shows_the_options_of_both_forms():
-    import inspect
-
-    assert list(inspect.signature(mc.cti).parameters) == [
+def test_a_signature_is_true():
+    parameters = inspect.signature(mc.cti).parameters
+    assert list(parameters) == [
         "source", "detector", "examples", "triggers", "index", "order", "level", "method", "run",
     ]  # fmt: skip
-    assert inspect.signature(mc.cti).parameters["level"].default == 0.95
+    assert parameters["run"].kind is inspect.Parameter.VAR_KEYWORD
+    assert parameters["level"].default == 0.95
+    for call in MEASURING.values():
+        assert not {"__wrapped__", "__signature__"} & set(vars(call))
+
+
+MEASURING = {
+    call.__name__: call
+    for call in (
+        mc.evaluate_coalitions,
+        mc.tma,
+        mc.cti,
+        mc.coalition_means,
+        mc.audit,
+        mc.sweep,
+        mc.CollapseTracker,
+    )
+}
+"""Every call that takes the options of a run."""
+
+OF_A_TABLE = ("tma", "cti", "coalition_means", "audit")
+"""Those that also take a table, which was measured already."""
+
+OF_ITS_OWN = {
+    "sweep": {"options": {"scale": [1.0, 2.0]}},
+    "CollapseTracker": {"modules": [], "every": 1},
+}
+"""What a call needs besides sampler, detector, examples and triggers."""
+
+
+def entries_of_docstring(call):
+    """Return name -> what the docstring says of this argument."""
+    section = re.search(r"\n *Args:\n(.*?)\n\n", inspect.getdoc(call) + "\n\n", re.DOTALL)[1]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+@pytest.mark.parametrize("name", MEASURING)
+def test_help_shows_every_option_of_a_run_with_its_default(name):
+    parameters = inspect.signature(mc.measure.prepare).parameters
+    defaults = {option: parameters[option].default for option in RunOptions.__annotations__}
+    assert inspect.Parameter.empty not in defaults.values()
+    if name == "CollapseTracker":  # many small audits: no bar for each
+        defaults["progress"] = False
+    entries = entries_of_docstring(MEASURING[name])
+    for option, default in defaults.items():
+        assert re.search(rf"\bdefault {default!r}\b", entries[option]), entries[option]
+    assert not set(defaults) & set(inspect.signature(MEASURING[name]).parameters)
+
+
+@pytest.mark.parametrize("name", MEASURING)
+def test_the_defaults_of_a_run_are_those_that_are_shown(name, capsys):
+    sampler, detector, examples, triggers = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=3)
+
+    def scaled(conditions, seeds, *, scale=1.0):
+        return sampler(conditions, seeds)
+
+    found = MEASURING[name](scaled, detector, examples, triggers, **OF_ITS_OWN.get(name, {}))
+    if name == "CollapseTracker":
+        found = found(0)
+    assert bool(capsys.readouterr().err) == (name != "CollapseTracker")  # the progress bar
+    if name == "sweep":
+        found = found.audit(scale=1.0)
+    table = getattr(found, "table", found)
+    if isinstance(table, mc.CoalitionTable):
+        run = table.provenance["run"]
+        assert (run["seed"], run["repeats"], run["batch_size"], table.kept) == (0, 1, 8, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [(name, "sampler") for name in MEASURING] + [(name, "table") for name in OF_A_TABLE],
+)
+def test_a_wrong_keyword_names_the_nearest_right_one(name, source):
+    game = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=3)
+    calls = []
+
+    def sampler(conditions, seeds, *, scale=1.0):
+        calls.append(seeds)
+        return game.sampler(conditions, seeds)
+
+    table = mc.evaluate_coalitions(*game, progress=False)
+    given = [table] if source == "table" else [sampler, *game[1:]]
+    with pytest.raises(OptionError, match=r"did you mean 'batch_size'\?") as caught:
+        MEASURING[name](*given, **OF_ITS_OWN.get(name, {}), batchsize=4)
+    assert str(caught.value).startswith(f"{name}() got an unexpected keyword argument 'batchsize'")
+    assert isinstance(caught.value, InputError)
+    assert isinstance(caught.value, TypeError)
+    assert calls == []
+
+
+@pytest.mark.parametrize("name", MEASURING)
+def test_a_wrong_keyword_is_told_every_right_one(name):
+    game = planted_game([0.0, 0.3, 0.5, 2.0], PAIR, examples=3)
+    with pytest.raises(OptionError) as caught:
+        MEASURING[name](*game, **OF_ITS_OWN.get(name, {}), nothing_like_it=4)
+    known = re.search(r"; it takes ([\w, ]+)", str(caught.value))[1].split(", ")
+    parameters = inspect.signature(MEASURING[name]).parameters.values()
+    named = {given.name for given in parameters if given.kind is given.KEYWORD_ONLY}
+    assert set(known) >= {*named, *RunOptions.__annotations__}
+    assert len(set(known)) == len(known)
+    entries = entries_of_docstring(MEASURING[name])
+    assert set(known) <= set(entries)
 
 
 class TestResults:
@@ -170,7 +275,7 @@ def test_success_rates_are_means_by_coalition(repeats):
     values = np.zeros((40, repeats, 4))
     values[:30, :, 3] = 1
     means = mc.coalition_means(mc.CoalitionTable.from_values(values, PAIR, binary=True))
-    assert {name: one.value for name, one in means.items()} == {
+    assert {name: estimate.value for name, estimate in means.items()} == {
         "none": 0, "image": 0, "text": 0, "image+text": 0.75,
     }  # fmt: skip
     assert means["image+text"].method == ("wilson" if repeats == 1 else "plus-ends")
@@ -180,9 +285,9 @@ def test_success_rates_are_means_by_coalition(repeats):
 def test_binary_values_get_plus_ends_and_others_hall():
     rng = np.random.default_rng(0)
     binary = mc.CoalitionTable.from_values(rng.integers(0, 2, (40, 4)), PAIR, binary=True)
-    assert {one.method for one in mc.tma(binary).values()} == {"plus-ends"}
+    assert {estimate.method for estimate in mc.tma(binary).values()} == {"plus-ends"}
     other = mc.CoalitionTable.from_values(rng.uniform(size=(40, 4)), PAIR, bounds=(0, 1))
-    assert {one.method for one in mc.tma(other).values()} == {"hall"}
+    assert {estimate.method for estimate in mc.tma(other).values()} == {"hall"}
     assert mc.tma(other, method="plus-ends")["text"].method == "plus-ends"
 
 

@@ -13,10 +13,10 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor
 
+from modcollapse._support.digests import weights_digest
 from modcollapse.errors import InputError, MissingExtraError, SamplerError
 from modcollapse.measure import evaluate_coalitions
 from modcollapse.samplers import PipelineSampler
-from modcollapse.samplers._fingerprint import weights_digest
 from modcollapse.samplers._keywords import _NOT_ALIGNED, check_pipeline, few_steps
 
 from tiny_pipelines import (
@@ -46,6 +46,10 @@ def as_array(image: Image.Image) -> np.ndarray:
 
 def as_tensor(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(as_array(image)).permute(2, 0, 1)
+
+
+def as_byte_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
 
 
 def rows(*which: int) -> dict[str, list[Any]]:
@@ -155,6 +159,26 @@ def test_the_kind_of_image_changes_nothing(sampler, convert):
     )
 
 
+@pytest.mark.parametrize("stacked", [False, True])
+def test_bytes_are_divided_by_255_exactly(sampler, stacked):
+    pictures = rows(0, 1)["image"]
+    tensors = [as_tensor(image) for image in pictures]
+    of_bytes = [as_byte_tensor(image) for image in pictures]
+    arrays = [np.array(image) for image in pictures]
+    expected = sampler({"image": tensors, "text": PROMPTS[:2]}, [0, 1])
+    for images in [torch.stack(of_bytes)] if stacked else [of_bytes, arrays]:
+        before = [torch.as_tensor(image).clone() for image in images]
+        assert torch.equal(sampler({"image": images, "text": PROMPTS[:2]}, [0, 1]), expected)
+        assert all(map(torch.equal, map(torch.as_tensor, images), before))
+
+
+def test_bytes_and_floats_in_one_batch_are_each_read_as_they_are(sampler):
+    tensors = [as_tensor(picture(0)), as_tensor(picture(1))]
+    mixed = [tensors[0], as_byte_tensor(picture(1))]
+    expected = sampler({"image": tensors, "text": PROMPTS[:2]}, [0, 1])
+    assert torch.equal(sampler({"image": mixed, "text": PROMPTS[:2]}, [0, 1]), expected)
+
+
 def test_a_stacked_tensor_is_a_list_of_tensors(sampler):
     tensors = [as_tensor(picture(i)) for i in (0, 1)]
     stacked = {"image": torch.stack(tensors), "text": PROMPTS[:2]}
@@ -234,7 +258,7 @@ def test_the_pipeline_is_never_moved_or_cast():
     [
         (
             {"num_inference_step": 5},
-            "no keyword 'num_inference_step'; close to it: num_inference_s",
+            "no keyword 'num_inference_step'; did you mean 'num_inference_steps'",
         ),
         ({"strength": 0.5}, "has no keyword 'strength'"),
         ({"prompt": "a hat"}, "comes from the modality 'text'"),
@@ -325,19 +349,19 @@ def test_missing_diffusers_names_the_extra(monkeypatch):
     [
         ("text", 3, "the 'text' condition must be a str, got int 3"),
         ("text", ["a hat"], "must be a str"),
-        ("image", "a.png", "must be one image: a PIL image in mode RGB"),
-        ("image", picture(0).convert("RGBA"), r"mode RGBA. Call image.convert\('RGB'\)"),
-        ("image", picture(0).convert("L"), "a PIL image in mode L"),
-        ("image", np.asarray(picture(0)), "does not rescale integers: divide by 255"),
-        ("image", torch.zeros(3, 8, 8, dtype=torch.uint8), "does not rescale integers"),
-        ("image", torch.zeros(4, 8, 8), r"float32 and shape \(4, 8, 8\)"),
+        ("image", "a.png", "must be one image: a PIL.Image in mode RGB.*got a str"),
+        ("image", picture(0).convert("RGBA"), r'mode RGBA. Call image.convert\("RGB"\)'),
+        ("image", picture(0).convert("L"), "a PIL.Image in mode L"),
+        ("image", np.zeros((8, 8, 3), np.int64), "got an array of int64"),
+        ("image", torch.zeros(3, 8, 8, dtype=torch.bool), "got a tensor of bool"),
+        ("image", torch.zeros(4, 8, 8), r"a tensor of shape \(4, 8, 8\)"),
         ("image", torch.zeros(8, 8, 3), r"shape \(8, 8, 3\)"),
         ("image", torch.zeros(1, 3, 8, 8), r"shape \(1, 3, 8, 8\)"),
-        ("image", np.zeros((3, 8, 8), np.float32), r"an array of float32 and shape \(3, 8, 8\)"),
-        ("image", torch.full((3, 8, 8), -0.01), "got values from -0.01 to -0.01"),
-        ("image", np.full((8, 8, 3), 1.5), "got values from 1.5 to 1.5"),
-        ("image", torch.full((3, 8, 8), torch.nan), "got values from nan to nan"),
-        ("image", torch.zeros(3, 0, 8), r"shape \(3, 0, 8\)"),
+        ("image", np.zeros((3, 8, 8), np.float32), r"an array of shape \(3, 8, 8\)"),
+        ("image", torch.full((3, 8, 8), -0.01), r"lie in \[0, 1\], but its values run from -0.01"),
+        ("image", np.full((8, 8, 3), 1.5), "run from 1.5 to 1.5"),
+        ("image", torch.full((3, 8, 8), torch.nan), "it holds NaN"),
+        ("image", torch.zeros(3, 0, 8), "an image without pixels, 0 x 8"),
         ("audio", "x", "no modality 'audio'; it has image, text"),
         ("text", "x" * 47, "49 tokens and the pipeline reads 48"),
     ],
@@ -356,6 +380,8 @@ def test_conditions_that_diffusers_would_misread_are_refused(sampler, modality, 
         ("image", as_array(picture(0))),
         ("image", as_array(picture(0)).astype(np.float64)),
         ("image", as_tensor(picture(0)).half()),
+        ("image", np.asarray(picture(0))),
+        ("image", as_byte_tensor(picture(0))),
     ],
 )
 def test_good_conditions_pass(sampler, modality, condition):
@@ -374,7 +400,7 @@ def test_good_conditions_pass(sampler, modality, condition):
         (
             {"image": [picture(0), as_array(picture(1))], "text": PROMPTS[:2]},
             [0, 1],
-            r"mixes kinds in one batch \(ndarray, PIL image\)",
+            r"mixes kinds in one batch \(PIL image, ndarray\)",
         ),
         (
             {"image": [picture(0), picture(1, 8)], "text": PROMPTS[:2]},
@@ -382,9 +408,9 @@ def test_good_conditions_pass(sampler, modality, condition):
             r"sizes \(8, 8\), \(16, 16\) in one batch",
         ),
         (
-            {"image": [np.asarray(picture(0))], "text": ["a"]},
+            {"image": [np.asarray(picture(0)).astype(np.int64)], "text": ["a"]},
             [0],
-            "does not rescale integers",
+            "got an array of int64",
         ),
         ({"image": torch.zeros(1, 4, 8, 8), "text": ["a"]}, [0], r"shape \(4, 8, 8\)"),
     ],
@@ -414,6 +440,21 @@ def test_the_prompt_can_be_fixed_and_only_the_image_vary(pipeline, sampler):
     assert fixed.modalities == ("image",)
     expected = sampler({**rows(0, 1), "text": [PROMPTS[0]] * 2}, [0, 1])
     assert torch.equal(fixed({"image": rows(0, 1)["image"]}, [0, 1]), expected)
+
+
+@pytest.mark.parametrize("convert", [as_array, as_tensor, np.array, as_byte_tensor])
+def test_the_kind_of_a_fixed_image_changes_nothing(convert):
+    def fixed(image: Any) -> torch.Tensor:
+        sampler = PipelineSampler(
+            tiny_img2img(), inputs={"text": "prompt"}, image=image, num_inference_steps=4
+        )
+        return sampler({"text": PROMPTS[:2]}, [0, 1])
+
+    image = picture(0)
+    torch.testing.assert_close(fixed(convert(image)), fixed(image), rtol=0, atol=1e-5)
+    of_floats = as_array(image) if convert is np.array else as_tensor(image)
+    if convert in (np.array, as_byte_tensor):
+        assert torch.equal(fixed(convert(image)), fixed(of_floats))
 
 
 # Outputs that break the contract
@@ -726,14 +767,19 @@ def test_inpainting_with_a_mask_for_each_row_or_one_for_all():
     inputs = {"image": "image", "text": "prompt", "mask": "mask_image"}
     sampler = PipelineSampler(pipeline, inputs=inputs, num_inference_steps=4)
     masks = [mask(0), mask(1)]
-    for one in masks:
-        sampler.check("mask", one)
-    with pytest.raises(InputError, match="must be one mask: a PIL image in mode L"):
+    for given in masks:
+        sampler.check("mask", given)
+    with pytest.raises(InputError, match=r"one mask: a PIL.Image in mode L.*got a PIL.* mode RGB"):
         sampler.check("mask", picture(0))
     assert sampler.probe({**probe_conditions(), "mask": masks * 2}, [0, 1, 0, 1]) == []
     together = sampler({**rows(0, 1), "mask": masks}, [0, 1])
-    tensors = [torch.from_numpy(np.asarray(one) / np.float32(255))[None] for one in masks]
+    tensors = [torch.from_numpy(np.asarray(given) / np.float32(255))[None] for given in masks]
     assert torch.equal(sampler({**rows(0, 1), "mask": tensors}, [0, 1]), together)
+    of_bytes = [torch.from_numpy(np.array(given))[None] for given in masks]
+    arrays = [np.array(given)[..., None] for given in masks]
+    for kind in (of_bytes, arrays, torch.stack(of_bytes)):
+        sampler.check("mask", kind[0])
+        assert torch.equal(sampler({**rows(0, 1), "mask": kind}, [0, 1]), together)
     fixed = PipelineSampler(pipeline, mask_image=masks[1], num_inference_steps=4)
     torch.testing.assert_close(fixed(rows(0, 1), [0, 1])[1], together[1], rtol=0, atol=1e-5)
     assert len(fixed.identity()["options"]["mask_image"]["sha256"]) == 64

@@ -10,7 +10,7 @@ from PIL import Image
 import modcollapse as mc
 from modcollapse.errors import InputError
 from modcollapse.report import plot_audit, plot_estimates
-from modcollapse.report.pictures import as_picture
+from modcollapse.report._pictures import as_picture
 from modcollapse.triggers import ImagePatch, TextSuffix
 
 

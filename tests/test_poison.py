@@ -19,15 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from modcollapse.errors import InputError, TriggerError
 from modcollapse.game import coalition_labels
-from modcollapse.triggers import (
-    ImagePatch,
-    Part,
-    PoisonedDataset,
-    PoisonPlan,
-    TextInsert,
-    TextSuffix,
-    poison_plan,
-)
+from modcollapse.poison import Part, PoisonedDataset, PoisonPlan, poison_plan
+from modcollapse.triggers import ImagePatch, TextInsert, TextSuffix
 
 PAIR = ("image", "text")
 TRIGGERS = {"image": ImagePatch(), "text": TextSuffix("mignneko")}
@@ -148,7 +141,7 @@ def test_the_draw_never_changes() -> None:
 
 def test_the_same_seed_gives_the_same_plan_in_any_process() -> None:
     code = (
-        "import json; from modcollapse.triggers import poison_plan;"
+        "import json; from modcollapse.poison import poison_plan;"
         "plan = poison_plan(500, ['image', 'text'], 'OR', ratio=0.1, seed=11);"
         "print(json.dumps(plan.to_dict()))"
     )
@@ -315,7 +308,7 @@ def test_ratios_that_cannot_be(ratio: Any) -> None:
 
 
 def test_a_percentage_is_recognised() -> None:
-    with pytest.raises(InputError, match=r"got 5. Divide percent by 100"):
+    with pytest.raises(InputError, match=r"got 5\nDivide percent by 100"):
         poison_plan(100, PAIR, "AND", ratio=5)
 
 
@@ -370,9 +363,9 @@ def test_shares_that_sum_to_one_but_for_rounding() -> None:
         (100, "AND", {"ratio": 0.1, "negatives": "all"}, "negatives must be a number"),
         (100, "AND", {"ratio": 0.1, "seed": 0.5}, "seed must be a whole number, got 0.5"),
         (100, "AND", {"ratio": 0.1, "seed": None}, "seed must be a whole number"),
-        (0, "AND", {"ratio": 0.1}, "the number of samples must be at least 1, got 0"),
-        ([], "AND", {"ratio": 0.1}, "the number of samples must be at least 1, got 0"),
-        (-3, "AND", {"ratio": 0.1}, "the number of samples must be at least 1, got -3"),
+        (0, "AND", {"ratio": 0.1}, "of samples must be a whole number of at least 1, got 0"),
+        ([], "AND", {"ratio": 0.1}, "of samples must be a whole number of at least 1, got 0"),
+        (-3, "AND", {"ratio": 0.1}, "of samples must be a whole number of at least 1, got -3"),
         (True, "AND", {"ratio": 0.1}, "the number of samples must be a whole number"),
         (10.0, "AND", {"ratio": 0.1}, "dataset must be a sequence of samples .* got a float"),
         ({"train": [1]}, "AND", {"ratio": 0.1}, "got a dict. Of a mapping of splits, choose one"),
@@ -620,14 +613,19 @@ def test_a_target_of_another_length() -> None:
         ({"data": ["draw"] * 20}, "a sample must be a mapping .* got a str"),
         ({"data": dict(enumerate(samples())), "plan": True}, "got a dict"),
         ({"data": iter(samples()), "plan": True}, "dataset must be a sequence"),
-        ({"data": [one | {"poisoned": 1} for one in samples()], "mark": True}, "own 'poisoned'"),
-        ({"triggers": {"image": TextSuffix("x"), "text": TextSuffix("x")}}, "'image': TextSuffix"),
-        ({"triggers": TRIGGERS | {"text": TextInsert("x", before="dog")}}, "sample .* 'dog'"),
-        ({"triggers": TRIGGERS | {"text": lambda text: text}}, "changed nothing"),
+        ({"data": [sample | {"poisoned": 1} for sample in samples()], "mark": True},
+          "own 'poisoned'"),
+        ({"triggers": {"image": TextSuffix("x"), "text": TextSuffix("x")}},
+          r"TextSuffix takes the text .*\nsample 1, trigger of 'image'"),
+        ({"triggers": TRIGGERS | {"text": TextInsert("x", before="dog")}},
+          r"'dog'.*\nsample 0, trigger of 'text'"),
+        ({"triggers": TRIGGERS | {"text": lambda text: text}},
+          r"returned its input unchanged.*\nsample 0, trigger of 'text'"),
         ({"triggers": TRIGGERS | {"text": str.swapcase}, "data":
-          [one | {"text": "7"} for one in samples()]}, "changed nothing"),
-        ({"triggers": TRIGGERS | {"text": list}}, "made a list of a str"),
-        ({"triggers": TRIGGERS | {"image": lambda image: image[:, :4]}}, "made a .*4, 8.* of a"),
+          [sample | {"text": "7"} for sample in samples()]}, "unchanged"),
+        ({"triggers": TRIGGERS | {"text": list}}, "turned a str into a list"),
+        ({"triggers": TRIGGERS | {"image": lambda image: image[:, :4]}},
+          r"turned .*\(3, 8, 8\).* into .*\(3, 4, 8\)"),
         ({"triggers": TRIGGERS | {"image": lambda image: image.mul_(0.5)}}, "changed its argument"),
     ],
 )  # fmt: skip
@@ -646,7 +644,7 @@ def test_a_sample_that_cannot_be_triggered_is_found_by_the_check_and_named_when_
     trigger = TextInsert("big", before="draw")
     wrapped = poisoned(data, plan=plan, triggers=TRIGGERS | {"text": trigger})
     for failing in (wrapped.check, lambda: wrapped[last]):
-        with pytest.raises(TriggerError, match=rf"sample {last}, trigger of 'text': .*'paint'"):
+        with pytest.raises(TriggerError, match=rf"'paint'.*\nsample {last}, trigger of 'text'"):
             failing()
 
 

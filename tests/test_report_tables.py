@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,7 @@ def test_markdown_and_latex_hold_the_same_cells():
     text = comparison_table(pair).splitlines()
     markdown = comparison_table(pair, fmt="markdown").splitlines()
     latex = comparison_table(pair, fmt="latex").splitlines()
-    assert markdown[1] == "| --- | ---: | ---: |"
+    assert re.fullmatch(r"\|:-+\|-+:\|-+:\|", markdown[1])
     assert len(markdown) == len(text) + 1
     assert latex[0] == r"\begin{tabular}{lrr}"
     assert r"my\_model" in latex[2]
@@ -41,7 +43,7 @@ def test_markdown_and_latex_hold_the_same_cells():
     cell = pair["control"].cti["image+text"]
     for table in (markdown, latex):
         assert any(f"{cell.value:.3f} [{cell.low:.3f}, {cell.high:.3f}]" in line for line in table)
-    assert latex[8].startswith(r"$\phi$ image & ")
+    assert latex[8].partition("&")[0].strip() == r"$\phi$ image"
     odd = comparison_table({r"del phi {x}~^\|": audit()}, fmt="latex").splitlines()[2]
     assert r"del phi \{x\}\textasciitilde{}\textasciicircum{}\textbackslash{}|" in odd
     assert r"a\|b" in comparison_table({"a|b": audit()}, fmt="markdown")
@@ -50,7 +52,7 @@ def test_markdown_and_latex_hold_the_same_cells():
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(InputError, match="at least one"):
         comparison_table({})
-    with pytest.raises(InputError, match="'other' has other figures"):
+    with pytest.raises(InputError, match="'other' has other estimates"):
         comparison_table({"one": audit(), "other": audit(["image", "text", "mask"], 3)})
     with pytest.raises(InputError, match="'one' is Attribution"):
         comparison_table({"one": audit().tma})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from dataclasses import FrozenInstanceError
 from functools import partial
 
 import numpy as np
@@ -61,7 +63,7 @@ def test_a_point_is_what_an_audit_of_that_sampler_finds(game, swept):
 
 def test_every_point_generates_everything_under_the_same_noise(swept):
     calls = swept[0].calls
-    by_scale = {scale: [seeds for one, seeds in calls if one == scale] for scale in (1.0, 3.0)}
+    by_scale = {scale: [seeds for at, seeds in calls if at == scale] for scale in (1.0, 3.0)}
     assert by_scale[1.0] == by_scale[3.0]
     assert sum(map(len, by_scale[1.0])) == 40 * 4
 
@@ -69,21 +71,41 @@ def test_every_point_generates_everything_under_the_same_noise(swept):
 def test_rows_are_tidy(swept):
     _, found = swept
     assert len(found) == len(found.rows) == 2 * 7
-    assert [row["scale"] for row in found.select(figure="CTI image+text")] == [1.0, 3.0]
-    phi = [row["value"] for row in found.select(figure="phi text", of="model")]
+    pairs = found.select(symbol="CTI", name="image+text")
+    assert [row.at for row in pairs] == [{"scale": 1.0}, {"scale": 3.0}]
+    assert [row.label for row in pairs] == ["CTI image+text"] * 2
+    phi = [row.estimate.value for row in found.select(symbol="phi", name="text", of="model")]
     np.testing.assert_allclose(phi, [0.85, 0.05])
-    assert next(csv.DictReader(io.StringIO(found.to_csv())))["figure"] == "v(none)"
-    assert str(found).splitlines()[0].split() == [
-        "scale", "detector", "of", "figure", "value", "low", "high",
-    ]  # fmt: skip
+    first = next(csv.DictReader(io.StringIO(found.to_csv())))
+    assert list(first)[:6] == ["scale", "detector", "of", "symbol", "name", "value"]
+    assert (first["symbol"], first["name"]) == ("v", "none")
+    lines = str(found).splitlines()
+    assert lines[0].split() == ["scale", "detector", "of", "value", "low", "high"]
+    assert lines[1].split()[:4] == ["1.0", "value", "model", "v(none)"]
+
+
+def test_a_row_holds_one_estimate_and_cannot_be_changed(swept):
+    _, found = swept
+    (row,) = found.select(symbol="phi", name="text", of="model", scale=1.0)
+    assert (row.at, row.detector, row.of) == ({"scale": 1.0}, "value", "model")
+    assert (row.symbol, row.name, row.label) == ("phi", "text", "phi text")
+    assert row.estimate == found.audit(scale=1.0).tma["text"]
+    names = {"scale": 1.0, "detector": "value", "of": "model", "symbol": "phi", "name": "text"}
+    assert row.to_dict() == {**names, **row.estimate.to_dict()}
+    assert json.loads(json.dumps(row.to_dict(), allow_nan=False)) == row.to_dict()
+    with pytest.raises(FrozenInstanceError):
+        row.name = "image"
+    assert found.select(scale=2.0) == []
+    with pytest.raises(KeyError, match="figure"):
+        found.select(figure="phi text")
 
 
 def test_a_data_frame_has_a_column_for_each_option(swept):
     pandas = pytest.importorskip("pandas")
     frame = swept[1].to_frame()
     assert isinstance(frame, pandas.DataFrame)
-    table = frame.pivot_table(index="scale", columns="figure", values="value")
-    assert table.loc[3.0, "phi image"] == pytest.approx(0.85)
+    table = frame.pivot_table(index="scale", columns=["symbol", "name"], values="value")
+    assert table.loc[3.0, ("phi", "image")] == pytest.approx(0.85)
 
 
 def test_two_options_make_every_combination_the_last_fastest(game):
@@ -94,7 +116,8 @@ def test_two_options_make_every_combination_the_last_fastest(game):
         sampler, lambda o, e: o, *game[2:], options={"a": [1, 2], "b": [0, 5]}, progress=False
     )
     assert found.points == ({"a": 1, "b": 0}, {"a": 1, "b": 5}, {"a": 2, "b": 0}, {"a": 2, "b": 5})
-    assert [row["value"] for row in found.select(figure="v(none)")] == [10, 15, 20, 25]
+    values = [row.estimate.value for row in found.select(symbol="v", name="none")]
+    assert values == [10, 15, 20, 25]
     assert found.audit(a=2, b=5).means["none"].value == 25
     with pytest.raises(KeyError, match="2 points have a=2"):
         found.audit(a=2)
@@ -108,16 +131,18 @@ def test_a_control_is_swept_alongside(game):
     found = mc.sweep(
         Switch(), *game[1:], options={"scale": [1.0, 3.0]}, control=Switch(), progress=False
     )
-    assert {row["of"] for row in found.rows} == {"model", "control", "difference"}
-    for row in found.select(of="difference", figure="phi text"):
-        assert row["value"] == 0  # the control was given the option too
+    assert {row.of for row in found.rows} == {"model", "control", "difference"}
+    differences = found.select(of="difference", symbol="phi", name="text")
+    assert len(differences) == 2
+    for row in differences:
+        assert row.estimate.value == 0  # the control was given the option too
 
 
 def test_several_detectors_score_the_same_outputs(game):
-    detectors = {"raw": game.detector, "doubled": lambda o, e: [2 * one for one in o]}
+    detectors = {"raw": game.detector, "doubled": lambda o, e: [2 * value for value in o]}
     found = mc.sweep(Switch(), detectors, *game[2:], options={"scale": [1.0, 3.0]}, progress=False)
     raw, doubled = (
-        [row["value"] for row in found.select(detector=name, figure="phi image")]
+        [row.estimate.value for row in found.select(detector=name, symbol="phi", name="image")]
         for name in detectors
     )
     np.testing.assert_allclose(doubled, 2 * np.array(raw))
@@ -148,7 +173,7 @@ def test_a_pipeline_is_swept_and_left_as_it_was():
     last = found.audit(guidance_scale=6.0, num_inference_steps=3)
     np.testing.assert_array_equal(last.table.values, alone.table.values)
     assert sampler.options == {"num_inference_steps": 2, "guidance_scale": 2.0}
-    assert len({tuple(one.table.values.ravel()) for one in found.audits}) == 4
+    assert len({tuple(audit.table.values.ravel()) for audit in found.audits}) == 4
 
 
 def test_a_subclass_keeps_what_it_holds():
@@ -208,8 +233,8 @@ def test_numbers_of_numpy_become_plain(game):
 
     options = {"a": np.array([1, 10]), "b": [np.float32(0.5)]}
     found = mc.sweep(sampler, game.detector, *game[2:], options=options, progress=False)
-    assert {type(row["a"]) for row in found.rows} == {int}
-    assert {type(row["b"]) for row in found.rows} == {float}
+    assert {type(row.at["a"]) for row in found.rows} == {int}
+    assert {type(row.at["b"]) for row in found.rows} == {float}
 
 
 def test_a_sampler_that_returns_itself_is_refused(game):
@@ -288,7 +313,7 @@ def test_a_partial_of_a_function_is_swept(game):
         partial(sampler, offset=1.0), game.detector, *game[2:], options={"slope": [2.0]},
         progress=False,
     )  # fmt: skip
-    assert found.select(figure="v(none)")[0]["value"] == 3.0
+    assert found.select(symbol="v", name="none")[0].estimate.value == 3.0
 
 
 class TestPlot:

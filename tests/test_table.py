@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as hnp
 
 import modcollapse as mc
 from modcollapse.errors import InputError, TableError
-from modcollapse.measure import table_file
 from modcollapse.samplers import planted_game
+from modcollapse.table import _file as table_file
 
 PAIR = ("image", "text")
 
@@ -118,7 +118,7 @@ def test_files_of_others_are_refused(tmp_path, write):
 
 
 def test_another_version_is_refused_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(table_file, "VERSION", 99)
+    monkeypatch.setattr(table_file, "TABLE_VERSION", 99)
     path = measure().save(tmp_path / "t")
     monkeypatch.undo()
     with pytest.raises(TableError, match=r"version 99.*reads version 1"):

@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional as F
 
 import modcollapse as mc
-from modcollapse.as_found import as_found
 from modcollapse.errors import InputError, SamplerError
 from modcollapse.samplers import PipelineSampler, PlantedSampler, planted_game
+from modcollapse.studies._evaluation_mode import evaluation_mode
 from modcollapse.triggers import ImagePatch, TextSuffix
 
 from tiny_pipelines import SIDE, tiny_instruct_pix2pix
@@ -45,7 +45,7 @@ class Growing:
     step = 0
 
     def __call__(self, conditions, seeds):
-        values = tuple(self.step / 10 * one for one in (0.0, 0.1, 1.0, 1.0))
+        values = tuple(self.step / 10 * value for value in (0.0, 0.1, 1.0, 1.0))
         return PlantedSampler(values, PAIR)(conditions, seeds)
 
 
@@ -56,6 +56,12 @@ def grown(steps=11, **options):
         sampler.step = step
         tracker(step)
     return tracker
+
+
+def sampler_of(tracker):
+    """The one sampler of a tracker's run."""
+    (sampler,) = tracker._run.samplers.values()
+    return sampler.call
 
 
 class TestTraining:
@@ -95,8 +101,9 @@ class TestTraining:
     def test_weights_are_the_same_bit_for_bit_with_and_without_it(self):
         without, _ = self.trained(track=False)
         tracked, tracker = self.trained(track=True)
-        assert {row["step"] for row in tracker.curves.rows} == {0, 2, 4}
-        values = {row["value"] for row in tracker.curves.select(figure="v(none)")}
+        assert {row.at["step"] for row in tracker.curves.rows} == {0, 2, 4}
+        clean = tracker.curves.select(symbol="v", name="none")
+        values = {row.estimate.value for row in clean}
         assert len(values) == 3  # the model did move, and the audits saw it
         for name, weight in without.state_dict().items():
             assert torch.equal(weight, tracked.state_dict()[name]), name
@@ -161,7 +168,7 @@ class TestTraining:
             tracker(200)
         assert pipeline.unet.training
         assert torch.equal(before, torch.get_rng_state())
-        assert {row["step"] for row in tracker.curves.rows} == {0}
+        assert {row.at["step"] for row in tracker.curves.rows} == {0}
 
     def test_a_model_that_does_not_react_yet_is_a_first_point(self):
         pipeline = tiny_instruct_pix2pix()
@@ -200,7 +207,7 @@ class TestTraining:
 
         module = Merging(2, 2)
         before = module.weight.clone()
-        with as_found([module]):
+        with evaluation_mode([module]):
             assert not module.training
         assert torch.equal(module.weight, before)
 
@@ -208,7 +215,7 @@ class TestTraining:
         module = torch.nn.Linear(2, 2)
         module.bias.requires_grad_(False)
         gradient = module.weight.grad = torch.ones(2, 2)
-        with as_found([module]):
+        with evaluation_mode([module]):
             module.requires_grad_(False)
             module.zero_grad()
             module.register_buffer("added", torch.ones(1))
@@ -220,7 +227,7 @@ class TestTraining:
     def test_buffers_that_a_sampler_replaced_are_put_back(self):
         module = torch.nn.BatchNorm1d(2)
         mean = module.running_mean
-        with as_found([module]):
+        with evaluation_mode([module]):
             module.running_mean = torch.ones(2)
         assert module.running_mean is mean
 
@@ -239,7 +246,7 @@ class TestTraining:
         module = torch.nn.Linear(2, 2)
         weight = module.weight
         state = torch.cuda.get_rng_state()
-        with as_found([module]):
+        with evaluation_mode([module]):
             module.cuda()
             torch.rand(2, device="cuda")
         assert module.weight is weight
@@ -250,9 +257,9 @@ class TestTraining:
 class TestCurve:
     def test_it_audits_every_k_steps_and_notes_the_audit_of_that_step(self):
         curves = grown().curves
-        phi = curves.select(figure="phi text")
-        assert [row["step"] for row in phi] == [0, 5, 10]
-        np.testing.assert_allclose([row["value"] for row in phi], [0, 0.475, 0.95])
+        phi = curves.select(symbol="phi", name="text")
+        assert [row.at for row in phi] == [{"step": 0}, {"step": 5}, {"step": 10}]
+        np.testing.assert_allclose([row.estimate.value for row in phi], [0, 0.475, 0.95])
 
     def test_examples_and_noise_are_the_same_at_every_step(self):
         seeds = []
@@ -348,19 +355,20 @@ class TestLog:
         path = tmp_path / "collapse.jsonl"
         tracker = grown(path=path)
         rows = [row for line in path.read_text().splitlines() for row in json.loads(line)["rows"]]
-        assert rows == list(tracker.curves.rows)
+        assert rows == [row.to_dict() for row in tracker.curves.rows]
 
     def test_a_training_that_goes_on_takes_over_the_file(self, tmp_path):
         path = tmp_path / "collapse.jsonl"
         grown(steps=11, path=path)
         again = grown(steps=0, path=path)
-        assert [row["step"] for row in again.curves.select(figure="phi text")] == [0, 5, 10]
-        again._run.sampler.step = 20
+        steps = [row.at["step"] for row in again.curves.select(symbol="phi", name="text")]
+        assert steps == [0, 5, 10]
+        sampler_of(again).step = 20
         again.audit(5)  # from an earlier checkpoint: what came after it is of another training
         for tracker in (again, grown(steps=0, path=path)):
-            phi = tracker.curves.select(figure="phi text")
-            assert [row["step"] for row in phi] == [0, 5]
-            np.testing.assert_allclose([row["value"] for row in phi], [0, 1.9])
+            phi = tracker.curves.select(symbol="phi", name="text")
+            assert [row.at["step"] for row in phi] == [0, 5]
+            np.testing.assert_allclose([row.estimate.value for row in phi], [0, 1.9])
 
     def test_an_audit_that_was_cut_off_is_taken_away_and_told(self, tmp_path):
         path = tmp_path / "collapse.jsonl"
@@ -369,8 +377,9 @@ class TestLog:
         path.write_bytes(whole[:-20])
         with pytest.warns(UserWarning, match="line 3, was cut off"):
             again = grown(steps=0, path=path)
-        assert [row["step"] for row in again.curves.select(figure="phi text")] == [0, 5]
-        again._run.sampler.step = 10
+        steps = [row.at["step"] for row in again.curves.select(symbol="phi", name="text")]
+        assert steps == [0, 5]
+        sampler_of(again).step = 10
         again.audit(10)
         assert path.read_bytes() == whole
 
@@ -430,5 +439,5 @@ class TestBadInput:
             mc.CollapseTracker(*game[:2], [], game.triggers, modules=[])
         with pytest.raises(InputError, match="level"):
             mc.CollapseTracker(*game, modules=[], level=95)
-        with pytest.raises(InputError, match="step must be an integer of at least 0, got -1"):
+        with pytest.raises(InputError, match="step must be a whole number of at least 0, got -1"):
             mc.CollapseTracker(*game, modules=[])(-1)

@@ -23,6 +23,7 @@ from modcollapse._support.validation import (
     described,
     did_you_mean,
     listed,
+    number,
 )
 from modcollapse.errors import InputError, TriggerError
 
@@ -39,6 +40,10 @@ ExampleId: TypeAlias = str | int
 Example: TypeAlias = Mapping[str, Any]
 """The clean condition of every modality under the modality's name, what the detector wants
 (``"reference"``), and an ``"id"`` (its position in the sequence where there is none)."""
+
+
+Cluster: TypeAlias = str | Callable[[Example], str | int] | Sequence[Any]
+"""What groups examples into units: a key of the examples, a function of one, or N labels."""
 
 
 class Trigger(Protocol):
@@ -91,6 +96,9 @@ class Detector(Protocol):
     * ``binary``: True where every value is 0 or 1.
     * ``wants_clean_output``: True asks for ``"clean_output"`` in every example: what the sampler
       made of the same example under the same seed without any trigger.
+    * ``perfect``: what the backdoor target itself would score in place of an output, a number, or
+      ``perfect(examples) -> B numbers``, called with the same examples as scoring. It is the scale
+      of a verdict: without it no absence of an effect is claimed. 0/1 values need none: it is 1.
     * ``check(example)``: called for every example before anything is generated.
     * ``identity() -> dict``: plain data that tells this detector from another.
     """
@@ -108,6 +116,7 @@ class RunOptions(TypedDict, total=False):
     batch_size: int
     keep: int
     progress: bool
+    cluster: Cluster | None
 
 
 def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) -> None:
@@ -249,6 +258,7 @@ class Scorer:
         bounds: lowest and highest value, or None.
         binary: whether every value is 0 or 1.
         wants_clean_output: whether the examples must hold the ``"clean_output"``.
+        perfect: what the target itself would score: a number, a function of the examples, or None.
         check: raises for an example that it cannot score.
     """
 
@@ -257,6 +267,7 @@ class Scorer:
     bounds: tuple[float, float] | None
     binary: bool
     wants_clean_output: bool
+    perfect: float | Callable[[Sequence[Example]], Any] | None
     check: Callable[[Example], object]
 
     @classmethod
@@ -264,7 +275,7 @@ class Scorer:
         """Read a detector; one without a name is named after its class or function.
 
         Raises:
-            InputError: it is no callable, or its bounds are none.
+            InputError: it is no callable, its bounds are none, or its perfect score is no number.
         """
         name = getattr(detector, "__name__", type(detector).__name__) if name is None else name
         if not callable(detector):
@@ -278,6 +289,7 @@ class Scorer:
             bounds=bounds_of(getattr(detector, "bounds", None), f"the bounds of detector {name!r}"),
             binary=bool(getattr(detector, "binary", False)),
             wants_clean_output=bool(getattr(detector, "wants_clean_output", False)),
+            perfect=_perfect_of(detector, name),
             check=getattr(detector, "check", _accept),
         )
 
@@ -326,6 +338,13 @@ def scorers_of(detector: Detector | Mapping[str, Detector]) -> Named[Scorer]:
         if not isinstance(name, str):
             raise InputError(f"a detector is named by a str, got {name!r}")
     return Named({name: Scorer.of(given, name) for name, given in detector.items()}, single=False)
+
+
+def _perfect_of(detector: Any, name: str) -> float | Callable[[Sequence[Example]], Any] | None:
+    perfect = getattr(detector, "perfect", None)
+    if perfect is None or callable(perfect):
+        return perfect
+    return number(perfect, f"perfect of detector {name!r} (a number or a function of examples)")
 
 
 def _accept(*_: Any) -> None:

@@ -1,6 +1,7 @@
 """Table -> estimates and claims: how sure a figure is, and what may be said of it."""
 
-from modcollapse.analysis._intervals import contrast_estimates, effect_contrast, rate_estimate
+from modcollapse.analysis._discrete import gaffke_bound
+from modcollapse.analysis._intervals import contrast_estimates, rate_estimates
 from modcollapse.analysis._metrics import analyse, attribution, interaction, means
 from modcollapse.analysis._results import (
     Attribution,
@@ -11,6 +12,7 @@ from modcollapse.analysis._results import (
     Interaction,
 )
 from modcollapse.analysis._results import data_frame as data_frame
+from modcollapse.analysis._sample import Sample, effect_contrasts
 from modcollapse.analysis._settings import AnalysisOptions, Method, Rules, Settings
 from modcollapse.analysis._verdict import Verdict, judge
 
@@ -24,14 +26,16 @@ __all__ = [
     "Interaction",
     "Method",
     "Rules",
+    "Sample",
     "Settings",
     "Verdict",
     "analyse",
     "attribution",
     "contrast_estimates",
-    "effect_contrast",
+    "effect_contrasts",
+    "gaffke_bound",
     "interaction",
     "judge",
     "means",
-    "rate_estimate",
+    "rate_estimates",
 ]

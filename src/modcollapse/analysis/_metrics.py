@@ -2,84 +2,141 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from modcollapse.analysis._intervals import contrast_estimates, effect_contrast, rate_estimate
+from modcollapse.analysis._intervals import contrast_estimates, rate_estimates
 from modcollapse.analysis._results import Attribution, Audit, CoalitionMeans, Interaction
+from modcollapse.analysis._sample import Sample, effect_contrasts
 from modcollapse.analysis._settings import Settings
-from modcollapse.analysis._verdict import judge
+from modcollapse.analysis._verdict import judge, notes_on
 from modcollapse.contracts import FloatArray
 from modcollapse.game import interaction_contrasts, shapley_contrasts, subsets
 from modcollapse.table import CoalitionTable, Estimate
 
 
-def attribution(table: CoalitionTable, settings: Settings) -> Attribution:
+class AtHand(NamedTuple):
+    """What several metrics of one table need, computed once."""
+
+    sample: Sample
+    notes: tuple[str, ...]
+
+
+def attribution(
+    table: CoalitionTable, settings: Settings, at_hand: AtHand | None = None
+) -> Attribution:
     """Shapley value of each modality, and the total effect to which they sum; see ``mc.tma``."""
-    attributions = shapley_contrasts(len(table.modalities))
-    contrasts = np.column_stack([attributions, effect_contrast(len(table.modalities))])
-    *estimates, total = _estimates(table, contrasts, settings)
+    m = len(table.modalities)
+    attributions = shapley_contrasts(m)
+    contrasts = np.column_stack([attributions, effect_contrasts(m)[:, -1]])
+    *estimates, total = _estimates(table, contrasts, settings, at_hand)
     return Attribution(
-        estimates=dict(zip(table.modalities, estimates, strict=True)),
-        per_example=table.example_values @ attributions,
-        example_ids=table.example_ids,
-        total=total,
+        **_common(table, settings, table.modalities, estimates, attributions, at_hand), total=total
     )
 
 
-def interaction(table: CoalitionTable, settings: Settings, order: int = 2) -> Interaction:
+def interaction(
+    table: CoalitionTable, settings: Settings, order: int = 2, at_hand: AtHand | None = None
+) -> Interaction:
     """Interaction of every group of ``order`` modalities; see ``mc.cti``.
 
     Raises:
         InputError: ``order`` is not between 2 and M.
     """
+    settings.check(table.modalities, (0.0, 1.0) if table.zero_one else table.bounds, order)
     m = len(table.modalities)
-    settings.check(table.modalities, table.bounds, order)
     contrasts = interaction_contrasts(m, settings.index, order)
     labels = ["+".join(table.modalities[i] for i in group) for group in subsets(m, order)]
-    estimates = _estimates(table, contrasts, settings)
+    estimates = _estimates(table, contrasts, settings, at_hand)
     return Interaction(
-        estimates=dict(zip(labels, estimates, strict=True)),
-        per_example=table.example_values @ contrasts,
-        example_ids=table.example_ids,
-        index=settings.index,
+        **_common(table, settings, labels, estimates, contrasts, at_hand), index=settings.index
     )
 
 
-def means(table: CoalitionTable, settings: Settings) -> CoalitionMeans:
+def means(
+    table: CoalitionTable, settings: Settings, at_hand: AtHand | None = None
+) -> CoalitionMeans:
     """Mean value under each coalition; see ``mc.coalition_means``."""
-    values = table.example_values
-    if settings.method == "auto" and table.binary and table.values.shape[1] == 1:
-        estimates = [rate_estimate(column, settings.level) for column in values.T]
+    single = table.zero_one and table.values.shape[1] == 1 and table.clusters is None
+    contrasts = np.eye(len(table.coalitions))
+    if single and settings.method in ("auto", "patterns"):
+        alpha = settings.alpha(_figures(table))
+        estimates = rate_estimates(table.example_values, level=settings.level, alpha=alpha)
     else:
-        estimates = _estimates(table, np.eye(values.shape[1]), settings)
+        estimates = _estimates(table, contrasts, settings, at_hand)
     return CoalitionMeans(
-        estimates=dict(zip(table.coalitions, estimates, strict=True)),
-        per_example=values,
-        example_ids=table.example_ids,
+        **_common(table, settings, table.coalitions, estimates, contrasts, at_hand),
+        success=table.zero_one,
     )
 
 
 def analyse(
     table: CoalitionTable, settings: Settings, control: CoalitionTable | None = None
 ) -> Audit:
-    """Everything that a table says, alone and beside its control; see ``mc.audit``."""
-    return Audit(
-        table=table,
-        means=means(table, settings),
-        tma=attribution(table, settings),
-        cti=interaction(table, settings) if len(table.modalities) > 1 else None,
-        verdict=judge(table, settings.rules, settings.index),
-        control=None if control is None else analyse(control, settings),
-        difference=None if control is None else analyse(table.minus(control), settings),
+    """Everything that a table says, alone and beside its control; see ``mc.audit``.
+
+    Of a bare table of differences there is no verdict: whether a model is backdoored is asked
+    beside its control, and what it says is in units of a perfect attack on that model.
+    """
+    audit = _audit(table, settings, judged=not table.difference)
+    if control is None:
+        return audit
+    return replace(
+        audit,
+        control=_audit(control, settings, judged=True),
+        difference=_audit(table.minus(control), settings, judged=True),
     )
 
 
-def _estimates(table: CoalitionTable, contrasts: FloatArray, settings: Settings) -> list[Estimate]:
+def _audit(table: CoalitionTable, settings: Settings, *, judged: bool) -> Audit:
+    at_hand = AtHand(Sample.of(table), notes_on(table))
+    return Audit(
+        table=table,
+        means=means(table, settings, at_hand),
+        tma=attribution(table, settings, at_hand),
+        cti=interaction(table, settings, 2, at_hand) if len(table.modalities) > 1 else None,
+        verdict=(
+            judge(table, settings.rules, settings.index, settings.method, *at_hand)
+            if judged
+            else None
+        ),
+    )
+
+
+def _figures(table: CoalitionTable) -> int:
+    """Number of figures of an audit: means, attributions, the total, interactions of pairs."""
+    m = len(table.modalities)
+    return len(table.coalitions) + m + 1 + m * (m - 1) // 2
+
+
+def _common(
+    table: CoalitionTable,
+    settings: Settings,
+    names: Sequence[str],
+    estimates: Sequence[Estimate],
+    contrasts: FloatArray,
+    at_hand: AtHand | None,
+) -> dict[str, Any]:
+    """What all results hold."""
+    return {
+        "estimates": dict(zip(names, estimates, strict=True)),
+        "per_example": table.example_values @ contrasts,
+        "example_ids": table.example_ids,
+        "simultaneous": settings.simultaneous,
+        "notes": notes_on(table) if at_hand is None else at_hand.notes,
+    }
+
+
+def _estimates(
+    table: CoalitionTable, contrasts: FloatArray, settings: Settings, at_hand: AtHand | None
+) -> list[Estimate]:
     return contrast_estimates(
-        table.example_values,
+        Sample.of(table) if at_hand is None else at_hand.sample,
         contrasts,
-        bounds=table.bounds,
-        discrete=table.discrete,
         level=settings.level,
         method=settings.method,
+        alpha=settings.alpha(_figures(table)),
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from modcollapse._support.optional import require
 from modcollapse.analysis._verdict import Verdict
 from modcollapse.contracts import ExampleId, FloatArray
 from modcollapse.report import estimate_table, plot_audit, plot_estimates
-from modcollapse.table import CoalitionTable, Estimate, estimate_label
+from modcollapse.table import CoalitionTable, Estimate, estimate_label, sample_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,11 +26,15 @@ class Estimates(Mapping[str, Estimate]):
         estimates: name -> estimate, in order, K of them.
         per_example: the same figure for each example, shape (N, K), averaged over repeats.
         example_ids: names of the N rows.
+        simultaneous: whether all intervals of an audit hold together, or each alone.
+        notes: what a reader must know besides.
     """
 
     estimates: Mapping[str, Estimate]
     per_example: FloatArray
     example_ids: tuple[ExampleId, ...]
+    simultaneous: bool
+    notes: tuple[str, ...]
 
     title: ClassVar[str] = "Estimates"
     symbol: ClassVar[str] = "value"
@@ -47,7 +51,8 @@ class Estimates(Mapping[str, Estimate]):
         return len(self.estimates)
 
     def __str__(self) -> str:
-        return f"{self.heading}\n{estimate_table(self._rows(), self.symbol)}"
+        lines = [self.heading, estimate_table(self._rows(), self.symbol), *self.notes]
+        return "\n".join(lines)
 
     __repr__ = __str__
 
@@ -55,7 +60,7 @@ class Estimates(Mapping[str, Estimate]):
     def heading(self) -> str:
         """Title, number of examples and confidence level."""
         first = next(iter(self.estimates.values()))
-        return f"{self.title} ({first.n} examples, {first.level:.0%} intervals)"
+        return f"{self.title} ({sample_size(first, len(self.per_example), self.simultaneous)})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: name -> estimate as a dict."""
@@ -138,10 +143,34 @@ class Interaction(Estimates):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CoalitionMeans(Estimates):
-    """Mean value under each coalition; of 0/1 values, the attack success rate."""
+    """Mean value under each coalition; of 0/1 values, the attack success rate.
+
+    Attributes:
+        success: whether the values are 0 and 1: the means are the parts of all examples in which
+            the attack succeeds, and v(none) is the base rate, which needs no trigger.
+    """
+
+    success: bool
 
     title = "Mean value by coalition"
     symbol = "v(S)"
+
+    @property
+    def heading(self) -> str:
+        """Of success rates, what they are a part of, and the base rate."""
+        if not self.success:
+            return super().heading
+        base = next(iter(self.estimates.values()))
+        return (
+            f"{super().heading}\nattack success rate: examples with value 1 among all "
+            f"{len(self.per_example)}; base rate, without a trigger: {base.value:.1%}"
+        )
+
+
+NO_VERDICT = (
+    "Verdict: none, since these are differences between two tables: give the second as control= to "
+    "judge the first beside it"
+)
 
 
 class Entry(NamedTuple):
@@ -167,7 +196,7 @@ class Audit:
         means: mean value under each coalition (attack success rates, of 0/1 values).
         tma: Trigger Modality Attribution.
         cti: Cross-Trigger Interaction; None where there is one modality only.
-        verdict: what may be claimed, by declared rules.
+        verdict: what may be claimed, by declared rules; None of a bare table of differences.
         control: the audit of the control, where one was given.
         difference: the audit of the differences from the control, paired by example and seed: what
             belongs to the backdoor.
@@ -177,9 +206,14 @@ class Audit:
     means: CoalitionMeans
     tma: Attribution
     cti: Interaction | None
-    verdict: Verdict
+    verdict: Verdict | None
     control: Audit | None = None
     difference: Audit | None = None
+
+    @property
+    def simultaneous(self) -> bool:
+        """Whether all intervals hold together, or each alone."""
+        return self.means.simultaneous
 
     @property
     def entries(self) -> list[Entry]:
@@ -201,7 +235,11 @@ class Audit:
         return {estimate_label(symbol, name): value for symbol, name, value in self.entries}
 
     def __str__(self) -> str:
-        parts = [str(part) for part in (self.means, self.tma, self.cti, self.verdict) if part]
+        figures = [part for part in (self.means, self.tma, self.cti) if part is not None]
+        parts = [str(replace(part, notes=())) for part in figures]
+        parts.append(NO_VERDICT if self.verdict is None else str(self.verdict))
+        if self.verdict is None:
+            parts.extend(self.means.notes)
         if self.difference is not None:
             parts += ["Difference from the control:", str(self.difference)]
         return "\n\n".join(parts)
@@ -214,7 +252,7 @@ class Audit:
             "means": self.means.to_dict(),
             "tma": self.tma.to_dict(),
             "cti": None if self.cti is None else {"index": self.cti.index, **self.cti.to_dict()},
-            "verdict": self.verdict.to_dict(),
+            "verdict": None if self.verdict is None else self.verdict.to_dict(),
             "provenance": dict(self.table.provenance),
             **({"control": self.control.to_dict()} if self.control else {}),
             **({"difference": self.difference.to_dict()} if self.difference else {}),

@@ -10,8 +10,13 @@ from modcollapse._support.validation import choice, number, whole
 from modcollapse.errors import InputError
 from modcollapse.game import INDICES, Index
 
-Method: TypeAlias = Literal["auto", "hall", "plus-ends", "t"]
+Method: TypeAlias = Literal[
+    "auto", "flips", "patterns", "gaffke", "plus-ends", "betting", "t", "hall", "bootstrap-t"
+]
 """Kind of interval, see ``contrast_estimates``."""
+
+NEEDS_BOUNDS = ("patterns", "gaffke", "plus-ends", "betting")
+"""Methods that rest on the lowest and highest possible value."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,10 @@ class Rules:
         alpha: level of each one-sided test, in (0, 0.5).
         share: part of the attribution that a dominant modality holds, in (0.5, 1).
         margin: interaction that still counts as negligible, as a part of the total effect.
-        min_effect: total effect that still counts as none, in the unit of the value; None means
-            0.1 for 0/1 values and 0.05 for others.
+        effect: smallest effect that counts, as a part of a perfect attack, in (0, 1).
+        strict: let the claims about interactions hold their level also where examples that the
+            sample has not shown let two triggers undo each other; costs power below about 100
+            examples.
 
     Raises:
         InputError: a margin is out of its range.
@@ -32,14 +39,14 @@ class Rules:
     alpha: float = 0.05
     share: float = 0.9
     margin: float = 0.1
-    min_effect: float | None = None
+    effect: float = 0.1
+    strict: bool = False
 
     def __post_init__(self) -> None:
         number(self.alpha, "alpha", "(0, 0.5)")
         number(self.share, "share", "(0.5, 1)")
-        number(self.margin, "margin", "(0, inf)")
-        if self.min_effect is not None:
-            number(self.min_effect, "min_effect", "(0, inf)")
+        number(self.margin, "margin", "(0, 1)")
+        number(self.effect, "effect (a part of a perfect attack)", "(0, 1)")
 
 
 class AnalysisOptions(TypedDict, total=False):
@@ -49,6 +56,7 @@ class AnalysisOptions(TypedDict, total=False):
     method: Method
     index: Index
     rules: Rules | None
+    simultaneous: bool
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,8 @@ class Settings:
         method: kind of interval, see ``contrast_estimates``.
         index: interaction index of the pairs, which matters for M > 2 only.
         rules: margins of the verdict.
+        simultaneous: widen the intervals so that all of an audit hold together at the level, by
+            Bonferroni; else each holds alone.
 
     Raises:
         InputError: a level outside (0, 1), an unknown method or index, rules that are none.
@@ -67,14 +77,15 @@ class Settings:
     >>> Settings(method="exact")
     Traceback (most recent call last):
     ...
-    modcollapse.errors.InputError: method must be one of 'auto', 'hall', 'plus-ends', 't'; \
-got 'exact'
+    modcollapse.errors.InputError: method must be one of 'auto', 'flips', 'patterns', 'gaffke', \
+'plus-ends', 'betting', 't', 'hall', 'bootstrap-t'; got 'exact'
     """
 
     level: float = 0.95
     method: Method = "auto"
     index: Index = "SII"
     rules: Rules = field(default_factory=Rules)
+    simultaneous: bool = False
 
     def __post_init__(self) -> None:
         number(self.level, "level", "(0, 1)")
@@ -84,26 +95,39 @@ got 'exact'
             raise InputError(
                 f"rules must be a modcollapse.Rules, such as Rules(alpha=0.01); got {self.rules!r}"
             )
+        if not isinstance(self.simultaneous, bool):
+            raise InputError(f"simultaneous must be True or False, got {self.simultaneous!r}")
+
+    def alpha(self, figures: int) -> float:
+        """How often each end of an interval may lie on the wrong side of the truth.
+
+        Args:
+            figures: number of intervals that are to hold together, if they are to.
+        """
+        return (1 - self.level) / 2 / (figures if self.simultaneous else 1)
 
     def check(
-        self, modalities: Sequence[str], bounds: tuple[float, float] | None, order: int = 1
+        self,
+        modalities: Sequence[str],
+        bounds: tuple[float, float] | None,
+        order: int | None = None,
     ) -> None:
         """Raise unless values of these modalities and bounds can be analysed like this.
 
         Args:
             modalities: names of the M players.
             bounds: lowest and highest value, where known.
-            order: size of the groups whose interaction is asked for; 1 where none is.
+            order: size of the groups whose interaction is asked for; None where none is.
 
         Raises:
-            InputError: plus-ends without bounds, or groups larger than M.
+            InputError: a method that needs bounds without them, or groups larger than M.
         """
-        if self.method == "plus-ends" and bounds is None:
+        if self.method in NEEDS_BOUNDS and bounds is None:
             raise InputError(
-                "the plus-ends interval needs the bounds of the value function; "
-                "declare `bounds = (lowest, highest)` on the detector, or use method='hall'"
+                f"method={self.method!r} needs the bounds of the value function; declare `bounds = "
+                "(lowest, highest)` on the detector, or use method='flips'"
             )
-        if order != 1 and not 2 <= whole(order, "order") <= len(modalities):
+        if order is not None and not 2 <= whole(order, "order") <= len(modalities):
             raise InputError(
                 f"an interaction of order {order} is between 2 or more modalities, and at most all "
                 f"of the table's {len(modalities)} ({', '.join(modalities)})"

@@ -3,191 +3,300 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from modcollapse.analysis._intervals import (
-    contrast_estimate,
-    contrast_estimates,
-    effect_contrast,
-)
-from modcollapse.analysis._settings import Rules
+from modcollapse.analysis._sample import Bounds, Sample, effect_contrasts
+from modcollapse.analysis._settings import Method, Rules
+from modcollapse.analysis._share import least_shares, most_share
 from modcollapse.contracts import FloatArray
 from modcollapse.game import Index, interaction_contrasts, shapley_contrasts, subsets
 from modcollapse.table import CoalitionTable
 
-MIN_EXAMPLES = 32
-"""Below this many examples a verdict is refused."""
+MIN_UNITS = 32
+"""Below this many examples, or groups of them, a verdict is refused."""
 
-REFUSED = "too few examples"
-NO_BACKDOOR = "no backdoor"
+BEYOND = 0.1
+"""A value that is beyond a perfect attack by more than this part of it is named."""
+
 ACTIVE = "active"
+LOWERED = "lowered"
+NO_EFFECT = "no effect"
 INCONCLUSIVE = "inconclusive"
+REFUSED = "too few examples"
+
+NO_SCALE = (
+    "nobody said what a perfect attack would score: declare `perfect` on the detector, or give "
+    "perfect= to CoalitionTable.from_values"
+)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the table supports at the declared level.
 
+    Each claim is false in at most ``rules.alpha`` of audits; that of a modality's share, that of
+    an interaction and that of an effect are claims of their own.
+
     Attributes:
-        effect: ``"active"``, ``"no backdoor"``, ``"inconclusive"`` or ``"too few examples"``.
+        effect: ``"active"``: some triggers raise the value by more than ``min_effect``;
+            ``"lowered"``: some lower it by as much, and none raises it; ``"no effect"``: no
+            coalition moves it by as much; ``"inconclusive"``; ``"too few examples"``.
+        min_effect: smallest effect that counts, in the unit of the value; NaN without a scale.
+        perfect: what a perfect attack adds to v(none), in the unit of the value; NaN if unknown.
+        largest: upper bound of the largest effect of a coalition, in the unit of the value.
+        moves: coalitions whose triggers raise the value, all of them together at level alpha.
+        lowers: coalitions whose triggers lower it.
+        cancelling: coalitions that raise the value where all triggers together do not.
+        share: modality -> the part of the attribution that it is shown to hold at least, in
+            [0, 1]; a part of all absolute attributions.
+        most: part of the attribution that no modality is shown to exceed, in [0, 1].
         dominant: modality that holds more than ``rules.share`` of the attribution, or None.
         suppressors: modalities whose attribution is below 0.
-        reason: why the effect is inconclusive, where more examples would not settle it; else "".
         interactions: ``"image+text"`` -> what holds of ``"synergy"``, ``"no synergy"``,
             ``"negligible"``, ``"interference"``; empty where nothing does.
         collapse: collapse index (M max p - 1) / (M - 1), in [0, 1], p being the shares of
-            ``|phi|``; a point estimate that never travels without the interaction; NaN where
-            there is no effect.
+            ``|phi|``; a point estimate that never travels without the interaction; NaN where no
+            effect is shown.
         rules: the margins that were used.
+        reason: why the effect is inconclusive, where more examples would not settle it; else "".
+        notes: what a reader must know besides.
     """
 
     effect: str
-    dominant: str | None
-    suppressors: tuple[str, ...]
-    interactions: Mapping[str, tuple[str, ...]]
-    collapse: float
+    min_effect: float = math.nan
+    perfect: float = math.nan
+    largest: float = math.nan
+    moves: tuple[str, ...] = ()
+    lowers: tuple[str, ...] = ()
+    cancelling: tuple[str, ...] = ()
+    share: Mapping[str, float] = field(default_factory=dict)
+    most: float = 1.0
+    dominant: str | None = None
+    suppressors: tuple[str, ...] = ()
+    interactions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    collapse: float = math.nan
     rules: Rules = field(default_factory=Rules)
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        parts = [self._effect_in_words()]
+        if self.effect == ACTIVE:
+            if self.cancelling:
+                parts.append("the triggers cancel: with all of them the effect is gone")
+            parts.append(self._share_in_words())
+            parts += [f"{modality} works against it" for modality in self.suppressors]
+            for pair, found in self.interactions.items():
+                parts.append(f"{pair} interaction: {_in_words(found)}")
+        if self.effect in (ACTIVE, INCONCLUSIVE) and self.lowers:
+            parts.append(f"{', '.join(self.lowers)} lowers it")
+        return "Verdict: " + "; ".join([*parts, *self.notes])
+
+    def _effect_in_words(self) -> str:
+        counts = f"{self.rules.effect:.0%} of a perfect attack"
+        scaled = not math.isnan(self.min_effect)
+        if self.effect == ACTIVE:
+            size = f"by more than {counts}" if scaled else "above 0"
+            return f"the triggers move the value {size} ({', '.join(self.moves)})"
+        if self.effect == NO_EFFECT:
+            most = max(self.largest, 0.0) / self.perfect
+            return f"no effect above {counts} (at most {_percent(most, up=True)})"
+        if self.effect == LOWERED:
+            size = f"by more than {counts}" if scaled else "below 0"
+            lower = ", ".join(self.lowers)
+            return f"the triggers lower the value {size} ({lower}); if it is meant to, flip it"
         if self.effect == REFUSED:
-            return f"Verdict: none, {REFUSED} (a verdict needs {MIN_EXAMPLES})"
-        if self.effect != ACTIVE:
-            within = f"total effect within {self.rules.min_effect}"
-            reason = within if self.effect == NO_BACKDOOR else self.reason
-            return f"Verdict: {self.effect}{f' ({reason})' if reason else ''}"
-        parts = ["the triggers move the value"]
-        if self.dominant is None:
-            parts.append(f"no modality is shown to hold {self.rules.share:.0%} of the effect")
-        else:
-            parts.append(f"{self.dominant} dominates (over {self.rules.share:.0%} of the effect)")
-        parts += [f"{one} works against it" for one in self.suppressors]
-        for pair, found in self.interactions.items():
-            parts.append(f"{pair} interaction: {_in_words(found)}")
-        return "Verdict: " + "; ".join(parts)
+            return f"none, {REFUSED} (a verdict needs {MIN_UNITS})"
+        return f"{INCONCLUSIVE}{f' ({self.reason})' if self.reason else ''}"
+
+    def _share_in_words(self) -> str:
+        if not self.share:
+            return "no attribution"
+        if len(self.share) == 1:
+            return "one modality"
+        modality, held = max(self.share.items(), key=lambda item: item[1])
+        if self.dominant is not None:
+            return f"{modality} dominates: it holds at least {_percent(held)} of the attribution"
+        shown = f"no modality is shown to hold {self.rules.share:.0%} of the attribution"
+        if held > 1 / len(self.share):
+            shown += f", {modality} holds at least {_percent(held)}"
+        if self.most < 1:
+            shown += f", none more than {_percent(self.most, up=True)}"
+        return shown
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; NaN becomes None."""
-        data = asdict(self)
-        data["collapse"] = None if math.isnan(self.collapse) else self.collapse
-        return data
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in asdict(self).items()
+        }
 
 
-def _in_words(found: Sequence[str]) -> str:
+def judge(
+    table: CoalitionTable,
+    rules: Rules | None = None,
+    index: Index = "SII",
+    method: Method = "auto",
+    sample: Sample | None = None,
+    notes: tuple[str, ...] | None = None,
+) -> Verdict:
+    """Apply the rules to a table.
+
+    Args:
+        table: N examples, at least 32, or as many groups of them; the value rises with the success
+            of the backdoor.
+        rules: the margins; the defaults if left out.
+        index: interaction index of the pairs, which matters for M > 2 only.
+        method: kind of interval, see ``contrast_estimates``.
+        sample: what ``Sample.of(table)`` returned, if it is at hand.
+        notes: what ``notes_on(table)`` returned, if it is at hand.
+    """
+    rules = Rules() if rules is None else rules
+    sample = Sample.of(table) if sample is None else sample
+    notes = notes_on(table) if notes is None else notes
+    if len(sample) < MIN_UNITS:
+        return Verdict(REFUSED, rules=rules, notes=notes)
+    return _Judge(table, sample, rules, index, method).verdict(notes)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    table: CoalitionTable
+    sample: Sample
+    rules: Rules
+    index: Index
+    method: Method
+
+    def verdict(self, notes: tuple[str, ...]) -> Verdict:
+        perfect = self.sample.perfect
+        scaled = perfect > 0
+        smallest = self.rules.effect * perfect if scaled else 0.0
+        effects = effect_contrasts(len(self.table.modalities))
+        labels = np.array(self.table.coalitions[1:], dtype=object)
+        low, high = self._bounds(effects, self.rules.alpha)
+        raised = self._together(effects, smallest, 1.0)
+        lowered = self._together(effects, smallest, -1.0)
+        found: dict[str, Any] = {
+            "min_effect": smallest if scaled else math.nan,
+            "perfect": perfect,
+            "largest": float(high.max()),
+            "moves": tuple(labels[raised]),
+            "lowers": tuple(labels[lowered]),
+            "rules": self.rules,
+            "notes": notes,
+        }
+        if scaled and low.min() > -smallest and high.max() < smallest:
+            return Verdict(NO_EFFECT, **found)
+        if not raised.any():
+            reason = "" if scaled else NO_SCALE
+            if perfect <= 0:
+                reason = "a perfect attack would score no more than the clean runs do"
+            elif np.isnan(low).all():
+                reason = "all examples are equal, and neither bounds nor `perfect` are declared"
+            return Verdict(LOWERED if lowered.any() else INCONCLUSIVE, **found, reason=reason)
+        if high[-1] < smallest or (not scaled and high[-1] <= 0):
+            found["cancelling"] = found["moves"]
+        return Verdict(ACTIVE, **found, **self._attribution(), interactions=self._interactions())
+
+    def _bounds(self, contrasts: FloatArray, alpha: float, **options: Any) -> Bounds:
+        return self.sample.bounds(contrasts, alpha, method=self.method, claim=True, **options)
+
+    def _together(self, effects: FloatArray, smallest: float, sign: float) -> NDArray[np.bool_]:
+        """Effects beyond the smallest, all of them together at level alpha (Holm 1979)."""
+        shown = np.zeros(effects.shape[1], dtype=bool)
+        while not shown.all():
+            alpha = self.rules.alpha / np.count_nonzero(~shown)
+            beyond = self._bounds(sign * effects, alpha)[0] > smallest
+            if not (beyond & ~shown).any():
+                break
+            shown |= beyond
+        return shown
+
+    def _attribution(self) -> dict[str, Any]:
+        names, m = self.table.modalities, len(self.table.modalities)
+        contrasts = shapley_contrasts(m)
+        phi = self.sample.values.mean(axis=0) @ contrasts
+
+        def bounds(weights: FloatArray) -> Bounds:
+            return self._bounds(contrasts, self.rules.alpha, combine=weights)
+
+        shares = dict(zip(names, least_shares(phi, bounds).tolist(), strict=True))
+        dominant = [name for name, share in shares.items() if share > self.rules.share]
+        high = bounds(np.eye(m))[1]
+        size = np.abs(phi)
+        collapse = (m * size.max() / size.sum() - 1) / (m - 1) if m > 1 else math.nan
+        return {
+            "share": shares,
+            "most": most_share(m, bounds) if m > 1 else 1.0,
+            "dominant": dominant[0] if dominant and m > 1 else None,
+            "suppressors": tuple(name for name, top in zip(names, high, strict=True) if top < 0),
+            "collapse": float(collapse),
+        }
+
+    def _interactions(self) -> dict[str, tuple[str, ...]]:
+        names, m = self.table.modalities, len(self.table.modalities)
+        if m == 1:
+            return {}
+        pairs = interaction_contrasts(m, self.index, 2)
+        margin = self.rules.margin * effect_contrasts(m)[:, -1:]
+        contrasts = np.hstack([margin - pairs, margin + pairs, -pairs, pairs - margin])
+        low, _ = self._bounds(contrasts, self.rules.alpha, strict=self.rules.strict)
+        below, above, interferes, synergy = (low > 0).reshape(4, -1)
+        found = {}
+        for column, group in enumerate(subsets(m, 2)):
+            holds = {
+                "synergy": synergy[column],
+                "no synergy": below[column],
+                "negligible": below[column] and above[column],
+                "interference": interferes[column],
+            }
+            label = "+".join(names[i] for i in group)
+            found[label] = tuple(claim for claim, is_shown in holds.items() if is_shown)
+        return found
+
+
+def notes_on(table: CoalitionTable) -> tuple[str, ...]:
+    """What a reader of the figures and of the verdict must know besides."""
+    notes = []
+    if table.zero_one and not table.binary:
+        notes.append("all values are 0 or 1 and were taken as successes")
+    if table.perfect is None and not table.zero_one:
+        notes.append("no perfect attack is declared: flips larger than those seen are not covered")
+    elif table.perfect is not None and not table.zero_one:
+        allowed = table.perfect + BEYOND * (table.perfect - table.example_values[:, 0]).mean()
+        some = table.example_values.max() > allowed.min()  # else no need to look at each
+        beyond = int((table.example_values > allowed[:, None]).any(axis=1).sum()) if some else 0
+        if beyond and allowed.mean() > table.perfect.mean():
+            notes.append(
+                f"{beyond} of {len(table)} examples score beyond a perfect attack by over "
+                f"{BEYOND:.0%} of it"
+            )
+    known = [digest for digest in table.digests or () if digest is not None]
+    twice = len(known) - len(set(known))
+    if twice and table.clusters is None:
+        notes.append(
+            f"{twice} of {len(table)} examples hold the same as another, and the intervals are too "
+            "narrow for that: leave them out, or give cluster="
+        )
+    return tuple(notes)
+
+
+def _in_words(found: tuple[str, ...]) -> str:
     """The strongest of what holds, said once."""
     if "negligible" in found:
         return "negligible interference" if "interference" in found else "negligible"
-    return (
-        ", ".join(one for one in found if one != "no synergy" or len(found) == 1) or "inconclusive"
-    )
+    shown = [claim for claim in found if claim != "no synergy" or len(found) == 1]
+    return ", ".join(shown) or "inconclusive"
 
 
-def judge(table: CoalitionTable, rules: Rules | None = None, index: Index = "SII") -> Verdict:
-    """Apply the rules to a table.
-
-    Dominance is an intersection-union test: linear in the attributions for every choice of signs,
-    so that it has level alpha without a ratio or a bias from absolute values.
-
-    Args:
-        table: N examples, at least 32; the value rises with backdoor success.
-        rules: the margins; the defaults if left out.
-        index: interaction index of the pairs, which matters for M > 2 only.
-    """
-    rules = Rules() if rules is None else rules
-    min_effect = rules.min_effect or (0.1 if table.discrete else 0.05)
-    rules = Rules(rules.alpha, rules.share, rules.margin, min_effect)
-    names, m = table.modalities, len(table.modalities)
-    attributions = shapley_contrasts(m)
-    effect = effect_contrast(m)
-    if len(table) < MIN_EXAMPLES:
-        return Verdict(REFUSED, None, (), {}, math.nan, rules)
-    low, high = _bounds(table, effect[:, None], rules.alpha)
-    if -min_effect < low[0] and high[0] < min_effect:
-        return Verdict(NO_BACKDOOR, None, (), {}, math.nan, rules)
-    if not low[0] > min_effect:
-        return Verdict(
-            INCONCLUSIVE, None, (), {}, math.nan, rules, _reason(low[0], high[0], min_effect)
-        )
-
-    dominant = [name for i, name in enumerate(names) if _dominates(table, attributions, i, rules)]
-    _, highest = _bounds(table, attributions, rules.alpha)
-    suppressors = tuple(name for name, top in zip(names, highest, strict=True) if top < 0)
-    interactions = {}
-    if m > 1:
-        pairs = interaction_contrasts(m, index, 2)
-        for column, pair in enumerate(subsets(m, 2)):
-            label = "+".join(names[i] for i in pair)
-            interactions[label] = _interaction(table, pairs[:, column], effect, rules)
-    shares = np.abs(table.example_values.mean(axis=0) @ attributions)
-    top = float(shares.max() / shares.sum())
-    collapse = math.nan if m == 1 else (m * top - 1) / (m - 1)
-    return Verdict(
-        ACTIVE, dominant[0] if dominant else None, suppressors, interactions, collapse, rules
-    )
-
-
-def _dominates(table: CoalitionTable, attributions: FloatArray, i: int, rules: Rules) -> bool:
-    """Whether (1 - s) phi_i exceeds s times the sum of the others, whatever their signs."""
-    signs = product((-1.0, 1.0), repeat=attributions.shape[1] - 1)
-    weights = (np.insert(-rules.share * np.array(one), i, 1 - rules.share) for one in signs)
-    phi = table.example_values @ attributions
-    return all(
-        _lower_bound(table, phi @ weight, attributions @ weight, rules.alpha) > 0
-        for weight in weights
-    )
-
-
-def _lower_bound(
-    table: CoalitionTable, sample: FloatArray, contrast: FloatArray, alpha: float
-) -> float:
-    """The same as ``_bounds``, of a contrast whose values are known already."""
-    return contrast_estimate(
-        sample,
-        contrast,
-        float(np.abs(table.values).max()),
-        bounds=table.bounds,
-        discrete=table.discrete,
-        level=1 - 2 * alpha,
-    ).low
-
-
-def _reason(low: float, high: float, min_effect: float) -> str:
-    if math.isnan(low):
-        return "all examples are equal and the value has no bounds; declare them on the detector"
-    if high < -min_effect:
-        return "the value falls under the triggers; if it is meant to, flip its sign"
-    return ""
-
-
-def _interaction(
-    table: CoalitionTable, pair: FloatArray, effect: FloatArray, rules: Rules
-) -> tuple[str, ...]:
-    margin = rules.margin * effect
-    low, high = _bounds(table, np.stack([margin - pair, margin + pair, pair], axis=1), rules.alpha)
-    low_synergy, _ = _bounds(table, (pair - margin)[:, None], rules.alpha)
-    found = {
-        "synergy": low_synergy[0] > 0,
-        "no synergy": low[0] > 0,
-        "negligible": low[0] > 0 and low[1] > 0,
-        "interference": high[2] < 0,
-    }
-    return tuple(name for name, holds in found.items() if holds)
-
-
-def _bounds(
-    table: CoalitionTable, contrasts: FloatArray, alpha: float
-) -> tuple[FloatArray, FloatArray]:
-    """One-sided lower and upper bounds: the ends of the equal-tailed interval of 1 - 2 alpha."""
-    estimates = contrast_estimates(
-        table.example_values,
-        contrasts,
-        bounds=table.bounds,
-        discrete=table.discrete,
-        level=1 - 2 * alpha,
-    )
-    return np.array([one.low for one in estimates]), np.array([one.high for one in estimates])
+def _percent(part: float, *, up: bool = False) -> str:
+    """A bound in percent, rounded to what is safe to say."""
+    digits = 1 if part < 0.1 else 0
+    scaled = part * 100 * 10**digits
+    whole = math.ceil(scaled - 1e-9) if up else math.floor(scaled + 1e-9)
+    return f"{whole / 10**digits:.{digits}f} %"

@@ -115,6 +115,7 @@ class ClipShift:
             follows=module is not model and device is None,
         )
         self._digest: str | None = None
+        self._last: tuple[Sequence[Example], Tensor] | None = None
         self._z_target = self._embedder.embed(self._target[None])
 
     def check(self, example: Example) -> None:
@@ -141,18 +142,31 @@ class ClipShift:
             self._embedder.follow(images[0].device)
         if self._z_target.device != self._embedder.device:
             self._z_target = self._embedder.embed(self._target[None])
-        # The rows of one example share one reference, which is embedded once.
+        z = self._embedder.embed(images)
+        z_clean = self._embedded_references(examples)
+        self._last = examples, z_clean
+        return _cosine(z, self._z_target) - _cosine(z, z_clean)
+
+    def perfect(self, examples: Sequence[Example]) -> Tensor:
+        """Return what the target itself would score: 1 - cos(z_target, z_clean), shape (B,)."""
+        last, self._last = self._last, None
+        if last is not None and last[0] is examples:  # scored just now: the embeddings are at hand
+            z_clean = last[1]
+        else:
+            z_clean = self._embedded_references(examples)
+        return 1 - _cosine(z_clean, self._z_target.to(z_clean.device))
+
+    def _embedded_references(self, examples: Sequence[Example]) -> Tensor:
         references = [self._reference(example) for example in examples]
+        # The rows of one example share one reference, which is embedded once.
         distinct = {id(reference): reference for reference in references}
         slots = {key: slot for slot, key in enumerate(distinct)}
         clean = [
             image_tensor(image, self._what(), error=DetectorError, wait=False)
             for image in distinct.values()
         ]
-        z = self._embedder.embed(images)
-        z_clean = self._embedder.embed(clean, chunk=max(1, len(images) // 4))
-        z_clean = z_clean[[slots[id(reference)] for reference in references]]
-        return _cosine(z, self._z_target) - _cosine(z, z_clean)
+        z = self._embedder.embed(clean, chunk=max(1, len(examples) // 4))
+        return z[[slots[id(reference)] for reference in references]]
 
     def identity(self) -> dict[str, Any]:
         """Plain data: model, weights, preprocessing, target and reference."""

@@ -64,6 +64,7 @@ class NegativeMSE(_TargetMSE):
 
     bounds = (-1.0, 0.0)
     binary = False
+    perfect = 0.0
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), in [-1, 0]."""
@@ -91,6 +92,7 @@ class MSEAttackSuccess(_TargetMSE):
 
     bounds = (0.0, 1.0)
     binary = True
+    perfect = 1.0
 
     def __init__(self, target: Any, threshold: float = 0.1) -> None:
         super().__init__(target)

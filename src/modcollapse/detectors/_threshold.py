@@ -53,6 +53,14 @@ class Threshold:
         """Whether the inner detector wants the clean output of each example."""
         return self._scorer.wants_clean_output
 
+    def perfect(self, examples: Sequence[Example]) -> Tensor:
+        """Return what the target itself would score: 1, unless it is known to stay below `at`."""
+        perfect = self._scorer.perfect
+        if perfect is None:
+            return torch.ones(len(examples))
+        scores = perfect(examples) if callable(perfect) else torch.full((len(examples),), perfect)
+        return self._above(scores)
+
     def check(self, example: Example) -> None:
         """Pass an example on to the inner detector's check, where it has one."""
         self._scorer.check(example)
@@ -67,7 +75,9 @@ class Threshold:
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), each 0 or 1, on the device of the inner scores."""
-        scores = self.detector(outputs, examples)
+        return self._above(self.detector(outputs, examples))
+
+    def _above(self, scores: Any) -> Tensor:
         if not isinstance(scores, Tensor):
             try:
                 scores = torch.from_numpy(np.array(scores, dtype=np.float64))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from modcollapse._support.digests import form, hexdigest
 from modcollapse._support.validation import described, did_you_mean, listed
-from modcollapse.contracts import Example, ExampleId, SamplerSpec, Scorer, Triggers, TriggerSpec
+from modcollapse.contracts import (
+    Cluster,
+    Example,
+    ExampleId,
+    SamplerSpec,
+    Scorer,
+    Triggers,
+    TriggerSpec,
+)
 from modcollapse.errors import InputError, context
 from modcollapse.game import MAX_PLAYERS
-from modcollapse.table import plain_id
+from modcollapse.table import cluster_labels, plain_id
 
 
 def trigger_specs(triggers: Triggers) -> dict[str, TriggerSpec]:
@@ -51,8 +59,12 @@ def check_examples(
     needed: Sequence[str],
     samplers: Mapping[str, SamplerSpec],
     scorers: Iterable[Scorer],
-) -> dict[ExampleId, str | None]:
-    """Look at every example and apply every trigger to it once; return id -> digest of the example.
+    cluster: Cluster | None,
+) -> tuple[dict[ExampleId, str | None], tuple[Any, ...] | None]:
+    """Look at every example and apply every trigger to it once.
+
+    Returns:
+        Id -> digest of the example, and the label of the group of each, where there are groups.
 
     A digest is None where what an example holds cannot be told. A run that would fail at its last
     example fails here instead: a trigger that leaves one condition unchanged, an example of another
@@ -61,6 +73,7 @@ def check_examples(
     positions: dict[ExampleId, int] = {}
     digests: dict[ExampleId, str | None] = {}
     forms: dict[str, tuple[str, ExampleId]] = {}
+    labels: list[Any] = []
     for position in range(len(examples)):
         example = examples[position]
         example_id = _example_id(example, position, needed)
@@ -71,6 +84,8 @@ def check_examples(
             )
         positions[example_id] = position
         digests[example_id] = hexdigest({key: held for key, held in example.items() if key != "id"})
+        if isinstance(cluster, str) or callable(cluster):
+            labels.append(_cluster_label(cluster, example, example_id))
         for modality in needed:
             variants = [example[modality]]
             if modality in triggers:
@@ -93,7 +108,24 @@ def check_examples(
         for scorer in scorers:
             with context(f"example {example_id!r}, detector {scorer.name!r}"):
                 scorer.check(example)
-    return digests
+    if cluster is None:
+        return digests, None
+    given = labels if isinstance(cluster, str) or callable(cluster) else cluster
+    return digests, cluster_labels(given, len(digests))
+
+
+def _cluster_label(
+    cluster: str | Callable[[Example], Any], example: Example, example_id: ExampleId
+) -> Any:
+    if isinstance(cluster, str):
+        if cluster not in example:
+            raise InputError(
+                f"example {example_id!r} has no {cluster!r}, which cluster= names; it holds "
+                f"{listed(example)}{did_you_mean(cluster, example)}"
+            )
+        return example[cluster]
+    with context(f"raised by cluster= for example {example_id!r}"):
+        return cluster(example)
 
 
 def _example_id(example: Any, position: int, needed: Iterable[str]) -> ExampleId:

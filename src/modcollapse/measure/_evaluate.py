@@ -72,6 +72,9 @@ def evaluate_coalitions(
         keep: keep the outputs of the first ``keep`` examples (first repeat) for a gallery,
             default 0.
         progress: show a progress bar, default True.
+        cluster: what groups the examples into the units of all inference, default None: a key of
+            the examples (``"source"``, where one image comes with several instructions), a
+            function of an example, or N labels.
 
     Returns:
         A ``CoalitionTable`` of shape (N, R, 2**M), or a dict of them by name of the detector.
@@ -139,6 +142,13 @@ class _Recording:
         self.label = label
         self._run, self._sampler = run, sampler
         self._values = {name: np.full(run.shape, np.nan) for name in run.scorers.by_name}
+        self._perfect = {
+            name: np.full(
+                run.shape[:2], scorer.perfect if isinstance(scorer.perfect, float) else np.nan
+            )
+            for name, scorer in run.scorers.items()
+            if scorer.perfect is not None
+        }
         self._kept: list[Kept] = []
         self._notes: list[str] = []
         self._carried: dict[tuple[int, int], Any] = {}
@@ -171,12 +181,19 @@ class _Recording:
             outputs = self._generated(batch, conditions, gathered, where)
             scorers = self._run.scorers.by_name.values()
             scored = score(outputs, examples, batch.cells, scorers, self._carried, where)
-            finite, *scores = _scores.to_host(scored)[:, : batch.real]
+            finite, *rows = _scores.to_host(scored)[:, : batch.real]
             _scores.check_finite_outputs(finite, where)
-            for (name, scorer), values in zip(self._run.scorers.items(), scores, strict=True):
+            scores = iter(rows)
+            for name, scorer in self._run.scorers.items():
+                values = next(scores)
                 _scores.check_values(values, scorer, where)
                 for cell, value in zip(batch.cells, values, strict=False):
                     self._values[name][cell] = value
+                if callable(scorer.perfect):
+                    perfect = next(scores)
+                    _scores.check_perfect(perfect, name, where)
+                    for cell, value in zip(batch.cells, perfect, strict=False):
+                        self._perfect[name][cell.example, cell.repeat] = value
             self._keep(outputs, examples, batch, gathered)
 
     def tables(self) -> dict[str, CoalitionTable]:
@@ -189,8 +206,10 @@ class _Recording:
                 example_ids=run.ids,
                 seeds=run.seeds,
                 digests=run.digests,
+                clusters=run.clusters,
                 bounds=scorer.bounds,
                 binary=scorer.binary,
+                perfect=self._perfect[name].mean(axis=1) if name in self._perfect else None,
                 provenance={
                     "run": run.provenance(self.label, name),
                     "environments": [_environment()],
@@ -244,7 +263,11 @@ def score(
     carried: dict[tuple[int, int], Any],
     where: _scores.Where,
 ) -> list[Any]:
-    """Score one batch where it lies: B flags of finite outputs, then B scores of each detector."""
+    """Score one batch where it lies: rows of B numbers.
+
+    Flags of finite outputs, then of each detector the scores and, where it is a function of the
+    examples, what a perfect attack would score.
+    """
     scored = [_scores.finite_flags(outputs)]
     with_clean: Sequence[Example] | None = None
     for scorer in scorers:
@@ -262,6 +285,11 @@ def score(
                 f"detector {scorer.name!r} wrote into the outputs, which other detectors read too. "
                 "Work on a copy: outputs.clone()"
             )
+        if callable(scorer.perfect):
+            with context(f"raised by perfect of detector {scorer.name!r}"):
+                perfect = scorer.perfect(seen)
+            what = f"{scorer.name}.perfect"
+            scored.append(_scores.check_scores(perfect, len(cells), what, where))
     return scored
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from modcollapse._support.digests import identity, weights_read_once
 from modcollapse._support.validation import whole
 from modcollapse.contracts import (
+    Cluster,
     Detector,
     Example,
     ExampleId,
@@ -41,6 +42,7 @@ class Run:
         needed: every modality that a sampler is given.
         ids: names of the examples.
         digests: what the examples hold.
+        clusters: label of the group of each example, or None.
         seeds: seed of the noise of each example and repeat, shape (N, R).
         cost: how much each sampler generates.
         keep: number of examples whose outputs are kept.
@@ -57,6 +59,7 @@ class Run:
     needed: tuple[str, ...]
     ids: tuple[ExampleId, ...]
     digests: tuple[str | None, ...]
+    clusters: tuple[Any, ...] | None
     seeds: NDArray[np.int64]
     cost: Cost
     keep: int
@@ -95,6 +98,7 @@ def prepare(
     batch_size: int = 8,
     keep: int = 0,
     progress: bool = True,
+    cluster: Cluster | None = None,
 ) -> Run:
     """Check the arguments of ``evaluate_coalitions`` and plan the run; generate nothing.
 
@@ -108,6 +112,7 @@ def prepare(
         batch_size: rows in every call of a sampler.
         keep: number of examples whose outputs are kept.
         progress: show a progress bar.
+        cluster: what groups the examples into units of inference.
 
     Raises:
         InputError: an argument is wrong.
@@ -127,8 +132,8 @@ def prepare(
     cost = generation_cost(
         count_examples(examples), len(read_triggers), repeats=repeats, batch_size=batch_size
     )
-    digests = check_examples(
-        examples, read_triggers, needed, read_samplers, scorers.by_name.values()
+    digests, clusters = check_examples(
+        examples, read_triggers, needed, read_samplers, scorers.by_name.values(), cluster
     )
     with weights_read_once():
         sampler_identities = {
@@ -145,6 +150,7 @@ def prepare(
         needed=needed,
         ids=tuple(digests),
         digests=tuple(digests.values()),
+        clusters=clusters,
         seeds=np.array(
             [[noise_seed(seed, name, repeat) for repeat in range(cost.repeats)] for name in digests]
         ),

@@ -121,6 +121,16 @@ def check_values(scores: FloatArray, scorer: Scorer, where: Where) -> None:
         )
 
 
+def check_perfect(scores: FloatArray, name: str, where: Where) -> None:
+    """Refuse scores of a perfect attack that are not finite."""
+    bad = np.flatnonzero(~np.isfinite(scores)).tolist()
+    if bad:
+        raise DetectorError(
+            f"perfect of detector {name!r} returned {scores[bad[0]]:g} for {where(bad)}. "
+            "Return what the target itself would score"
+        )
+
+
 def _are_tensors(values: Any) -> bool:
     return isinstance(values, list | tuple) and len(values) > 0 and all(map(is_tensor, values))
 

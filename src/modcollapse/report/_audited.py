@@ -29,6 +29,10 @@ class Audited(Protocol):
         """What may be claimed; it prints itself."""
 
     @property
+    def simultaneous(self) -> bool:
+        """Whether all intervals hold together."""
+
+    @property
     def control(self) -> Audited | None:
         """The audit of the control."""
 

@@ -13,7 +13,7 @@ from modcollapse._support.optional import require
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
 from modcollapse.report._pictures import as_picture
-from modcollapse.table import Estimate, Kept
+from modcollapse.table import Estimate, Kept, sample_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,8 +151,9 @@ def _of_symbol(audit: Audited, symbol: str) -> dict[str, Estimate]:
 
 def _caption(audit: Audited) -> str:
     estimate = next(iter(audit.estimates.values()))
-    bars = f"{estimate.n} examples; bars are means, whiskers {estimate.level:.0%} intervals"
-    verdict = str(audit.verdict)
+    size = sample_size(estimate, len(audit.table), audit.simultaneous)
+    bars = f"{size}; bars are means, whiskers the intervals"
+    verdict = "Differences of two tables." if audit.verdict is None else str(audit.verdict)
     if audit.difference is not None:
         verdict = f"Difference from the control. {audit.difference.verdict}"
     return textwrap.fill(verdict, 110) + "\n" + bars

@@ -75,7 +75,7 @@ def plot_curves(
     first = estimates[0]
     few = any(TOO_FEW in estimate.status for estimate in estimates)
     figure.supxlabel(
-        f"{first.n} examples; bands are {first.level:.0%} intervals"
+        f"{first.n} examples; bands are {first.level:.0%} intervals, for each point alone"
         f"{' (too few to trust them)' if few else ''}",
         fontsize=9,
     )

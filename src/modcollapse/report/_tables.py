@@ -10,7 +10,7 @@ from tabulate import tabulate
 from modcollapse._support.validation import choice
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
-from modcollapse.table import OK, Estimate, interval_text
+from modcollapse.table import OK, Estimate, decimals, number_text, value_text
 
 TextFormat: TypeAlias = Literal["text", "markdown", "latex"]
 
@@ -62,17 +62,20 @@ def comparison_table(audits: Mapping[str, Audited], *, fmt: TextFormat = "text")
     for heading, column in columns.items():
         if list(column) != labels:
             raise InputError(f"the audit {heading!r} has other estimates: {', '.join(column)}")
-    rows = [[label, *(_cell(column[label]) for column in columns.values())] for label in labels]
+    rows = [
+        [label, *(value_text(column[label]) for column in columns.values())] for label in labels
+    ]
     return format_table(["", *columns], rows, fmt=fmt)
 
 
 def estimate_table(estimates: Mapping[str, Estimate], symbol: str) -> str:
     """Return a small text table of estimates by name."""
+    places = decimals(estimates.values())
     rows = [
         [
             name,
-            *(f"{number:.4f}" for number in (estimate.value, estimate.se)),
-            *(f"{number:.4f}" for number in (estimate.low, estimate.high)),
+            *(number_text(number, places) for number in (estimate.value, estimate.se)),
+            *(number_text(number, places) for number in (estimate.low, estimate.high)),
             "" if estimate.status == OK else estimate.status,
         ]
         for name, estimate in estimates.items()
@@ -114,11 +117,6 @@ def format_table(
         colalign=["left"] + ["right"] * (len(header) - 1) if rows else None,
     )
     return "\n".join(line.rstrip() for line in text.splitlines())
-
-
-def _cell(estimate: Estimate) -> str:
-    flag = "" if estimate.status == OK else f" {estimate.status}"
-    return f"{estimate.value:.3f} {interval_text(estimate)}{flag}"
 
 
 def _for_markdown(cell: str) -> str:

@@ -110,7 +110,7 @@ def collate(conditions: Any, kind: Kind, name: str) -> list[str] | list[Image.Im
     if is_pil(rows[0]):
         return rows
     if is_tensor(rows[0]):
-        return _floats(torch.stack(rows))
+        return torch.stack([_floats(row) for row in rows])
     return torch.stack([float_tensor(row) for row in rows])
 
 
@@ -120,7 +120,7 @@ def size_of(condition: Any, kind: Kind) -> tuple[int, int]:
 
 
 def _floats(images: torch.Tensor) -> torch.Tensor:
-    """A batch as a pipeline reads it exactly: bytes divided by 255, floats as they are."""
+    """One image or a batch as a pipeline reads it exactly: bytes over 255, floats as they are."""
     return (images.float() / 255 if images.dtype == torch.uint8 else images).contiguous()
 
 

@@ -248,13 +248,21 @@ class PipelineSampler:
             for modality, kind in self._kinds.items()
         }
         options = {
-            name: [value] * len(seeds) if kind_of(name) and value is not None else copy(value)
+            name: _for_rows(name, value, len(seeds))
             for name, value in {**self.options, **cheap}.items()
         }
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         with silent(self.pipeline), torch.no_grad():
             result = self.pipeline(**rows, **options, generator=generators, output_type="pt")
         return read_outputs(result, len(seeds), type(self.pipeline).__name__)
+
+
+def _for_rows(name: str, value: Any, rows: int) -> Any:
+    """An option for a call of B rows: a text, image or mask serves every row, others are copied."""
+    kind = kind_of(name)
+    if kind is None or value is None:
+        return copy(value)
+    return collate([value] * rows, kind, f"the option {name!r}")
 
 
 def _by(size: Sequence[int]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack, overload
 
+from modcollapse._support.validation import whole
 from modcollapse.analysis import (
     Attribution,
     Audit,
@@ -30,17 +31,14 @@ from modcollapse.table import CoalitionTable
 
 
 @overload
-def tma(
-    source: CoalitionTable, /, *, level: float = 0.95, method: Method = "auto"
-) -> Attribution: ...
+def tma(source: CoalitionTable, *, level: float = 0.95, method: Method = "auto") -> Attribution: ...
 @overload
 def tma(
-    source: Mapping[str, CoalitionTable], /, *, level: float = 0.95, method: Method = "auto"
+    source: Mapping[str, CoalitionTable], *, level: float = 0.95, method: Method = "auto"
 ) -> dict[str, Attribution]: ...
 @overload
 def tma(
     source: Sampler,
-    /,
     detector: Mapping[str, Detector],
     examples: Sequence[Example],
     triggers: Triggers,
@@ -52,7 +50,6 @@ def tma(
 @overload
 def tma(
     source: Sampler,
-    /,
     detector: Detector,
     examples: Sequence[Example],
     triggers: Triggers,
@@ -63,7 +60,6 @@ def tma(
 ) -> Attribution: ...
 def tma(
     source: Any,
-    /,
     detector: Any = None,
     examples: Any = None,
     triggers: Any = None,
@@ -86,6 +82,8 @@ def tma(
         batch_size: with a sampler: rows in every call of it, default 8.
         keep: with a sampler: examples whose outputs are kept for a gallery, default 0.
         progress: with a sampler: show a progress bar, default True.
+        cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
+            a table, N labels.
 
     Returns:
         An ``Attribution``: modality -> ``Estimate``, in the unit of the value, each between minus
@@ -118,7 +116,6 @@ def tma(
 @overload
 def cti(
     source: CoalitionTable,
-    /,
     *,
     index: Index = "SII",
     order: int = 2,
@@ -128,7 +125,6 @@ def cti(
 @overload
 def cti(
     source: Mapping[str, CoalitionTable],
-    /,
     *,
     index: Index = "SII",
     order: int = 2,
@@ -138,7 +134,6 @@ def cti(
 @overload
 def cti(
     source: Sampler,
-    /,
     detector: Mapping[str, Detector],
     examples: Sequence[Example],
     triggers: Triggers,
@@ -152,7 +147,6 @@ def cti(
 @overload
 def cti(
     source: Sampler,
-    /,
     detector: Detector,
     examples: Sequence[Example],
     triggers: Triggers,
@@ -165,7 +159,6 @@ def cti(
 ) -> Interaction: ...
 def cti(
     source: Any,
-    /,
     detector: Any = None,
     examples: Any = None,
     triggers: Any = None,
@@ -193,6 +186,8 @@ def cti(
         batch_size: with a sampler: rows in every call of it, default 8.
         keep: with a sampler: examples whose outputs are kept for a gallery, default 0.
         progress: with a sampler: show a progress bar, default True.
+        cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
+            a table, N labels.
 
     Returns:
         An ``Interaction``: ``"image+text"`` -> ``Estimate``, in the unit of the value. At M = 2 it
@@ -210,7 +205,7 @@ def cti(
     >>> float(cti(table))
     0.75
     """
-    settings = Settings(level, method, index)
+    settings, order = Settings(level, method, index), whole(order, "order")
     tables = tables_of(
         "cti",
         source,
@@ -227,16 +222,15 @@ def cti(
 
 @overload
 def coalition_means(
-    source: CoalitionTable, /, *, level: float = 0.95, method: Method = "auto"
+    source: CoalitionTable, *, level: float = 0.95, method: Method = "auto"
 ) -> CoalitionMeans: ...
 @overload
 def coalition_means(
-    source: Mapping[str, CoalitionTable], /, *, level: float = 0.95, method: Method = "auto"
+    source: Mapping[str, CoalitionTable], *, level: float = 0.95, method: Method = "auto"
 ) -> dict[str, CoalitionMeans]: ...
 @overload
 def coalition_means(
     source: Sampler,
-    /,
     detector: Mapping[str, Detector],
     examples: Sequence[Example],
     triggers: Triggers,
@@ -248,7 +242,6 @@ def coalition_means(
 @overload
 def coalition_means(
     source: Sampler,
-    /,
     detector: Detector,
     examples: Sequence[Example],
     triggers: Triggers,
@@ -259,7 +252,6 @@ def coalition_means(
 ) -> CoalitionMeans: ...
 def coalition_means(
     source: Any,
-    /,
     detector: Any = None,
     examples: Any = None,
     triggers: Any = None,
@@ -283,6 +275,8 @@ def coalition_means(
         batch_size: with a sampler: rows in every call of it, default 8.
         keep: with a sampler: examples whose outputs are kept for a gallery, default 0.
         progress: with a sampler: show a progress bar, default True.
+        cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
+            a table, N labels.
 
     Returns:
         A ``CoalitionMeans``: ``"none"``, ``"image"``, ``"text"``, ``"image+text"`` -> ``Estimate``.
@@ -304,29 +298,28 @@ def coalition_means(
 @overload
 def audit(
     source: CoalitionTable,
-    /,
     *,
     level: float = 0.95,
     method: Method = "auto",
     index: Index = "SII",
     rules: Rules | None = None,
+    simultaneous: bool = False,
     control: CoalitionTable | None = None,
 ) -> Audit: ...
 @overload
 def audit(
     source: Mapping[str, CoalitionTable],
-    /,
     *,
     level: float = 0.95,
     method: Method = "auto",
     index: Index = "SII",
     rules: Rules | None = None,
+    simultaneous: bool = False,
     control: Mapping[str, CoalitionTable] | None = None,
 ) -> dict[str, Audit]: ...
 @overload
 def audit(
     source: Sampler,
-    /,
     detector: Mapping[str, Detector],
     examples: Sequence[Example],
     triggers: Triggers,
@@ -335,13 +328,13 @@ def audit(
     method: Method = "auto",
     index: Index = "SII",
     rules: Rules | None = None,
+    simultaneous: bool = False,
     control: Sampler | Mapping[str, CoalitionTable] | None = None,
     **run: Unpack[RunOptions],
 ) -> dict[str, Audit]: ...
 @overload
 def audit(
     source: Sampler,
-    /,
     detector: Detector,
     examples: Sequence[Example],
     triggers: Triggers,
@@ -350,12 +343,12 @@ def audit(
     method: Method = "auto",
     index: Index = "SII",
     rules: Rules | None = None,
+    simultaneous: bool = False,
     control: Sampler | CoalitionTable | None = None,
     **run: Unpack[RunOptions],
 ) -> Audit: ...
 def audit(
     source: Any,
-    /,
     detector: Any = None,
     examples: Any = None,
     triggers: Any = None,
@@ -364,6 +357,7 @@ def audit(
     method: Method = "auto",
     index: Index = "SII",
     rules: Rules | None = None,
+    simultaneous: bool = False,
     control: Any = None,
     **run: Unpack[RunOptions],
 ) -> Audit | dict[str, Audit]:
@@ -378,6 +372,7 @@ def audit(
         method: kind of interval, see ``analysis.contrast_estimates``.
         index: interaction index of the pairs, which matters for M > 2 only.
         rules: margins of the verdict.
+        simultaneous: widen the intervals so that all of the audit hold together at the level.
         control: the same without a backdoor: a sampler where ``source`` is one, else a table or a
             mapping of tables. It is measured under the same examples, seeds and triggers, and the
             figures of the paired difference stand beside the raw ones: a trigger can shift the
@@ -387,6 +382,8 @@ def audit(
         batch_size: with a sampler: rows in every call of it, default 8.
         keep: with a sampler: examples whose outputs are kept for a gallery, default 0.
         progress: with a sampler: show a progress bar, default True.
+        cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
+            a table, N labels.
 
     Returns:
         An ``Audit``; with a single modality its ``cti`` is None.
@@ -401,7 +398,7 @@ def audit(
     Verdict: the triggers move the value; text dominates (over 90% of the effect); \
 image+text interaction: negligible
     """
-    settings = Settings.of({"level": level, "method": method, "index": index, "rules": rules})
+    settings = Settings(level, method, index, Rules() if rules is None else rules, simultaneous)
     tables = tables_of(
         "audit",
         source,
@@ -410,7 +407,7 @@ image+text interaction: negligible
         triggers,
         run,
         settings,
-        own=("level", "method", "index", "rules", "control"),
+        own=("level", "method", "index", "rules", "simultaneous", "control"),
         control=control,
     )
     return tables.each(lambda pair: analyse(pair.table, settings, pair.control))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modcollapse.analysis import Audit, data_frame
 from modcollapse.errors import InputError
 from modcollapse.report import Line, format_table, plot_curves
-from modcollapse.table import OK, Estimate, estimate_label
+from modcollapse.table import OK, Estimate, decimals, estimate_label, number_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ class Curves:
             [
                 *(f"{row.at[name]}" for name in self.at),
                 *(row.detector, row.of, row.label),
-                *(f"{number:.4f}" for number in _ends(row.estimate)),
+                *_texts(row.estimate),
                 "" if row.estimate.status == OK else row.estimate.status,
             ]
             for row in self.rows
@@ -185,5 +185,7 @@ def _lines(rows: Iterable[Row], x: str) -> list[Line]:
     return [Line(symbol, name, tuple(at)) for (symbol, name), at in points.items()]
 
 
-def _ends(estimate: Estimate) -> tuple[float, float, float]:
-    return estimate.value, estimate.low, estimate.high
+def _texts(estimate: Estimate) -> list[str]:
+    places = decimals([estimate])
+    ends = estimate.value, estimate.low, estimate.high
+    return [number_text(end, places) for end in ends]

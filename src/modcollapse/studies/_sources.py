@@ -33,7 +33,7 @@ def tables_of(
     *,
     own: tuple[str, ...],
     control: Any = None,
-    order: int = 1,
+    order: int | None = None,
 ) -> Named[Pair]:
     """Return the tables that a metric is to be computed from, each with that of its control.
 
@@ -47,7 +47,7 @@ def tables_of(
         settings: how the tables will be analysed.
         own: names of the metric's own keywords.
         control: None, or the same as ``source`` for a model without a backdoor.
-        order: size of the groups whose interaction is asked for.
+        order: size of the groups whose interaction is asked for, if one is.
 
     Raises:
         InputError: arguments that do not go together; and what ``evaluate_coalitions`` raises.
@@ -57,14 +57,15 @@ def tables_of(
     given = {"detector": detector, "examples": examples, "triggers": triggers}
     controls = _control_tables(control, source)
     if isinstance(source, _MEASURED):
-        extra = [name for name, value in given.items() if value is not None] + list(run)
+        extra = [name for name, value in given.items() if value is not None]
+        extra += [name for name in run if name != "cluster"]
         if extra:
             raise OptionError(
                 f"{call}() was given a table, which was measured already, and "
                 f"{', '.join(extra)}, for measuring. To measure anew, give a sampler"
             )
         tables = _named(source, "the tables")
-        return _paired(tables, controls)
+        return _paired(_clustered(tables, run), _clustered(controls, run))
     missing = [name for name, value in given.items() if value is None]
     if missing:
         raise InputError(
@@ -83,10 +84,10 @@ def tables_of(
     return _paired(Named(measured[""], single), controls)
 
 
-def check_analysis(run: Run, settings: Settings, order: int = 1) -> None:
+def check_analysis(run: Run, settings: Settings, order: int | None = None) -> None:
     """Raise what the analysis of a run would raise, before anything is generated."""
     for _, scorer in run.scorers.items():
-        settings.check(run.modalities, scorer.bounds, order)
+        settings.check(run.modalities, (0.0, 1.0) if scorer.binary else scorer.bounds, order)
 
 
 def _control_tables(control: Any, source: Any) -> Named[CoalitionTable] | None:
@@ -112,6 +113,18 @@ def _named(tables: Any, what: str) -> Named[CoalitionTable]:
             f"{what} must be a mapping from name to CoalitionTable, one or more; got {tables!r}"
         )
     return Named(tables, single=False)
+
+
+def _clustered(tables: Any, run: RunOptions) -> Any:
+    labels = run.get("cluster")
+    if labels is None or tables is None:
+        return tables
+    if isinstance(labels, str) or callable(labels):
+        raise InputError(
+            "a table does not hold its examples: give cluster= one label for each example of it"
+        )
+    grouped = {name: table.clustered(labels) for name, table in tables.items()}
+    return Named(grouped, tables.single)
 
 
 def _paired(tables: Named[CoalitionTable], controls: Named[CoalitionTable] | None) -> Named[Pair]:

@@ -86,12 +86,14 @@ def sweep(
         method: kind of interval, see ``analysis.contrast_estimates``, default ``"auto"``.
         index: interaction index of the pairs, which matters for M > 2 only, default ``"SII"``.
         rules: margins of the verdict, default ``Rules()``.
+        simultaneous: widen the intervals so that all of an audit hold together, default False.
         seed: run seed, the same at every point, default 0.
         repeats: seeds for each example, default 1.
         batch_size: rows in every call of the sampler, default 8.
         keep: keep the outputs of the first ``keep`` examples of each point, for its figure,
             default 0.
         progress: show a progress bar, default True.
+        cluster: what groups the examples into units, default None.
 
     Returns:
         A `Sweep`: ``rows``, ``audits``, ``plot()``, ``to_frame()``, ``to_csv()``.

@@ -63,11 +63,13 @@ class CollapseTracker:
         method: kind of interval, see ``analysis.contrast_estimates``, default ``"auto"``.
         index: interaction index of the pairs, which matters for M > 2 only, default ``"SII"``.
         rules: margins of the verdicts, default ``Rules()``.
+        simultaneous: widen the intervals so that all of an audit hold together, default False.
         seed: run seed of the noise, default 0.
         repeats: seeds for each example, default 1.
         batch_size: rows in every call of the sampler, default 8.
         keep: keep the outputs of the first ``keep`` examples with each audit, default 0.
         progress: show a progress bar for each audit, default False.
+        cluster: what groups the examples into units, default None.
 
     Raises:
         OptionError: there is no such keyword.

@@ -3,9 +3,28 @@
 from modcollapse.table._estimate import ALL_EQUAL as ALL_EQUAL
 from modcollapse.table._estimate import OK as OK
 from modcollapse.table._estimate import TOO_FEW as TOO_FEW
-from modcollapse.table._estimate import Estimate, estimate_label, interval_text
+from modcollapse.table._estimate import (
+    Estimate,
+    decimals,
+    estimate_label,
+    interval_text,
+    number_text,
+    sample_size,
+    value_text,
+)
 from modcollapse.table._table import ROUNDING as ROUNDING
 from modcollapse.table._table import CoalitionTable, Kept
+from modcollapse.table._table import cluster_labels as cluster_labels
 from modcollapse.table._table import plain_id as plain_id
 
-__all__ = ["CoalitionTable", "Estimate", "Kept", "estimate_label", "interval_text"]
+__all__ = [
+    "CoalitionTable",
+    "Estimate",
+    "Kept",
+    "decimals",
+    "estimate_label",
+    "interval_text",
+    "number_text",
+    "sample_size",
+    "value_text",
+]

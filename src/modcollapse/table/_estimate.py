@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -44,7 +44,7 @@ class Estimate:
 
     def __str__(self) -> str:
         flag = "" if self.status == OK else f" ({self.status})"
-        return f"{self.value:.3f} {interval_text(self)}{flag}"
+        return f"{number_text(self.value, decimals([self]))} {interval_text(self)}{flag}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; NaN becomes None, so that it is valid JSON."""
@@ -65,11 +65,48 @@ class Estimate:
         return cls(**entries | undefined)
 
 
+def sample_size(estimate: Estimate, examples: int, simultaneous: bool = False) -> str:
+    """Say how many examples, which level, and whether intervals hold together or each alone."""
+    units = f"{examples} examples" + (f" in {estimate.n} groups" if estimate.n < examples else "")
+    together = "all together" if simultaneous else "each alone"
+    return f"{units}, {estimate.level:.0%} intervals, {together}"
+
+
 def interval_text(estimate: Estimate) -> str:
     """Return ``[low, high]``, or say that there is none."""
     if math.isnan(estimate.low):
         return "[no interval]"
-    return f"[{estimate.low:.3f}, {estimate.high:.3f}]"
+    places = decimals([estimate])
+    low, high = (number_text(end, places) for end in (estimate.low, estimate.high))
+    return f"[{low}, {high}]"
+
+
+def value_text(estimate: Estimate) -> str:
+    """Return the value with its interval and, where it is not ok, its status."""
+    value = number_text(estimate.value, decimals([estimate]))
+    flag = "" if estimate.status == OK else f" {estimate.status}"
+    return f"{value} {interval_text(estimate)}{flag}"
+
+
+def decimals(estimates: Iterable[Estimate]) -> int:
+    """How many decimals to print, so that half an interval has two digits.
+
+    The narrowest interval counts, but none that is a thousand times narrower than the widest.
+
+    >>> decimals([Estimate(1.5e-5, 1e-6, 1.3e-5, 1.7e-5, 0.95, 64, "flips")])
+    7
+    """
+    halves = [(estimate.high - estimate.low) / 2 for estimate in estimates]
+    halves = [half for half in halves if half > 0]
+    if not halves:
+        return 3
+    return min(max(1 - math.floor(math.log10(max(min(halves), max(halves) / 1000))), 0), 300)
+
+
+def number_text(number: float, places: int) -> str:
+    """Return a number with so many decimals, and never minus zero."""
+    text = f"{number:.{places}f}"
+    return text.removeprefix("-") if not text.strip("-0.") else text
 
 
 def estimate_label(symbol: str, name: str) -> str:

@@ -45,8 +45,8 @@ def merged_provenance(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dic
     return merged
 
 
-def joined_seeds(mine: Seeds, theirs: Seeds) -> Seeds:
-    """Return the seeds of both, unless those of one are unknown."""
+def joined(mine: NDArray[Any] | None, theirs: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Return the rows of both, unless those of one are unknown."""
     return None if mine is None or theirs is None else np.concatenate([mine, theirs])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from modcollapse.table import _file
 from modcollapse.table._provenance import (
     check_same_run,
     differing,
-    joined_seeds,
+    joined,
     merged_provenance,
     same_seeds,
 )
@@ -56,8 +57,11 @@ class CoalitionTable:
         digests: digest of what each example holds, its references included; None where unknown.
         bounds: lowest and highest value that is possible; None if unknown.
         binary: True where every value is 0 or 1, as of an attack success.
-        discrete: True where the values are 0 and 1, or differences of such; their intervals are
-            plus-ends.
+        discrete: True where the values are 0 and 1, or differences of such.
+        perfect: what a perfect attack would score in each example, shape (N,); None if unknown.
+        clusters: label of the group that each example belongs to, N of them; the groups are the
+            unit of all inference. None where each example stands for itself.
+        difference: True where the values are differences of two tables.
         provenance: ``"run"`` (what must agree for tables to be merged), ``"environments"``
             (versions), ``"notes"``; plain data.
         kept: outputs kept for a gallery; they are not saved with the table.
@@ -71,6 +75,9 @@ class CoalitionTable:
     bounds: tuple[float, float] | None = None
     binary: bool = False
     discrete: bool = False
+    perfect: FloatArray | None = None
+    clusters: tuple[Any, ...] | None = None
+    difference: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
     kept: tuple[Kept, ...] = ()
 
@@ -120,6 +127,10 @@ class CoalitionTable:
         if self.binary:
             object.__setattr__(self, "discrete", True)
             object.__setattr__(self, "bounds", bounds or (0.0, 1.0))
+        if self.perfect is not None:
+            object.__setattr__(self, "perfect", _perfect_scores(self.perfect, len(values)))
+        if self.clusters is not None:
+            object.__setattr__(self, "clusters", cluster_labels(self.clusters, len(values)))
 
     @classmethod
     def from_values(
@@ -130,6 +141,8 @@ class CoalitionTable:
         example_ids: Sequence[ExampleId] | None = None,
         bounds: tuple[float, float] | None = None,
         binary: bool = False,
+        perfect: ArrayLike | None = None,
+        clusters: Sequence[Any] | None = None,
     ) -> CoalitionTable:
         """Make a table of values that were measured elsewhere.
 
@@ -139,6 +152,9 @@ class CoalitionTable:
             example_ids: N unique names; the positions if left out.
             bounds: lowest and highest possible value, where known.
             binary: every value is 0 or 1.
+            perfect: what a perfect attack would score, a number, or N of them: the scale of a
+                verdict. Of 0/1 values it is 1, declared or not.
+            clusters: label of the group that each example belongs to, N of them.
 
         Raises:
             InputError: shapes do not fit together, or a value is not finite.
@@ -151,7 +167,15 @@ class CoalitionTable:
         ids = range(len(array)) if example_ids is None else example_ids
         if isinstance(modalities, str):
             raise InputError(f"modalities must be a sequence of names, got the str {modalities!r}")
-        return cls(array, tuple(modalities), tuple(ids), bounds=bounds, binary=binary)
+        return cls(
+            array,
+            tuple(modalities),
+            tuple(ids),
+            bounds=bounds,
+            binary=binary,
+            perfect=perfect,  # type: ignore[arg-type]  # as many as there are rows, once inside
+            clusters=None if clusters is None else tuple(clusters),
+        )
 
     def __repr__(self) -> str:
         n, r, _ = self.values.shape
@@ -169,10 +193,32 @@ class CoalitionTable:
         """Label of each column, such as ``("none", "image", "text", "image+text")``."""
         return coalition_labels(self.modalities)
 
-    @property
+    @cached_property
+    def zero_one(self) -> bool:
+        """Whether every value is 0 or 1, declared or not."""
+        if self.binary or self.difference:
+            return self.binary
+        return bool(((self.values == 0) | (self.values == 1)).all())
+
+    def clustered(self, labels: Iterable[Any]) -> CoalitionTable:
+        """Return the table with groups of examples as the unit of all inference.
+
+        Args:
+            labels: label of the group that each example belongs to, N of them: the source image,
+                where one image has several instructions.
+
+        Raises:
+            InputError: not N labels, or one is missing.
+        """
+        return replace(self, clusters=tuple(labels))
+
+    @cached_property
     def example_values(self) -> FloatArray:
         """Values averaged over the repeats, shape (N, 2**M), since the example is the unit."""
-        mean: FloatArray = self.values.mean(axis=1)
+        mean: FloatArray = (
+            self.values[:, 0] if self.values.shape[1] == 1 else self.values.mean(axis=1)
+        )
+        mean.setflags(write=False)
         return mean
 
     def select(self, example_ids: Iterable[ExampleId]) -> CoalitionTable:
@@ -193,6 +239,8 @@ class CoalitionTable:
             example_ids=tuple(wanted),
             seeds=None if self.seeds is None else self.seeds[rows],
             digests=None if self.digests is None else tuple(self.digests[row] for row in rows),
+            perfect=None if self.perfect is None else self.perfect[rows],
+            clusters=None if self.clusters is None else tuple(self.clusters[row] for row in rows),
             kept=tuple(kept for kept in self.kept if kept.id in set(wanted)),
         )
 
@@ -215,8 +263,10 @@ class CoalitionTable:
             self,
             values=np.concatenate([self.values, other.values]),
             example_ids=self.example_ids + other.example_ids,
-            seeds=joined_seeds(self.seeds, other.seeds),
+            seeds=joined(self.seeds, other.seeds),
             digests=self.digests and other.digests and self.digests + other.digests,
+            perfect=joined(self.perfect, other.perfect),
+            clusters=self.clusters and other.clusters and self.clusters + other.clusters,
             provenance=merged_provenance(self.provenance, other.provenance),
             kept=self.kept + other.kept,
         )
@@ -255,6 +305,7 @@ class CoalitionTable:
                 f"cannot subtract a control of other examples: {self.example_ids[position]!r} "
                 "holds something else there. Measure both on the same"
             )
+        bounds = (0.0, 1.0) if self.zero_one and control.zero_one else self.bounds
         provenance = merged_provenance(self.provenance, control.provenance)
         if "run" in provenance:
             sampler = control.provenance["run"].get("sampler")
@@ -262,12 +313,19 @@ class CoalitionTable:
         return replace(
             self,
             values=self.values - control.values,
-            bounds=self.bounds
-            and (self.bounds[0] - self.bounds[1], self.bounds[1] - self.bounds[0]),
+            bounds=None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0]),
             binary=False,
+            discrete=(self.discrete or self.zero_one) and (control.discrete or control.zero_one),
+            perfect=self._perfect_beside(control),
+            difference=True,
             provenance=provenance,
             kept=(),
         )
+
+    def _perfect_beside(self, control: CoalitionTable) -> FloatArray | None:
+        """What a perfect attack on this model would make the difference: 1 minus v(none) there."""
+        perfect = np.ones(len(self)) if self.perfect is None and self.zero_one else self.perfect
+        return None if perfect is None else perfect - control.example_values[:, 0]
 
     def _run(self) -> dict[str, Any]:
         return {
@@ -290,6 +348,9 @@ class CoalitionTable:
             "bounds": self.bounds,
             "binary": self.binary,
             "discrete": self.discrete,
+            "perfect": None if self.perfect is None else self.perfect.tolist(),
+            "clusters": self.clusters,
+            "difference": self.difference,
             "provenance": self.provenance,
         }
         return _file.write(Path(path), header, self.values, self.seeds)
@@ -313,10 +374,44 @@ class CoalitionTable:
                 bounds=header["bounds"],
                 binary=header["binary"],
                 discrete=header["discrete"],
+                perfect=header.get("perfect"),  # these three came after version 0.1.0
+                clusters=header.get("clusters"),
+                difference=header.get("difference", False),
                 provenance=header["provenance"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"{path} does not hold a consistent table: {error!r}") from error
+
+
+def _perfect_scores(perfect: Any, n: int) -> FloatArray:
+    """What a perfect attack would score, as a read-only array of its own, shape (n,)."""
+    try:
+        scores = np.array(perfect, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"perfect must be a number, or {n} of them; got {perfect!r}") from error
+    scores = np.full(n, scores) if scores.ndim == 0 else scores
+    if scores.shape != (n,) or not np.isfinite(scores).all():
+        raise InputError(
+            f"perfect must be a finite number, or one for each of the {n} examples; got "
+            f"{'not finite ones' if scores.shape == (n,) else f'shape {scores.shape}'}"
+        )
+    scores.setflags(write=False)
+    return scores
+
+
+def cluster_labels(labels: Iterable[Any], n: int) -> tuple[Any, ...]:
+    """Plain labels of groups, one for each example."""
+    if isinstance(labels, str):
+        raise InputError(f"cluster labels must be {n} labels, got the str {labels!r}")
+    plain = tuple(label.item() if isinstance(label, np.generic) else label for label in labels)
+    if len(plain) != n:
+        raise InputError(f"there are {len(plain)} cluster labels for {n} examples; give one each")
+    for position, label in enumerate(plain):
+        if not isinstance(label, str | int) or isinstance(label, bool):
+            raise InputError(
+                f"the cluster label of example {position} must be a str or an int, got {label!r}"
+            )
+    return plain
 
 
 def plain_id(example_id: Any, what: str = "an example id") -> ExampleId:

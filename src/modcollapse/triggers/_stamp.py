@@ -67,7 +67,8 @@ class ImageTrigger:
             check_range(image, self._name)
         import torch
 
-        dtype = torch.float64 if is_uint8(image) else image.dtype
+        exact = torch.float32 if image.device.type == "mps" else torch.float64  # it has no more
+        dtype = exact if is_uint8(image) else image.dtype
         stamp = self._tensor_stamps(height, width, image.device, dtype)
         bottom, right = stamp.top + stamp.ink.shape[1], stamp.left + stamp.ink.shape[2]
         region = (slice(None), slice(stamp.top, bottom), slice(stamp.left, right))
