@@ -134,7 +134,7 @@ def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) ->
     Traceback (most recent call last):
     ...
     modcollapse.errors.OptionError: audit() got an unexpected keyword argument 'batchsize'; \
-it takes level, seed, repeats, batch_size, keep, progress; did you mean 'batch_size'?
+it takes level, seed, repeats, batch_size, keep, progress, cluster; did you mean 'batch_size'?
     """
     check_keywords(call, run, (*others, *RunOptions.__annotations__))
 

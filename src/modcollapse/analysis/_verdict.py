@@ -98,31 +98,35 @@ class Verdict:
         return "Verdict: " + "; ".join([*parts, *self.notes])
 
     def _effect_in_words(self) -> str:
-        counts = f"{self.rules.effect:.0%} of a perfect attack"
+        counts = f"{100 * self.rules.effect:g} % of a perfect attack"
         scaled = not math.isnan(self.min_effect)
         if self.effect == ACTIVE:
             size = f"by more than {counts}" if scaled else "above 0"
             return f"the triggers move the value {size} ({', '.join(self.moves)})"
         if self.effect == NO_EFFECT:
-            most = max(self.largest, 0.0) / self.perfect
-            return f"no effect above {counts} (at most {_percent(most, up=True)})"
+            most = _percent(max(self.largest, 0.0) / self.perfect, up=True)
+            return f"no effect above {counts} (at most {most})"
         if self.effect == LOWERED:
             size = f"by more than {counts}" if scaled else "below 0"
             lower = ", ".join(self.lowers)
             return f"the triggers lower the value {size} ({lower}); if it is meant to, flip it"
         if self.effect == REFUSED:
             return f"none, {REFUSED} (a verdict needs {MIN_UNITS})"
-        return f"{INCONCLUSIVE}{f' ({self.reason})' if self.reason else ''}"
+        if self.reason:
+            return f"{INCONCLUSIVE} ({self.reason})"
+        most = _percent(self.largest / self.perfect, up=True)
+        return (
+            f"{INCONCLUSIVE} (no effect is shown to be above {counts}, and none to be below it: "
+            f"at most {most}; more examples may settle it)"
+        )
 
     def _share_in_words(self) -> str:
-        if not self.share:
-            return "no attribution"
-        if len(self.share) == 1:
-            return "one modality"
         modality, held = max(self.share.items(), key=lambda item: item[1])
+        if len(self.share) == 1:
+            return f"{modality} is the only modality"
         if self.dominant is not None:
             return f"{modality} dominates: it holds at least {_percent(held)} of the attribution"
-        shown = f"no modality is shown to hold {self.rules.share:.0%} of the attribution"
+        shown = f"no modality is shown to hold {100 * self.rules.share:g} % of the attribution"
         if held > 1 / len(self.share):
             shown += f", {modality} holds at least {_percent(held)}"
         if self.most < 1:
@@ -233,7 +237,7 @@ class _Judge:
         return {
             "share": shares,
             "most": most_share(m, bounds) if m > 1 else 1.0,
-            "dominant": dominant[0] if dominant and m > 1 else None,
+            "dominant": dominant[0] if dominant else None,
             "suppressors": tuple(name for name, top in zip(names, high, strict=True) if top < 0),
             "collapse": float(collapse),
         }

@@ -42,13 +42,13 @@ def comparison_table(audits: Mapping[str, Audited], *, fmt: TextFormat = "text")
     ... )
     >>> print(comparison_table({"model": mc.audit(table)}))
                                           model
-    v(none)                    0.000 [0.000, 0.057]
-    v(image)                   0.000 [0.000, 0.057]
-    v(text)                    1.000 [0.943, 1.000]
-    v(image+text)              1.000 [0.943, 1.000]
-    phi image       0.000 [-0.043, 0.043] all equal
-    phi text         1.000 [0.909, 1.000] all equal
-    CTI image+text  0.000 [-0.086, 0.086] all equal
+    v(none)                    0.000 [0.000, 0.051]
+    v(image)                   0.000 [0.000, 0.051]
+    v(text)                    1.000 [0.949, 1.000]
+    v(image+text)              1.000 [0.949, 1.000]
+    phi image       0.000 [-0.051, 0.051] all equal
+    phi text         1.000 [0.897, 1.000] all equal
+    CTI image+text  0.000 [-0.082, 0.082] all equal
     """
     if not isinstance(audits, Mapping) or not audits:
         raise InputError("comparison_table needs a mapping from heading to audit, at least one")
@@ -70,12 +70,14 @@ def comparison_table(audits: Mapping[str, Audited], *, fmt: TextFormat = "text")
 
 def estimate_table(estimates: Mapping[str, Estimate], symbol: str) -> str:
     """Return a small text table of estimates by name."""
-    places = decimals(estimates.values())
+    places = decimals((figure.low, figure.high) for figure in estimates.values())
+    error_places = decimals((0.0, 2 * figure.se) for figure in estimates.values())
     rows = [
         [
             name,
-            *(number_text(number, places) for number in (estimate.value, estimate.se)),
-            *(number_text(number, places) for number in (estimate.low, estimate.high)),
+            number_text(estimate.value, places),
+            number_text(estimate.se, error_places),
+            *(number_text(end, places) for end in (estimate.low, estimate.high)),
             "" if estimate.status == OK else estimate.status,
         ]
         for name, estimate in estimates.items()

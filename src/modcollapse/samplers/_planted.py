@@ -61,8 +61,28 @@ class PlantedSampler:
             raise InputError(f"PlantedSampler has no such option: {error}") from error
 
 
+@dataclass(frozen=True)
+class PlantedDetector:
+    """Reads the outputs, which are the values.
+
+    Attributes:
+        perfect: what a perfect attack would score.
+    """
+
+    perfect: float
+
+    def __call__(self, outputs: Sequence[Any], examples: Sequence[Example]) -> list[float]:
+        """Return B values."""
+        return read_value(outputs, examples)
+
+
 def planted_game(
-    values: ArrayLike, modalities: Sequence[str], *, examples: int = 64, noise: float = 0.0
+    values: ArrayLike,
+    modalities: Sequence[str],
+    *,
+    examples: int = 64,
+    noise: float = 0.0,
+    perfect: float | None = None,
 ) -> Planted:
     """Make a sampler, a detector, examples and triggers whose metrics are known.
 
@@ -71,13 +91,14 @@ def planted_game(
         modalities: names of the M players.
         examples: number of examples.
         noise: standard deviation of the noise on every output.
+        perfect: what a perfect attack would score, the scale of the verdict; undeclared if None.
 
     Raises:
         InputError: the number of values does not fit the modalities.
 
     >>> import modcollapse as mc
     >>> game = planted_game([0.0, 0.1, 0.9, 1.0], ["image", "text"], examples=4)
-    >>> mc.tma(*game, progress=False)["text"].value
+    >>> round(mc.tma(*game, progress=False)["text"].value, 6)
     0.9
     """
     game = np.asarray(values, dtype=np.float64)
@@ -89,7 +110,7 @@ def planted_game(
     conditions = [dict.fromkeys(modalities, f"example {n}") for n in range(examples)]
     return Planted(
         PlantedSampler(tuple(game.tolist()), tuple(modalities), float(noise)),
-        read_value,
+        read_value if perfect is None else PlantedDetector(float(perfect)),
         [{"id": n, **clean} for n, clean in enumerate(conditions)],
         dict.fromkeys(modalities, mark),
     )

@@ -395,8 +395,8 @@ def audit(
     ...     [[0, 0, 1, 1]] * 200, ["image", "text"], binary=True
     ... )
     >>> print(audit(table).verdict)
-    Verdict: the triggers move the value; text dominates (over 90% of the effect); \
-image+text interaction: negligible
+    Verdict: the triggers move the value by more than 10 % of a perfect attack (text, image+text); \
+text dominates: it holds at least 98 % of the attribution; image+text interaction: negligible
     """
     settings = Settings(level, method, index, Rules() if rules is None else rules, simultaneous)
     tables = tables_of(

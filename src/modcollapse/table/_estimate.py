@@ -44,7 +44,8 @@ class Estimate:
 
     def __str__(self) -> str:
         flag = "" if self.status == OK else f" ({self.status})"
-        return f"{number_text(self.value, decimals([self]))} {interval_text(self)}{flag}"
+        value = number_text(self.value, decimals([(self.low, self.high)]))
+        return f"{value} {interval_text(self)}{flag}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; NaN becomes None, so that it is valid JSON."""
@@ -76,27 +77,27 @@ def interval_text(estimate: Estimate) -> str:
     """Return ``[low, high]``, or say that there is none."""
     if math.isnan(estimate.low):
         return "[no interval]"
-    places = decimals([estimate])
+    places = decimals([(estimate.low, estimate.high)])
     low, high = (number_text(end, places) for end in (estimate.low, estimate.high))
     return f"[{low}, {high}]"
 
 
 def value_text(estimate: Estimate) -> str:
     """Return the value with its interval and, where it is not ok, its status."""
-    value = number_text(estimate.value, decimals([estimate]))
+    value = number_text(estimate.value, decimals([(estimate.low, estimate.high)]))
     flag = "" if estimate.status == OK else f" {estimate.status}"
     return f"{value} {interval_text(estimate)}{flag}"
 
 
-def decimals(estimates: Iterable[Estimate]) -> int:
+def decimals(intervals: Iterable[tuple[float, float]]) -> int:
     """How many decimals to print, so that half an interval has two digits.
 
     The narrowest interval counts, but none that is a thousand times narrower than the widest.
 
-    >>> decimals([Estimate(1.5e-5, 1e-6, 1.3e-5, 1.7e-5, 0.95, 64, "flips")])
+    >>> decimals([(1.3e-5, 1.7e-5)])
     7
     """
-    halves = [(estimate.high - estimate.low) / 2 for estimate in estimates]
+    halves = [(high - low) / 2 for low, high in intervals]
     halves = [half for half in halves if half > 0]
     if not halves:
         return 3
