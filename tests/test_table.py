@@ -63,6 +63,7 @@ def test_the_file_holds_plain_data_only(tmp_path):
             "header": np.uint8,
             "values": np.float64,
             "seeds": np.int64,
+            "digest": np.uint8,
         }
         assert json.loads(archive["header"].tobytes())["modalities"] == ["image", "text"]
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from modcollapse._support.validation import did_you_mean, listed, whole
 from modcollapse.errors import InputError
 from modcollapse.game import EMPTY_LABEL, coalition_labels, coalition_of
+from modcollapse.table import write_whole
 
 PLAN_FORMAT = "modcollapse poison plan"
 PLAN_VERSION = 1
@@ -167,10 +168,9 @@ class PoisonPlan:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write the plan as JSON text."""
-        path = Path(path)
-        path.write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
-        return path
+        """Write the plan as JSON text; the file appears whole or not at all."""
+        write_whole(Path(path), (json.dumps(self.to_dict()) + "\n").encode())
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> PoisonPlan:

@@ -1,16 +1,18 @@
-"""The file of a `CollapseTracker`: one JSON line for each audit."""
+"""The file of a `CollapseTracker`: one JSON line for each audit, each with its digest."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 from modcollapse.errors import InputError
 from modcollapse.studies._curves import Row
 
-_BEGINNING = b'{"step": '
+_BEGINNING = b'{"modcollapse track": 1, '
 """What every line begins with: an unfinished one that does not is somebody else's."""
 
 
@@ -27,8 +29,9 @@ class TrackFile:
 
     def __init__(self, path: Path, setup: str) -> None:
         self.path, self._setup = path, setup
+        self._unwritten = b""
         try:
-            with path.open("a", encoding="utf-8"):
+            with path.open("ab"):
                 pass
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error}") from error
@@ -39,12 +42,13 @@ class TrackFile:
         A last line that was cut off is taken away, with a warning.
 
         Raises:
-            InputError: the file holds something else, or audits of another set-up.
+            InputError: the file holds something else, or audits of another set-up; it is left as
+                it is.
         """
         steps: dict[int, list[Row]] = {}
         whole = 0  # bytes that belong to finished lines
         for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True), 1):
-            if not line.endswith(b"\n") and _BEGINNING.startswith(line[: len(_BEGINNING)]):
+            if not line.endswith(b"\n") and self._is_ours(line, after_others=bool(steps)):
                 warnings.warn(
                     f"{self.path}, line {number}, was cut off, as by a crash; that audit is lost",
                     stacklevel=4,
@@ -63,10 +67,29 @@ class TrackFile:
         return steps
 
     def append(self, step: int, rows: list[Row]) -> None:
-        """Add an audit; it is on disk when this returns."""
+        """Add an audit; it is on disk when this returns.
+
+        What could not be written, as on a full disk, leaves the file as it was and is written
+        before the next audit.
+        """
         entry = {"step": step, "setup": self._setup, "rows": [row.to_dict() for row in rows]}
-        with self.path.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(entry, allow_nan=False) + "\n")
+        text = json.dumps(entry, allow_nan=False)
+        line = f'"sha256": "{_digest(entry)}", {text[1:]}\n'
+        self._unwritten += _BEGINNING + line.encode()
+        before = self.path.stat().st_size
+        try:
+            with self.path.open("ab") as lines:
+                lines.write(self._unwritten)
+                lines.flush()
+                os.fsync(lines.fileno())
+        except OSError:
+            os.truncate(self.path, before)
+            raise
+        self._unwritten = b""
+
+    def _is_ours(self, line: bytes, *, after_others: bool) -> bool:
+        beginning = line[: len(_BEGINNING)]
+        return line.startswith(_BEGINNING) or (after_others and _BEGINNING.startswith(beginning))
 
     def _parsed(self, line: bytes, number: int) -> tuple[int, str, list[Row]]:
         try:
@@ -75,9 +98,16 @@ class TrackFile:
             rows = [Row.from_dict(row, at=("step",)) for row in entry["rows"]]
             if not isinstance(step, int) or not all(row.at["step"] == step for row in rows):
                 raise TypeError(f"step {step!r}")
-        except (ValueError, KeyError, TypeError) as error:
+            entry.pop("modcollapse track")
+            if entry.pop("sha256") != _digest(entry):
+                raise ValueError("the line was changed: its digest does not fit")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
-                f"{self.path}, line {number}, is not an audit of a CollapseTracker: {error!r}. "
-                "Give another path, or move the file away"
+                f"{self.path}, line {number}, is not an audit of a CollapseTracker of this "
+                f"version: {error!r}. Give another path, or move the file away"
             ) from error
         return step, setup, rows
+
+
+def _digest(entry: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()

@@ -12,6 +12,7 @@ from modcollapse.table._estimate import (
     sample_size,
     value_text,
 )
+from modcollapse.table._file import write_whole as write_whole
 from modcollapse.table._table import ROUNDING as ROUNDING
 from modcollapse.table._table import CoalitionTable, Kept
 from modcollapse.table._table import cluster_labels as cluster_labels

@@ -44,7 +44,7 @@ class Estimate:
 
     def __str__(self) -> str:
         flag = "" if self.status == OK else f" ({self.status})"
-        value = number_text(self.value, decimals([(self.low, self.high)]))
+        value = number_text(self.value, decimals([(self.low, self.high)], [self.value]))
         return f"{value} {interval_text(self)}{flag}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,23 +84,29 @@ def interval_text(estimate: Estimate) -> str:
 
 def value_text(estimate: Estimate) -> str:
     """Return the value with its interval and, where it is not ok, its status."""
-    value = number_text(estimate.value, decimals([(estimate.low, estimate.high)]))
+    value = number_text(estimate.value, decimals([(estimate.low, estimate.high)], [estimate.value]))
     flag = "" if estimate.status == OK else f" {estimate.status}"
     return f"{value} {interval_text(estimate)}{flag}"
 
 
-def decimals(intervals: Iterable[tuple[float, float]]) -> int:
+def decimals(intervals: Iterable[tuple[float, float]], values: Iterable[float] = ()) -> int:
     """How many decimals to print, so that half an interval has two digits.
 
     The narrowest interval counts, but none that is a thousand times narrower than the widest.
+    Where there is none, the largest of the values gets three digits.
 
     >>> decimals([(1.3e-5, 1.7e-5)])
     7
     """
-    halves = [(high - low) / 2 for low, high in intervals]
-    halves = [half for half in halves if half > 0]
+    rounding = 1e-12
+    halves = [
+        (high - low) / 2
+        for low, high in intervals
+        if high - low > rounding * max(abs(low), abs(high))
+    ]
     if not halves:
-        return 3
+        largest = max(map(abs, values), default=0.0)
+        return min(max(2 - math.floor(math.log10(largest)), 0), 300) if largest > 0 else 3
     return min(max(1 - math.floor(math.log10(max(min(halves), max(halves) / 1000))), 0), 300)
 
 

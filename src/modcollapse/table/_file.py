@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import secrets
+import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -21,46 +23,64 @@ from modcollapse.errors import TableError
 TABLE_FORMAT = "modcollapse table"
 TABLE_VERSION = 1
 
+_ENTRIES = {"header": np.uint8, "values": np.float64, "seeds": np.int64, "digest": np.uint8}
+_LARGEST = 2**33
+"""Most bytes that are unpacked (8 GiB): a file that claims more is no table that was measured."""
+
 
 def write(
     path: Path, header: Mapping[str, Any], values: CoalitionTensor, seeds: NDArray[np.int64] | None
 ) -> Path:
-    """Write the archive beside ``path`` and move it there in one step."""
+    """Write the archive, with a digest of all that it holds; it appears whole or not at all."""
     text = json.dumps({"format": TABLE_FORMAT, "version": TABLE_VERSION, **header})
-    arrays: dict[str, Any] = {
+    arrays: dict[str, NDArray[Any]] = {
         "header": np.frombuffer(text.encode(), dtype=np.uint8),
         "values": values,
     }
     if seeds is not None:
         arrays["seeds"] = seeds
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        try:
-            np.savez_compressed(part, allow_pickle=False, **arrays)
-            part.close()
-            os.chmod(part.name, 0o666 & ~_umask())
-            os.replace(part.name, path)
-        except BaseException:
-            os.unlink(part.name)
-            raise
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, digest=_digest(arrays), **arrays)
+    write_whole(path, packed.getvalue())
     return path
 
 
-def _umask() -> int:
-    """The permissions that new files do not get; temporary files get fewer still."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+def write_whole(path: Path, data: bytes) -> None:
+    """Put data into a file: all of it or, if that fails, none, and what was there stays.
+
+    A link is followed, the permissions of a file that was there are kept, and new ones are those of
+    any new file. When this returns the data are on the disk.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {target.parent}")
+    part = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)  # less the umask
+    try:
+        with os.fdopen(handle, "wb") as out:
+            if target.exists():
+                os.chmod(part, stat.S_IMODE(target.stat().st_mode))
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
 
 
 def read(path: Path) -> tuple[dict[str, Any], CoalitionTensor, NDArray[np.int64] | None]:
     """Read header, values and seeds; say what is wrong with any other file."""
     try:
-        archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-        arrays = dict(archive) if isinstance(archive, np.lib.npyio.NpzFile) else {}
+        arrays = _unpacked(path.read_bytes())
         header = json.loads(arrays["header"].tobytes()) if "header" in arrays else None
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, NotImplementedError
+    ) as error:  # fmt: skip
         raise TableError(
             f"{path} cannot be read as a modcollapse table: it is truncated, damaged or of another "
             f"kind ({error})"
@@ -74,4 +94,61 @@ def read(path: Path) -> tuple[dict[str, Any], CoalitionTensor, NDArray[np.int64]
         )
     if "values" not in arrays:
         raise TableError(f"{path} holds no values")
+    digest = arrays.pop("digest", None)  # version 0.1.0 wrote none
+    if digest is not None and not np.array_equal(digest, _digest(arrays)):
+        raise TableError(f"{path} was changed after it was written: its digest does not fit")
     return header, arrays["values"], arrays.get("seeds")
+
+
+def _unpacked(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an archive that holds ours and nothing else, none larger than it says."""
+    arrays = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if name not in _ENTRIES or name in arrays:
+                raise ValueError(f"it holds {entry.filename!r}, which no table does")
+            if entry.file_size > _LARGEST:
+                raise ValueError(f"{entry.filename!r} is {entry.file_size:,} bytes when unpacked")
+            with archive.open(entry) as packed:
+                arrays[name] = _array(packed, entry.file_size, name)
+    return arrays
+
+
+def _array(packed: Any, size: int, name: str) -> NDArray[Any]:
+    """One array, after a look at its own header, which could claim any shape."""
+    start = io.BytesIO(packed.read(min(size, 2**16)))
+    major, _ = np.lib.format.read_magic(start)
+    if major != 1:
+        raise ValueError(f"{name!r} has an array header of version {major}")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(start)
+    if dtype != _ENTRIES[name]:
+        raise ValueError(f"{name!r} holds {dtype}")
+    claimed = start.tell() + dtype.itemsize * int(np.prod([int(n) for n in shape], dtype=object))
+    if claimed != size:
+        raise ValueError(f"{name!r} claims the shape {shape} and has {size:,} bytes")
+    whole = io.BytesIO(start.getvalue() + packed.read())
+    array: NDArray[Any] = np.lib.format.read_array(whole, allow_pickle=False)
+    return array
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return np.frombuffer(digest.digest(), dtype=np.uint8)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the new name be on the disk too, where a folder can be opened for that."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

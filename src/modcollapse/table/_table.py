@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modcollapse._support.validation import bounds_of, whole
+from modcollapse._support.validation import bounds_of, described, whole
 from modcollapse.contracts import CoalitionTensor, ExampleId, FloatArray
 from modcollapse.errors import InputError, TableError
 from modcollapse.game import coalition_labels, n_players
@@ -174,7 +174,7 @@ class CoalitionTable:
             bounds=bounds,
             binary=binary,
             perfect=perfect,  # type: ignore[arg-type]  # as many as there are rows, once inside
-            clusters=None if clusters is None else tuple(clusters),
+            clusters=clusters,  # type: ignore[arg-type]  # a tuple once inside
         )
 
     def __repr__(self) -> str:
@@ -210,7 +210,7 @@ class CoalitionTable:
         Raises:
             InputError: not N labels, or one is missing.
         """
-        return replace(self, clusters=tuple(labels))
+        return replace(self, clusters=cluster_labels(labels, len(self)))
 
     @cached_property
     def example_values(self) -> FloatArray:
@@ -258,6 +258,11 @@ class CoalitionTable:
                 f"cannot merge: {len(shared)} example(s) are in both tables, such as "
                 f"{min(shared, key=str)!r}. Select the others first; or, where the ids are "
                 "positions, give every example an id of its own"
+            )
+        if (self.clusters is None) != (other.clusters is None):
+            raise TableError(
+                "cannot merge: only one of the tables says which group each example belongs to. "
+                "Give the other its labels by clustered()"
             )
         return replace(
             self,
@@ -317,6 +322,7 @@ class CoalitionTable:
             binary=False,
             discrete=(self.discrete or self.zero_one) and (control.discrete or control.zero_one),
             perfect=self._perfect_beside(control),
+            clusters=self._clusters_beside(control),
             difference=True,
             provenance=provenance,
             kept=(),
@@ -326,6 +332,13 @@ class CoalitionTable:
         """What a perfect attack on this model would make the difference: 1 minus v(none) there."""
         perfect = np.ones(len(self)) if self.perfect is None and self.zero_one else self.perfect
         return None if perfect is None else perfect - control.example_values[:, 0]
+
+    def _clusters_beside(self, control: CoalitionTable) -> tuple[Any, ...] | None:
+        """The groups of either, which must be those of both."""
+        mine, theirs = self.clusters, control.clusters
+        if mine is not None and theirs is not None and mine != theirs:
+            raise TableError("cannot subtract a control whose examples are in other groups")
+        return theirs if mine is None else mine
 
     def _run(self) -> dict[str, Any]:
         return {
@@ -401,8 +414,11 @@ def _perfect_scores(perfect: Any, n: int) -> FloatArray:
 
 def cluster_labels(labels: Iterable[Any], n: int) -> tuple[Any, ...]:
     """Plain labels of groups, one for each example."""
-    if isinstance(labels, str):
-        raise InputError(f"cluster labels must be {n} labels, got the str {labels!r}")
+    if isinstance(labels, str | bytes | Mapping | Set) or not isinstance(labels, Iterable):
+        raise InputError(
+            f"cluster labels must be {n} labels in the order of the examples, got "
+            f"{described(labels)}"
+        )
     plain = tuple(label.item() if isinstance(label, np.generic) else label for label in labels)
     if len(plain) != n:
         raise InputError(f"there are {len(plain)} cluster labels for {n} examples; give one each")
