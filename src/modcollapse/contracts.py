@@ -283,11 +283,18 @@ class Scorer:
                 f"detector {name!r} must be a callable detector(outputs, examples) -> scores; "
                 f"got {described(detector)}"
             )
+        bounds = bounds_of(getattr(detector, "bounds", None), f"the bounds of detector {name!r}")
+        binary = bool(getattr(detector, "binary", False))
+        if binary and bounds is not None and not bounds[0] <= 0 < 1 <= bounds[1]:
+            raise InputError(
+                f"detector {name!r} is declared binary and cannot be 0 and 1 within its bounds "
+                f"{bounds}; leave the bounds out"
+            )
         return cls(
             name=name,
             call=detector,
-            bounds=bounds_of(getattr(detector, "bounds", None), f"the bounds of detector {name!r}"),
-            binary=bool(getattr(detector, "binary", False)),
+            bounds=bounds,
+            binary=binary,
             wants_clean_output=bool(getattr(detector, "wants_clean_output", False)),
             perfect=_perfect_of(detector, name),
             check=getattr(detector, "check", _accept),

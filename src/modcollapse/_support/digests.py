@@ -70,8 +70,8 @@ def identity(thing: Any, what: str) -> Any:
     Raises:
         InputError: ``identity()`` returned something that JSON cannot hold.
     """
-    if hasattr(thing, "identity") and not isinstance(thing, type):
-        data: Any = thing.identity()
+    if callable(getattr(thing, "identity", None)) and not isinstance(thing, type):
+        data: Any = thing.identity()  # that of a NumPy function is a number, or nothing
     elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         data = {"class": public_name(type(thing)), "repr": repr(thing)}
     elif isinstance(thing, partial):
@@ -96,7 +96,7 @@ def identity(thing: Any, what: str) -> Any:
 
 def public_name(thing: Any) -> str:
     """Qualified name of a class or function; one of ours is named by its room, not by its file."""
-    module = str(thing.__module__)  # None, of what was run from a string
+    module = str(getattr(thing, "__module__", None))  # methods of built-in types have none
     if module.startswith("modcollapse."):
         module = ".".join(part for part in module.split(".") if not part.startswith("_"))
     return f"{module}.{thing.__qualname__}"
@@ -235,10 +235,15 @@ def _feed(digest: Any, value: Any) -> bool:
         return _feed_all(digest, value)
     elif isinstance(value, Mapping):
         digest.update(f"mapping of {len(value)};".encode())
-        return _feed_all(digest, chain.from_iterable(value.items()))
+        return _feed_all(digest, chain.from_iterable(sorted(value.items(), key=_key_order)))
     else:
         return False
     return True
+
+
+def _key_order(item: Any) -> tuple[str, str]:
+    key = item[0]
+    return type(key).__name__, repr(key)
 
 
 def _feed_all(digest: Any, values: Iterable[Any]) -> bool:

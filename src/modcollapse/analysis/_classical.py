@@ -43,13 +43,22 @@ def hall_bounds(sample: FloatArray, alpha: float) -> tuple[float, float]:
     """
     n = len(sample)
     scale = sample.std(ddof=1) / math.sqrt(n)
-    skewness = float(stats.skew(sample, bias=n < 3)) if scale > 0 else 0.0
-    a = skewness / (3 * math.sqrt(n))
+    a = _skewness(sample) / (3 * math.sqrt(n))
     ends = [stats.t.ppf(tail, n - 1) for tail in (1 - alpha, alpha)]
     if abs(a) > 1e-8:
         ends = [(np.cbrt(1 + 3 * a * (end - a / 2)) - 1) / a for end in ends]
     low, high = (float(sample.mean() - end * scale) for end in ends)
     return low, high
+
+
+def _skewness(sample: FloatArray) -> float:
+    """Corrected for the size of the sample, from three values on; 0 where all are equal."""
+    n, centred = len(sample), sample - sample.mean()
+    square = float((centred**2).mean())
+    if not square > 0:
+        return 0.0
+    correction = math.sqrt(n * (n - 1)) / (n - 2) if n > 2 else 1.0
+    return float(correction * (centred**3).mean() / square**1.5)
 
 
 def bootstrap_t_bounds(sample: FloatArray, alpha: float) -> tuple[float, float]:

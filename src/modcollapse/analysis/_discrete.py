@@ -185,7 +185,7 @@ def gaffke_bound(
 
 
 def _side(level: float, claim: bool) -> float:
-    return 1 - level if claim else FIGURE_SPENDS * (1 - level) / 2
+    return 1 - level if claim else min(FIGURE_SPENDS * (1 - level) / 2, 0.5)
 
 
 def _beta_quantile(a: FloatArray, b: FloatArray, probability: float) -> FloatArray:
@@ -362,5 +362,11 @@ def _gaffke(sample: FloatArray, end: float, alpha: float) -> float:
         density = np.exp(-np.log(1 - line[:, None] * (z - quantile)) @ counts) / line
         return quantile, -float(density.real @ step) * scale / math.pi
 
-    x = optimize.brentq(lambda x: math.log(max(probability(x)[1], 1e-300) / alpha), 0.01, 16.0)
+    def excess(x: float) -> float:
+        return math.log(max(probability(x)[1], 1e-300) / alpha)
+
+    nearest, farthest = 0.01, 16.0  # beyond them, what is safe to say
+    if excess(farthest) >= 0:
+        return end
+    x = nearest if excess(nearest) <= 0 else optimize.brentq(excess, nearest, farthest)
     return float(end + span * probability(x)[0])

@@ -55,11 +55,9 @@ def contrast_estimates(
     n = len(sample)
     low, high = sample.bounds(contrasts, (1 - level) / 2 if alpha is None else alpha, method=method)
     values, spread = sample.means_and_spread(contrasts)
-    rounding = 8 * np.finfo(float).eps * np.abs(sample.values).max() * np.abs(contrasts).sum(axis=0)
-    equal = (spread <= rounding) & (n > 1)
-    if sample.ends is None and sample.attack is None:
-        low, high = (np.where(equal, np.nan, end) for end in (low, high))
-    errors = spread / math.sqrt(n)
+    equal, undefined = sample.equal(contrasts), sample.undefined(contrasts)
+    low, high = (np.where(undefined, np.nan, end) for end in (low, high))
+    errors = np.where(equal, 0.0, spread) / math.sqrt(n)
     kind = sample.method(method)
     return [
         Estimate(value, error, low, high, level, n, kind, _status(n, same))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from modcollapse._support.optional import require
 from modcollapse.analysis._verdict import Verdict
 from modcollapse.contracts import ExampleId, FloatArray
-from modcollapse.report import estimate_table, plot_audit, plot_estimates
+from modcollapse.report import estimate_table, for_terminal, plot_audit, plot_estimates
 from modcollapse.table import CoalitionTable, Estimate, estimate_label, sample_size
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Estimates(Mapping[str, Estimate]):
 
     def __str__(self) -> str:
         lines = [self.heading, estimate_table(self._rows(), self.symbol), *self.notes]
-        return "\n".join(lines)
+        return for_terminal("\n".join(lines))
 
     __repr__ = __str__
 
@@ -242,7 +242,7 @@ class Audit:
             parts.extend(self.means.notes)
         if self.difference is not None:
             parts += ["Difference from the control:", str(self.difference)]
-        return "\n\n".join(parts)
+        return for_terminal("\n\n".join(parts))
 
     __repr__ = __str__
 

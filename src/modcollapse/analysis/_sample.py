@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modcollapse.analysis import _classical
 from modcollapse.analysis._discrete import contrast_bounds, gaffke_bound, patterns_of
@@ -84,6 +85,16 @@ class Sample:
             return means, (contrasts.T @ self.values.T).std(axis=1, ddof=1)
         squares, _ = moments_of(contrasts, *self._flips.moments)
         return means, np.sqrt(squares / (len(self) - 1))
+
+    def equal(self, contrasts: FloatArray) -> NDArray[np.bool_]:
+        """Which of K contrasts differ by no more than rounding between the units, shape (K,)."""
+        _, spread = self.means_and_spread(contrasts)
+        largest = np.abs(self.values).max() * np.abs(contrasts).sum(axis=0)
+        return np.asarray((spread <= 8 * np.finfo(float).eps * largest) & (len(self) > 1))
+
+    def undefined(self, contrasts: FloatArray) -> NDArray[np.bool_]:
+        """Which of K contrasts do not differ, while nothing is known of other values either."""
+        return self.equal(contrasts) & (self.ends is None) & (self.attack is None)
 
     def method(self, method: Method) -> Method:
         """What ``"auto"`` means here."""

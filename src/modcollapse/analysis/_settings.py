@@ -47,6 +47,8 @@ class Rules:
         number(self.share, "share", "(0.5, 1)")
         number(self.margin, "margin", "(0, 1)")
         number(self.effect, "effect (a part of a perfect attack)", "(0, 1)")
+        if not isinstance(self.strict, bool):
+            raise InputError(f"strict must be True or False, got {self.strict!r}")
 
 
 class AnalysisOptions(TypedDict, total=False):

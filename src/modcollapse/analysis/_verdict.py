@@ -15,6 +15,7 @@ from modcollapse.analysis._settings import Method, Rules
 from modcollapse.analysis._share import least_shares, most_share
 from modcollapse.contracts import FloatArray
 from modcollapse.game import Index, interaction_contrasts, shapley_contrasts, subsets
+from modcollapse.report import for_terminal
 from modcollapse.table import CoalitionTable
 
 MIN_UNITS = 32
@@ -33,6 +34,7 @@ NO_SCALE = (
     "nobody said what a perfect attack would score: declare `perfect` on the detector, or give "
     "perfect= to CoalitionTable.from_values"
 )
+NO_SPREAD = "all examples are equal, and neither bounds nor `perfect` are declared"
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Verdict:
                 parts.append(f"{pair} interaction: {_in_words(found)}")
         if self.effect in (ACTIVE, INCONCLUSIVE) and self.lowers:
             parts.append(f"{', '.join(self.lowers)} lowers it")
-        return "Verdict: " + "; ".join([*parts, *self.notes])
+        return for_terminal("Verdict: " + "; ".join([*parts, *self.notes]))
 
     def _effect_in_words(self) -> str:
         counts = f"{100 * self.rules.effect:g} % of a perfect attack"
@@ -114,7 +116,7 @@ class Verdict:
             return f"none, {REFUSED} (a verdict needs {MIN_UNITS})"
         if self.reason:
             return f"{INCONCLUSIVE} ({self.reason})"
-        most = _percent(self.largest / self.perfect, up=True)
+        most = _percent(max(self.largest, 0.0) / self.perfect, up=True)
         return (
             f"{INCONCLUSIVE} (no effect is shown to be above {counts}, and none to be below it: "
             f"at most {most}; more examples may settle it)"
@@ -165,6 +167,8 @@ def judge(
     notes = notes_on(table) if notes is None else notes
     if len(sample) < MIN_UNITS:
         return Verdict(REFUSED, rules=rules, notes=notes)
+    if sample.undefined(effect_contrasts(len(table.modalities))).all():
+        return Verdict(INCONCLUSIVE, rules=rules, notes=notes, reason=NO_SPREAD)
     return _Judge(table, sample, rules, index, method).verdict(notes)
 
 
@@ -200,8 +204,6 @@ class _Judge:
             reason = "" if scaled else NO_SCALE
             if perfect <= 0:
                 reason = "a perfect attack would score no more than the clean runs do"
-            elif np.isnan(low).all():
-                reason = "all examples are equal, and neither bounds nor `perfect` are declared"
             return Verdict(LOWERED if lowered.any() else INCONCLUSIVE, **found, reason=reason)
         if high[-1] < smallest or (not scaled and high[-1] <= 0):
             found["cancelling"] = found["moves"]
@@ -233,7 +235,8 @@ class _Judge:
         dominant = [name for name, share in shares.items() if share > self.rules.share]
         high = bounds(np.eye(m))[1]
         size = np.abs(phi)
-        collapse = (m * size.max() / size.sum() - 1) / (m - 1) if m > 1 else math.nan
+        defined = m > 1 and size.sum() > 0
+        collapse = (m * size.max() / size.sum() - 1) / (m - 1) if defined else math.nan
         return {
             "share": shares,
             "most": most_share(m, bounds) if m > 1 else 1.0,
@@ -280,12 +283,14 @@ def notes_on(table: CoalitionTable) -> tuple[str, ...]:
                 f"{beyond} of {len(table)} examples score beyond a perfect attack by over "
                 f"{BEYOND:.0%} of it"
             )
-    known = [digest for digest in table.digests or () if digest is not None]
-    twice = len(known) - len(set(known))
-    if twice and table.clusters is None:
+    units = table.example_ids if table.clusters is None else table.clusters
+    pairs = zip(table.digests or (), units, strict=False)
+    held = [digest for digest, _ in set(pairs) if digest is not None]  # once a unit
+    twice = len(held) - len(set(held))
+    if twice:
         notes.append(
             f"{twice} of {len(table)} examples hold the same as another, and the intervals are too "
-            "narrow for that: leave them out, or give cluster="
+            "narrow for that: leave them out, or give one label to both by cluster="
         )
     return tuple(notes)
 

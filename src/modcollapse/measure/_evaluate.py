@@ -28,6 +28,7 @@ from modcollapse.measure._plan import Batch, Cell, batches
 from modcollapse.measure._prepare import Run, noted, prepare
 from modcollapse.table import CoalitionTable, Kept
 
+SEEDS = "seeds reach 2**63: where 32 bits are taken, as by numpy or set_seed, use seed % 2**32"
 _PACKAGES = ("modcollapse", "numpy", "torch", "diffusers", "transformers", "open_clip_torch")
 
 
@@ -232,7 +233,12 @@ class _Recording:
         before = None if self._begun else gathered.fingerprints()
         everywhere = where(range(len(batch.cells)))
         with context(f"raised by the sampler for {everywhere}"):
-            outputs = self._sampler.call(rows, seeds)
+            try:
+                outputs = self._sampler.call(rows, seeds)
+            except (ValueError, OverflowError) as error:
+                if "seed" in str(error).lower():
+                    error.add_note(SEEDS)
+                raise
         if before is not None and gathered.fingerprints() != before:
             raise SamplerError(
                 "the sampler wrote into its conditions, which other rows share "

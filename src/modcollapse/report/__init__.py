@@ -4,6 +4,7 @@ from modcollapse.report._audited import Audited
 from modcollapse.report._figures import plot_audit, plot_estimates
 from modcollapse.report._lines import Line, plot_curves
 from modcollapse.report._tables import comparison_table, estimate_table, format_table
+from modcollapse.report._text import for_terminal as for_terminal
 
 __all__ = [
     "Audited",

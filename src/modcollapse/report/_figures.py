@@ -13,6 +13,7 @@ from modcollapse._support.optional import require
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
 from modcollapse.report._pictures import as_picture
+from modcollapse.report._text import for_picture
 from modcollapse.table import Estimate, Kept, sample_size
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ def plot_estimates(
         at = np.arange(len(names)) + (position - (len(series) - 1) / 2) * width
         heights = [estimate.value for estimate in estimates]
         color = SERIES_COLORS[position % len(SERIES_COLORS)]
-        ax.bar(at, heights, width * 0.92, label=label or None, color=color)
+        ax.bar(at, heights, width * 0.92, label=for_picture(label) or None, color=color)
         whiskers = _whiskers(estimates)
         ax.errorbar(at, heights, yerr=whiskers, fmt="none", ecolor="#222222", capsize=3, lw=1.2)
     ax.axhline(0, color="#222222", lw=0.8)
-    ax.set_xticks(np.arange(len(names)), names)
+    ax.set_xticks(np.arange(len(names)), [for_picture(name) for name in names])
     ax.set_xlim(-0.7, len(names) - 0.3)
-    ax.set_ylabel(symbol)
-    ax.set_title(title, fontsize=10)
+    ax.set_ylabel(for_picture(symbol))
+    ax.set_title(for_picture(title), fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -91,7 +92,7 @@ def plot_audit(audit: Audited, *, title: str | None = None, gallery: bool = True
         figsize=(min(max(9.0, 1.6 * columns + 4.4), 40.0), height + 3.4), layout="constrained"
     )
     if title:
-        figure.suptitle(title, fontsize=13, fontweight="bold")
+        figure.suptitle(for_picture(title), fontsize=13, fontweight="bold")
     bars: Any = figure
     if kept:
         above, bars = figure.subfigures(2, 1, height_ratios=[height, 3.2], squeeze=False)[:, 0]
@@ -115,7 +116,7 @@ def plot_audit(audit: Audited, *, title: str | None = None, gallery: bool = True
         bars.legend(
             *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
         )
-    bars.supxlabel(_caption(audit), fontsize=9)
+    bars.supxlabel(for_picture(_caption(audit)), fontsize=9)
     return figure
 
 
@@ -140,9 +141,11 @@ def _gallery(figure: SubFigure, kept: Sequence[Kept], audit: Audited) -> None:
                 ax.imshow(picture, interpolation="nearest")
         if triggered_text != text:
             text = f"{textwrap.fill(text, 18)}\n\ntriggered:\n{textwrap.fill(triggered_text, 18)}"
-        row[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8.5, labelpad=6)
+        row[0].set_ylabel(
+            for_picture(text), rotation=0, ha="right", va="center", fontsize=8.5, labelpad=6
+        )
     for ax, label in zip(grid[0], ["source", "triggered source", *labels], strict=True):
-        ax.set_title(label, fontsize=9)
+        ax.set_title(for_picture(label), fontsize=9)
 
 
 def _of_symbol(audit: Audited, symbol: str) -> dict[str, Estimate]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from modcollapse._support.optional import require
+from modcollapse.report._text import for_picture
 from modcollapse.table import TOO_FEW, Estimate, estimate_label
 
 if TYPE_CHECKING:
@@ -53,14 +54,14 @@ def plot_curves(
     require("matplotlib.backends.backend_agg", extra="plot", needed_by="plot_curves")
     figure: Figure = figures.Figure(figsize=(2.2 + 4.4 * len(columns), 6.4), layout="constrained")
     if title:
-        figure.suptitle(title, fontsize=13, fontweight="bold")
+        figure.suptitle(for_picture(title), fontsize=13, fontweight="bold")
     above, below = figure.subplots(2, len(columns), squeeze=False, sharex=True)
     panels = zip(columns.items(), above, below, strict=True)
     for (heading, (metric_lines, mean_lines)), metrics, means in panels:
         _draw(metrics, metric_lines)
         _draw(means, mean_lines)
-        metrics.set_title(heading, fontsize=10)
-        means.set_xlabel(x)
+        metrics.set_title(for_picture(heading), fontsize=10)
+        means.set_xlabel(for_picture(x))
     above[0].set_ylabel("TMA (phi) and CTI")
     below[0].set_ylabel("mean value v(S)")
     for axes in (above[-1], below[-1]):
@@ -100,7 +101,7 @@ def _draw(ax: Axes, lines: Sequence[Line]) -> None:
             style = {"color": PLAYER_COLORS[players.index(line) % len(PLAYER_COLORS)]}
         else:
             style = {"color": CLEAN_COLOR}
-        label = estimate_label(line.symbol, line.name)
+        label = for_picture(estimate_label(line.symbol, line.name))
         ax.plot(at, value, marker="o", ms=3.5, label=label, **style)
         if len(at) == 1:  # a band would have no width
             ax.vlines(at, low, high, color=style["color"], lw=1.2)
@@ -116,7 +117,7 @@ def _positions(ax: Axes, places: Sequence[Any]) -> dict[Any, float]:
         if all(isinstance(place, int) for place in distinct):
             ax.locator_params(axis="x", integer=True)
         return {place: float(place) for place in distinct}
-    ax.set_xticks(range(len(distinct)), [str(place) for place in distinct])
+    ax.set_xticks(range(len(distinct)), [for_picture(str(place)) for place in distinct])
     return {place: float(number) for number, place in enumerate(distinct)}
 
 

@@ -10,16 +10,12 @@ from tabulate import tabulate
 from modcollapse._support.validation import choice
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
+from modcollapse.report._text import for_latex, for_markdown, for_terminal
 from modcollapse.table import OK, Estimate, decimals, number_text, value_text
 
 TextFormat: TypeAlias = Literal["text", "markdown", "latex"]
 
 _TABULATE = {"text": "plain", "markdown": "pipe", "latex": "latex_raw"}
-_LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 
 
 def comparison_table(audits: Mapping[str, Audited], *, fmt: TextFormat = "text") -> str:
@@ -70,8 +66,9 @@ def comparison_table(audits: Mapping[str, Audited], *, fmt: TextFormat = "text")
 
 def estimate_table(estimates: Mapping[str, Estimate], symbol: str) -> str:
     """Return a small text table of estimates by name."""
-    places = decimals((figure.low, figure.high) for figure in estimates.values())
-    error_places = decimals((0.0, 2 * figure.se) for figure in estimates.values())
+    figures = estimates.values()
+    places = decimals(((figure.low, figure.high) for figure in figures), map(float, figures))
+    error_places = decimals((0.0, 2 * figure.se) for figure in figures)
     rows = [
         [
             name,
@@ -121,19 +118,8 @@ def format_table(
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def _for_markdown(cell: str) -> str:
-    return cell.replace("|", r"\|")
-
-
-def _for_latex(cell: str) -> str:
-    symbol, _, name = cell.partition(" ")
-    if symbol == "phi":
-        return r"$\phi$ " + _for_latex(name)
-    return "".join(_LATEX.get(character, character) for character in cell)
-
-
 _ESCAPE: dict[str, Callable[[str], str]] = {
-    "text": str,
-    "markdown": _for_markdown,
-    "latex": _for_latex,
+    "text": for_terminal,
+    "markdown": for_markdown,
+    "latex": for_latex,
 }

@@ -186,6 +186,6 @@ def _lines(rows: Iterable[Row], x: str) -> list[Line]:
 
 
 def _texts(estimate: Estimate) -> list[str]:
-    places = decimals([(estimate.low, estimate.high)])
+    places = decimals([(estimate.low, estimate.high)], [estimate.value])
     ends = estimate.value, estimate.low, estimate.high
     return [number_text(end, places) for end in ends]

@@ -65,7 +65,7 @@ def tables_of(
                 f"{', '.join(extra)}, for measuring. To measure anew, give a sampler"
             )
         tables = _named(source, "the tables")
-        return _paired(_clustered(tables, run), _clustered(controls, run))
+        return _clustered(_paired(tables, controls), run)
     missing = [name for name, value in given.items() if value is None]
     if missing:
         raise InputError(
@@ -115,16 +115,23 @@ def _named(tables: Any, what: str) -> Named[CoalitionTable]:
     return Named(tables, single=False)
 
 
-def _clustered(tables: Any, run: RunOptions) -> Any:
+def _clustered(pairs: Named[Pair], run: RunOptions) -> Named[Pair]:
+    """Group the examples of the tables; those of a control may stand in another order."""
     labels = run.get("cluster")
-    if labels is None or tables is None:
-        return tables
+    if labels is None:
+        return pairs
     if isinstance(labels, str) or callable(labels):
         raise InputError(
             "a table does not hold its examples: give cluster= one label for each example of it"
         )
-    grouped = {name: table.clustered(labels) for name, table in tables.items()}
-    return Named(grouped, tables.single)
+
+    def grouped(pair: Pair) -> Pair:
+        table, control = pair.table.clustered(labels), pair.control
+        if control is not None and set(control.example_ids) == set(table.example_ids):
+            control = control.select(table.example_ids).clustered(labels)
+        return Pair(table, control)
+
+    return Named({name: grouped(pair) for name, pair in pairs.items()}, pairs.single)
 
 
 def _paired(tables: Named[CoalitionTable], controls: Named[CoalitionTable] | None) -> Named[Pair]:

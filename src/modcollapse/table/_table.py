@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modcollapse._support.validation import bounds_of, described, whole
+from modcollapse._support.validation import bounds_of, described, listed, whole
 from modcollapse.contracts import CoalitionTensor, ExampleId, FloatArray
 from modcollapse.errors import InputError, TableError
 from modcollapse.game import coalition_labels, n_players
@@ -147,7 +147,9 @@ class CoalitionTable:
         """Make a table of values that were measured elsewhere.
 
         Args:
-            values: v_x(S), shape (N, 2**M) or (N, R, 2**M), any unit.
+            values: v_x(S), shape (N, 2**M) or (N, R, 2**M), any unit; or a data frame whose columns
+                are the labels of the coalitions (``"none"``, ``"image"``, ...), in any order, and
+                whose index names the examples.
             modalities: names of the M players; bit i of a column stands for the i-th.
             example_ids: N unique names; the positions if left out.
             bounds: lowest and highest possible value, where known.
@@ -162,11 +164,15 @@ class CoalitionTable:
         >>> CoalitionTable.from_values([[0, 0, 1, 1]], ["image", "text"])
         CoalitionTable(1 example, 1 repeat, modalities image, text)
         """
-        array = np.asarray(values, dtype=np.float64)
+        if isinstance(modalities, str | Set) or not isinstance(modalities, Iterable):
+            raise InputError(
+                "modalities must be a sequence of names, since their order is that of the columns; "
+                f"got {described(modalities)}"
+            )
+        array, index = _numbers_and_index(values, modalities)
         array = array[:, None] if array.ndim == 2 else array
-        ids = range(len(array)) if example_ids is None else example_ids
-        if isinstance(modalities, str):
-            raise InputError(f"modalities must be a sequence of names, got the str {modalities!r}")
+        index = range(len(array)) if index is None else index
+        ids = index if example_ids is None else example_ids
         return cls(
             array,
             tuple(modalities),
@@ -179,9 +185,10 @@ class CoalitionTable:
 
     def __repr__(self) -> str:
         n, r, _ = self.values.shape
+        names = ", ".join(name if name.isprintable() else repr(name) for name in self.modalities)
         return (
             f"CoalitionTable({n} example{'s' * (n > 1)}, {r} repeat{'s' * (r > 1)}, "
-            f"modalities {', '.join(self.modalities)})"
+            f"modalities {names})"
         )
 
     def __len__(self) -> int:
@@ -251,6 +258,7 @@ class CoalitionTable:
             TableError: the tables are not of one run (seed, repeats, batch size, triggers, sampler
                 and detector must agree), or share an example.
         """
+        _check_table(other, "merge with")
         check_same_run(self._run(), other._run(), "merge tables")
         shared = set(self.example_ids) & set(other.example_ids)
         if shared:
@@ -295,6 +303,7 @@ class CoalitionTable:
         >>> model.minus(clean).values.round(3).tolist()
         [[[0.0, 0.0, 0.8, 0.6]]]
         """
+        _check_table(control, "subtract")
         check_same_run(self._run(), control._run(), "subtract the control", {"sampler"})
         if set(self.example_ids) != set(control.example_ids):
             raise TableError(
@@ -394,6 +403,42 @@ class CoalitionTable:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"{path} does not hold a consistent table: {error!r}") from error
+
+
+def _numbers_and_index(
+    values: Any, modalities: Sequence[str]
+) -> tuple[FloatArray, Sequence[ExampleId] | None]:
+    """Values as floats, those of a data frame by its labels, and the names of its rows."""
+    index = None
+    if hasattr(values, "columns") and hasattr(values, "index"):
+        labels = coalition_labels(modalities)
+        columns = [str(column) for column in values.columns]
+        if sorted(columns) != sorted(labels):
+            raise InputError(
+                f"the columns of a data frame must be the coalitions {listed(labels)}, in any "
+                f"order; got {listed(columns)}"
+            )
+        index = [plain_id(name, "the index of a data frame") for name in values.index.tolist()]
+        values = values.to_numpy()[:, [columns.index(label) for label in labels]]
+    if isinstance(values, Mapping) or np.ma.isMaskedArray(values):
+        raise InputError(
+            f"values must be numbers by position, or a data frame, got {described(values)}; fill "
+            "what is masked, and bring a mapping to one of these"
+        )
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"values do not make an array: {error}") from error
+    if array.dtype == object and array.size and isinstance(array.flat[0], int | float):
+        array = array.astype(np.float64)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"values must be real numbers, got dtype {array.dtype}")
+    return array.astype(np.float64), index
+
+
+def _check_table(other: Any, what: str) -> None:
+    if not isinstance(other, CoalitionTable):
+        raise InputError(f"a table can only {what} another CoalitionTable, got {described(other)}")
 
 
 def _perfect_scores(perfect: Any, n: int) -> FloatArray:
