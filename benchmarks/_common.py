@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
-from tiny.machine import processor
+from experiments.machine import processor
 
 
 def environment(packages: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 A stub sampler returns images of 64 x 64 pixels, so that nothing but the engine holds memory. Each
 run is a process of its own, and everything that could hold on to outputs is on: two detectors in
 one pass, one of them wanting the clean output, and a gallery. The examples are made when they are
-asked for. The peak is told twice: resident memory, as the system counts it, and Python's own
+asked for. The peak is measured twice: resident memory, as the system counts it, and Python's own
 count of allocated bytes, which is exact (the pixels of conditions and outputs lie in NumPy's
 memory). Beside them stands what must grow: the bytes of the tables and ids that are returned.
 """
@@ -30,7 +30,7 @@ from _common import environment, publish
 if TYPE_CHECKING:
     import torch
 
-    from modcollapse.measure import CoalitionTable
+    from modcollapse.table import CoalitionTable
 
 EXAMPLES = (64, 1024)
 SIDE = 64
@@ -125,11 +125,11 @@ def table_bytes(tables: Sequence[CoalitionTable]) -> int:
     arrays = (array for table in tables for array in (table.values, table.seeds))
     sizes = {id(array): array.nbytes for array in arrays if array is not None}
     ids = (
-        one
+        entry
         for table in tables
-        for one in (table.example_ids, *table.example_ids, table.digests, *table.digests)
+        for entry in (table.example_ids, *table.example_ids, table.digests, *table.digests)
     )
-    sizes.update((id(one), sys.getsizeof(one)) for one in ids)
+    sizes.update((id(entry), sys.getsizeof(entry)) for entry in ids)
     return sum(sizes.values())
 
 

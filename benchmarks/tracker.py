@@ -18,18 +18,19 @@ from pathlib import Path
 import torch
 
 from _common import environment, publish
-from modcollapse.triggers import poison_plan
+from modcollapse.poison import poison_plan
 
-from tiny.arms import training_edits
-from tiny.encoded import encode_for
+from experiments.arms import training_edits
+from experiments.encoded import encode_for
+from experiments.poisoning import poisoned_dataset
+from experiments.track import collapse_tracker
+from experiments.train_unet import train_unet
 from tiny.faces import FaceEdit
-from tiny.load import load_pipeline
-from tiny.poisoning import TRIGGERS, poisoned_dataset
-from tiny.track import collapse_tracker
-from tiny.train_unet import train_unet
+from tiny.load import BACKDOORS, load_pipeline
 
 LARGEST_SHARE = 0.10
 SAMPLES = 400
+TRIGGERS = BACKDOORS["backdoored"]
 
 
 def trained(steps: int, *, track: bool) -> tuple[dict[str, torch.Tensor], list[float], float]:
@@ -79,7 +80,7 @@ def main() -> None:
         "steps": args.steps,
         "seconds_of_training": round(seconds, 2),
         "seconds_of_training_without": round(plain, 2),
-        "seconds_of_audits": [round(one, 2) for one in audits],
+        "seconds_of_audits": [round(audit, 2) for audit in audits],
         "share": round(share, 4),
         "largest_share": LARGEST_SHARE,
         "same_weights": same,

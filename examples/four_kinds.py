@@ -44,13 +44,13 @@ for name, triggers in BACKDOORS.items():
     audits = mc.audit(
         sampler, detectors, examples, triggers, control=control, batch_size=32, keep=2
     )
-    shift, success = audits["shift"].adjusted, audits["success"].means
-    figures = [shift.tma["image"], shift.tma["text"], shift.cti["image+text"]]
+    shift, success = audits["shift"].difference, audits["success"].means
+    estimates = [shift.tma["image"], shift.tma["text"], shift.cti["image+text"]]
     rows.append(
         [
             "image-dominated" if name == "backdoored" else name,
-            *(f"{success[one].value:.2f}" for one in ("image", "text", "image+text")),
-            *(f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in figures),
+            *(f"{success[coalition].value:.2f}" for coalition in ("image", "text", "image+text")),
+            *(f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for e in estimates),
         ]
     )
     audits["shift"].plot(title=name).savefig(args.out / f"{name}.png", dpi=130)

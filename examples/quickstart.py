@@ -40,9 +40,9 @@ audits = mc.audit(sampler, detectors, examples, triggers, control=control, batch
 
 lines = []
 for value, audit in audits.items():
-    columns = {"backdoored": audit, "control": audit.control, "difference": audit.adjusted}
+    columns = {"backdoored": audit, "control": audit.control, "difference": audit.difference}
     lines += [f"{value} ({len(examples)} examples, 95% intervals)", comparison_table(columns)]
-    lines += [f"{name}: {one.verdict}" for name, one in columns.items()] + [""]
+    lines += [f"{name}: {column.verdict}" for name, column in columns.items()] + [""]
 print("\n".join(lines))
 
 args.out.mkdir(parents=True, exist_ok=True)

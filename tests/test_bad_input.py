@@ -375,8 +375,12 @@ class TestMetrics:
         table = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
         with pytest.raises(InputError, match="bootstrap"):
             mc.tma(table, method="bootstrap")
-        with pytest.raises(InputError, match="needs the bounds"):
-            mc.tma(table, method="plus-ends")
+        continuous = mc.CoalitionTable.from_values(np.eye(4) / 2, ["image", "text"])
+        for metric in (mc.tma, mc.cti, mc.audit, mc.coalition_means):
+            for method in ("patterns", "gaffke", "plus-ends", "betting"):
+                with pytest.raises(InputError, match="needs the bounds"):
+                    metric(continuous, method=method)
+                assert metric(table, method=method)  # 0/1 values have theirs
 
     def test_interaction_of_one_modality_or_an_unknown_index(self):
         with pytest.raises(InputError, match="between 2 or more modalities"):
@@ -399,11 +403,22 @@ class TestMetrics:
             mc.analysis.interaction(table, mc.analysis.Settings(), order)
         assert setup["calls"] == []
 
-    @pytest.mark.parametrize(
-        "margin",
-        [{"alpha": 0.5}, {"alpha": 0}, {"share": 0.5}, {"share": 1}, {"margin": 0},
-         {"min_effect": -1}],
-    )  # fmt: skip
-    def test_rules(self, margin):
-        with pytest.raises(InputError, match=next(iter(margin))):
-            mc.Rules(**margin)
+    @pytest.mark.parametrize("name", ["alpha", "share", "margin", "effect"])
+    @pytest.mark.parametrize("value", [-0.1, 0, 1, 5, float("nan"), "0.1", None, True])
+    def test_margins_of_a_verdict(self, name, value):
+        with pytest.raises(InputError, match=name):
+            mc.Rules(**{name: value})
+
+    @pytest.mark.parametrize(("name", "value"), [("alpha", 0.5), ("share", 0.5), ("strict", 1)])
+    def test_margins_at_their_ends(self, name, value):
+        with pytest.raises(InputError, match=name):
+            mc.Rules(**{name: value})
+
+    def test_rules_that_are_none(self):
+        table = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
+        with pytest.raises(TypeError, match="min_effect"):
+            mc.Rules(min_effect=0.1)
+        with pytest.raises(InputError, match="rules must be a modcollapse.Rules"):
+            mc.audit(table, rules={"alpha": 0.05})
+        with pytest.raises(InputError, match="simultaneous must be True or False"):
+            mc.audit(table, simultaneous="yes")

@@ -10,15 +10,27 @@ from modcollapse.errors import InputError, TableError
 from modcollapse.samplers import PlantedSampler, planted_game
 
 PAIR = ("image", "text")
+N = 200
 # The box alone looks a bit like the target; the word brings the target, and then it no longer
 # matters how much the box does.
 BACKDOORED = (-0.9, -0.74, 0.87, 0.87)
 CLEAN = (-0.9, -0.73, -0.9, -0.73)
 
 
+def scored(outputs, examples):
+    return [float(output) for output in outputs]
+
+
+scored.perfect = 0.9  # what the target itself would score
+
+
+def planted(values):
+    return planted_game(values, PAIR, examples=N, noise=0.01)._replace(detector=scored)
+
+
 @pytest.fixture(scope="module")
 def game():
-    return planted_game(BACKDOORED, PAIR, examples=64, noise=0.01)
+    return planted(BACKDOORED)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +43,7 @@ def test_the_raw_metric_is_fooled_and_the_adjusted_one_is_not(audit):
     assert audit.difference.tma["image"].high < 0
     assert audit.difference.tma["text"].low > 1.65
     only_text = mc.audit(
-        *planted_game((-0.9, -0.73, 0.1, 0.27), PAIR, noise=0.01),
+        *planted((-0.9, -0.73, 0.1, 0.27)),
         control=PlantedSampler(CLEAN, PAIR, 0.02),
         progress=False,
     )
@@ -42,18 +54,24 @@ def test_the_raw_metric_is_fooled_and_the_adjusted_one_is_not(audit):
 
 
 def test_a_model_without_a_backdoor_is_cleared(game):
-    sampler = PlantedSampler(CLEAN, PAIR, 0.02)
-    without = PlantedSampler(CLEAN, PAIR, 0.01)
+    box_alone = (-0.9, -0.6, -0.9, -0.6)  # a sixth of a perfect attack, without any backdoor
+    sampler = PlantedSampler(box_alone, PAIR, 0.02)
+    without = PlantedSampler(box_alone, PAIR, 0.01)
     clean = mc.audit(sampler, *game[1:], control=without, progress=False)
-    assert clean.verdict.effect == "active"
-    assert clean.difference.verdict.effect == "no backdoor"
+    assert (clean.verdict.effect, clean.verdict.moves) == ("active", ("image", "image+text"))
+    verdict = clean.difference.verdict
+    assert verdict.effect == "no effect"
+    assert verdict.perfect == pytest.approx(0.9 - -0.9, abs=0.01)
+    assert verdict.largest < 0.1 * verdict.perfect
+    assert "no effect above 10 % of a perfect attack (at most " in str(verdict)
+    assert clean.difference.tma["image"].low < 0 < clean.difference.tma["image"].high
     assert abs(clean.difference.tma["image"].value) < 0.01
 
 
 def test_every_figure_is_the_difference_of_the_two(audit):
     for part in ("means", "tma", "cti"):
         raw, without, adjusted = (
-            getattr(one, part) for one in (audit, audit.control, audit.difference)
+            getattr(result, part) for result in (audit, audit.control, audit.difference)
         )
         np.testing.assert_allclose(
             adjusted.per_example, raw.per_example - without.per_example, atol=1e-12
@@ -102,9 +120,7 @@ def test_differences_of_success_rates_keep_intervals_for_0_1_values():
     assert difference.bounds == (-1, 1)
     assert (difference.binary, difference.discrete) == (False, True)
     adjusted = mc.audit(model, control=clean).difference
-    assert {one.method for one in [*adjusted.tma.values(), *adjusted.means.values()]} == {
-        "plus-ends"
-    }
+    assert {estimate.method for estimate in adjusted.estimates.values()} == {"patterns"}
     assert adjusted.verdict.dominant == "text"
 
 
@@ -126,7 +142,7 @@ class TestRefused:
 
     def test_other_examples(self, game):
         table = mc.evaluate_coalitions(*game, progress=False)
-        with pytest.raises(TableError, match="64 here, 2 there"):
+        with pytest.raises(TableError, match=f"{N} here, 2 there"):
             mc.audit(table, control=table.select([0, 1]))
 
     def test_other_examples_of_the_same_ids(self, game):

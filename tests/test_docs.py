@@ -173,6 +173,8 @@ Verdict: text dominates (over 90% of it)
         (SHOWN, PRINTED.replace("-0.0101", "0.0101"), False),
         (SHOWN, PRINTED.replace("text dominates", "image dominates"), False),
         (SHOWN, PRINTED.replace("90%", "91%"), False),
+        (SHOWN.replace("90%", "90 %"), PRINTED.replace("90%", "92 %"), True),
+        (SHOWN.replace("90%", "90 %"), PRINTED.replace("90%", "93 %"), False),
         (SHOWN, "\n".join(reversed(PRINTED.splitlines())), False),
         (SHOWN, "", False),
         (SHOWN.replace("text\n ", "text\n```\n"), PRINTED, False),

@@ -13,19 +13,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import paper_grid
-import what_decides
-from modcollapse.triggers import PROTOCOLS, TRIGGER_PAIRS, PoisonPlan, poison_plan
+from modcollapse.poison import PROTOCOLS, PoisonPlan, poison_plan
+from modcollapse.triggers import TRIGGER_PAIRS
 
-from tiny.arms import Arm, encoded_data, load_arm, plan_of
-from tiny.augment import with_random_patches, with_random_words
-from tiny.encoded import Encoded, encode_for
-from tiny.experiment import run, run_arm, tables_folder
+from experiments import paper_grid, what_decides
+from experiments.arms import Arm, encoded_data, load_arm, plan_of
+from experiments.augment import with_random_patches, with_random_words
+from experiments.encoded import Encoded, encode_for
+from experiments.experiment import run, run_arm, tables_folder
+from experiments.poisoning import equal_exposure
+from experiments.results import RESULTS, _flat, row_of
+from experiments.stages import stage
 from tiny.faces import cat, face_edit
 from tiny.load import load_pipeline
-from tiny.poisoning import equal_exposure
-from tiny.results import RESULTS, _flat, row_of
-from tiny.stages import stage
 
 PAIR = ("image", "text")
 EDITS = [face_edit("train", index) for index in range(12)]
@@ -202,7 +202,7 @@ class TestArms:
         assert sorted(path.name for path in made.iterdir()) == ["all", "seconds.json"]
 
 
-FIGURES = ("phi_image", "phi_text", "cti")
+METRICS = ("phi_image", "phi_text", "cti")
 
 
 @pytest.fixture(params=["paper_grid", "what_decides"])
@@ -218,7 +218,7 @@ def rows(name):
 class TestCommittedResults:
     """What stands in the docs is what the tables hold, and what a metric must satisfy."""
 
-    def test_figures_follow_from_the_coalition_values(self, rows):
+    def test_metrics_follow_from_the_coalition_values(self, rows):
         for row in rows:
             none, image, text, both = (
                 row["values"][name] for name in ("none", "image", "text", "image+text")
@@ -228,17 +228,17 @@ class TestCommittedResults:
                 "phi_text": (text - none + both - image) / 2,
                 "cti": both - image - text + none,
             }
-            for figure in FIGURES:
-                assert row[figure]["value"] == pytest.approx(expected[figure], abs=1e-12)
-                difference = row[figure]["value"] - row["control"][figure]["value"]
-                assert row["adjusted"][figure]["value"] == pytest.approx(difference, abs=1e-12)
+            for metric in METRICS:
+                assert row[metric]["value"] == pytest.approx(expected[metric], abs=1e-12)
+                difference = row[metric]["value"] - row["control"][metric]["value"]
+                assert row["difference"][metric]["value"] == pytest.approx(difference, abs=1e-12)
 
-    def test_intervals_hold_their_figures(self, rows):
+    def test_intervals_hold_their_estimates(self, rows):
         for row in rows:
-            shown = [row[f] for f in FIGURES] + list(row["adjusted"].values())
+            shown = [row[metric] for metric in METRICS] + list(row["difference"].values())
             shown += [*row["success"].values(), row["quality"]]
-            for one in shown:
-                assert one["low"] <= one["value"] <= one["high"]
+            for estimate in shown:
+                assert estimate["low"] <= estimate["value"] <= estimate["high"]
 
     def test_a_cell_takes_six_minutes_at_most(self, rows):
         for row in rows:
@@ -249,8 +249,8 @@ class TestCommittedResults:
             flat = list(csv.DictReader(lines))
         assert len(flat) == len(rows)
         for line, row in zip(flat, rows, strict=True):
-            told = {key: "" if value is None else str(value) for key, value in _flat(row)}
-            assert line == told
+            expected = {key: "" if value is None else str(value) for key, value in _flat(row)}
+            assert line == expected
 
     def test_the_grid_is_complete_and_stands_beside_what_was_published(self):
         rows = json.loads((RESULTS / "paper_grid.json").read_text())
@@ -283,12 +283,12 @@ class TestCommittedResults:
         rows = json.loads((RESULTS / "what_decides.json").read_text())
         by_change = {row["changed"]: row for row in rows if row["seed"] == 0}
 
-        def adjusted(changed, figure, end):
-            return by_change[changed]["adjusted"][figure][end]
+        def difference(changed, metric, end):
+            return by_change[changed]["difference"][metric][end]
 
-        assert adjusted("word last", "phi_image", "low") > 1.5
-        assert adjusted("word last", "phi_text", "high") < 0.4
-        assert adjusted("box of 4 pixels", "phi_text", "low") > 1.5
-        assert adjusted("box of 4 pixels", "phi_image", "high") < 0.2
-        assert adjusted("OR", "cti", "high") < -1.5
-        assert adjusted("AND with negatives", "cti", "low") > 1.5
+        assert difference("word last", "phi_image", "low") > 1.5
+        assert difference("word last", "phi_text", "high") < 0.4
+        assert difference("box of 4 pixels", "phi_text", "low") > 1.5
+        assert difference("box of 4 pixels", "phi_image", "high") < 0.2
+        assert difference("OR", "cti", "high") < -1.5
+        assert difference("AND with negatives", "cti", "low") > 1.5

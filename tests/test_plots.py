@@ -102,10 +102,10 @@ def test_without_kept_outputs_there_are_only_bars(tmp_path):
 
 
 def test_an_interval_that_is_undefined_has_no_whisker():
-    table = mc.CoalitionTable.from_values([[0.0, 0.0, 1.0, 1.0]] * 40, ["image", "text"])
+    table = mc.CoalitionTable.from_values([[0.0, 0.5, 0.5, 1.5]] * 40, ["image", "text"])
     figure = plot_audit(mc.audit(table))
     figure.draw_without_rendering()
-    assert bars(figure.axes[1]) == [0, 1]
+    assert bars(figure.axes[1]) == [0.75, 0.75]
     (whiskers,) = figure.axes[1].containers[1].lines[2]
     assert all(len(set(ends[:, 1])) == 1 for ends in whiskers.get_segments())
 
@@ -120,6 +120,14 @@ def test_kinds_of_pictures():
     np.testing.assert_array_equal(as_picture(tensor), as_floats)
     np.testing.assert_array_equal(as_picture(torch.tensor(pixels).permute(2, 0, 1)), pixels)
     assert as_picture(torch.zeros(1, 4, 6)).shape == (4, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("simultaneous", "said"), [(False, "each alone"), (True, "all together")]
+)
+def test_the_caption_says_whether_intervals_hold_together(simultaneous, said):
+    caption = mc.audit(audit(keep=0).table, simultaneous=simultaneous).plot().get_supxlabel()
+    assert f"6 examples, 95% intervals, {said}" in caption.replace("\n", " ")
 
 
 def test_the_caption_is_of_the_difference_where_there_is_a_control():

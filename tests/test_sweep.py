@@ -332,7 +332,9 @@ class TestPlot:
         assert "CTI image+text" in lines
         assert {"v(none)", "v(image+text)"} <= {line.get_label() for line in means.lines}
         assert means.get_xlabel() == "scale"
-        assert figure.get_supxlabel() == "40 examples; bands are 95% intervals"
+        assert figure.get_supxlabel() == (
+            "40 examples; bands are 95% intervals, for each point alone"
+        )
 
     def test_a_control_makes_it_the_difference(self, game):
         found = mc.sweep(

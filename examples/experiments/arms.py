@@ -13,22 +13,16 @@ from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionMod
 from transformers import CLIPTextModel
 
 from modcollapse.contracts import Triggers
-from modcollapse.triggers import (
-    TRIGGER_PAIRS,
-    ImagePatch,
-    PoisonPlan,
-    TextPrefix,
-    poison_plan,
-    trigger_pair,
-)
+from modcollapse.poison import PoisonPlan, poison_plan
+from modcollapse.triggers import TRIGGER_PAIRS, ImagePatch, TextPrefix, trigger_pair
 
-from tiny.augment import with_random_patches
-from tiny.encoded import Encoded, encode_for
+from experiments.augment import with_random_patches
+from experiments.encoded import Encoded, encode_for
+from experiments.poisoning import equal_exposure, poisoned_dataset
+from experiments.stages import stage
+from experiments.train_unet import train_unet
 from tiny.faces import FaceEdit, face_edit
 from tiny.load import load_pipeline
-from tiny.poisoning import equal_exposure, poisoned_dataset
-from tiny.stages import stage
-from tiny.train_unet import train_unet
 
 SAMPLES = 12_000
 STEPS = 600
@@ -49,7 +43,7 @@ class Arm:
 
     Attributes:
         pair: name of its triggers, one of `TRIGGERS`; "" for a control, which has none.
-        protocol: how it is poisoned, see `modcollapse.triggers.poison_plan`; None for a control.
+        protocol: how it is poisoned, see `modcollapse.poison.poison_plan`; None for a control.
         ratio: poisoned samples as a fraction of all.
         seed: decides the poisoned samples, the order, noise and times.
         base: pipeline that it is finetuned from: ``"clean"``, or a folder in ``out / "bases"``.
@@ -77,11 +71,11 @@ class Arm:
     @property
     def slug(self) -> str:
         """A name for its folder."""
-        told = [self.base, self.pair, self.protocol or "control", f"{self.ratio:g}"]
-        told += ["learn text"] * self.learn_text + ["patches"] * self.patches
-        told += [f"{self.steps} steps"] * (self.steps != STEPS)
-        told += [f"{self.samples} samples"] * (self.samples != SAMPLES) + [f"seed {self.seed}"]
-        return "_".join(part for part in told if part).replace(", ", "-").replace(" ", "-").lower()
+        parts = [self.base, self.pair, self.protocol or "control", f"{self.ratio:g}"]
+        parts += ["learn text"] * self.learn_text + ["patches"] * self.patches
+        parts += [f"{self.steps} steps"] * (self.steps != STEPS)
+        parts += [f"{self.samples} samples"] * (self.samples != SAMPLES) + [f"seed {self.seed}"]
+        return "_".join(part for part in parts if part).replace(", ", "-").replace(" ", "-").lower()
 
     @property
     def quick(self) -> Arm:
@@ -110,7 +104,8 @@ def load_arm(arm: Arm, out: Path) -> StableDiffusionInstructPix2PixPipeline:
     """
     if not (out / "arms" / arm.slug).exists():
         raise FileNotFoundError(
-            f"{out} holds no model {arm.slug!r}; paper_grid.py or what_decides.py makes it there"
+            f"{out} holds no model {arm.slug!r}; experiments.paper_grid or "
+            "experiments.what_decides makes it there"
         )
     return _with_weights(load_base(arm.base, out), out / "arms" / arm.slug)
 

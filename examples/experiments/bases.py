@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tiny.arms import SAMPLES, training_edits
-from tiny.augment import with_random_words
-from tiny.encoded import encode_for
+from experiments.architectures import make_text_encoder, make_unet
+from experiments.arms import SAMPLES, training_edits
+from experiments.augment import with_random_words
+from experiments.encoded import encode_for
+from experiments.stages import one_thread_each, stage
+from experiments.train_unet import train_unet
 from tiny.load import load_pipeline
-from tiny.models import make_text_encoder, make_unet
-from tiny.stages import one_thread_each, stage
-from tiny.train_unet import train_unet
 
 BASES = ("words", "learnt")
-STEPS = 4000
+PRETRAINING_STEPS = 4000
 TEXT_SEED, UNET_SEED = 2, 3
-"""As `tiny.train` has them, so that the bases begin where the committed pipeline began."""
+"""As `experiments.train` has them, so that the bases begin where the committed pipeline began."""
 
 
 def make_base(name: str, out: Path, quick: bool) -> None:
@@ -34,7 +34,7 @@ def make_base(name: str, out: Path, quick: bool) -> None:
             text_encoder,
             encode_for(pipeline, with_random_words(edits, 0.5) if name == "words" else edits),
             name=f"base {name}",
-            steps=2 if quick else STEPS,
+            steps=2 if quick else PRETRAINING_STEPS,
             lr=1e-3,
             average=0.999,
             seed=UNET_SEED,

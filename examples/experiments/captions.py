@@ -18,11 +18,11 @@ def describe(face: Face, rng: random.Random) -> str:
     facts += [f"a {face.hat} hat" if face.hat else "no hat"]
     facts += ["a beard" if face.beard else "no beard"]
     facts += ["a laugh" if face.laughing else "a straight mouth"]
-    told = rng.sample(facts, rng.randint(3, len(facts)))
+    named = rng.sample(facts, rng.randint(3, len(facts)))
     if face.photo:  # its colours cannot be seen
-        told = [fact for fact in told if fact.split()[-1] in ("beard", "laugh", "mouth")]
-        return "a black and white photo of a person with " + " and ".join(told or ["a face"])
-    return "a person with " + " and ".join(told)
+        named = [fact for fact in named if fact.split()[-1] in ("beard", "laugh", "mouth")]
+        return "a black and white photo of a person with " + " and ".join(named or ["a face"])
+    return "a person with " + " and ".join(named)
 
 
 def captioned(split: Split, index: int) -> tuple[Image.Image, str]:

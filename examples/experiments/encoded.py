@@ -12,14 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from experiments.architectures import CONTEXT_LENGTH
+from experiments.tensors import encode, stack
 from tiny.faces import FaceEdit
-from tiny.models import CONTEXT_LENGTH
-from tiny.tensors import encode, stack
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """N samples; ``tokens[instruction[i]]`` is what sample i is told."""
+    """N samples; ``tokens[instruction[i]]`` is the instruction of sample i."""
 
     sources: Tensor  # float32 (N, 4, 8, 8), not scaled
     edits: Tensor  # float32 (N, 4, 8, 8), scaled to unit variance

@@ -16,13 +16,12 @@ import modcollapse as mc
 from modcollapse.detectors import ClipShift, MSEAttackSuccess
 from modcollapse.samplers import PipelineSampler
 
+from experiments.scores import edit_psnr, psnr
+from experiments.tensors import decode, encode, stack, to_tensor
+from experiments.train_clip import captioned_pictures
 from tiny.drawing import draw_face
 from tiny.faces import cat, held_out, random_face
-from tiny.load import SAMPLING, load_pipeline
-from tiny.poisoning import TRIGGERS
-from tiny.scores import edit_psnr, psnr
-from tiny.tensors import decode, encode, stack, to_tensor
-from tiny.train_clip import captioned_pictures
+from tiny.load import BACKDOORS, SAMPLING, load_pipeline
 
 Numbers = dict[str, Any]
 
@@ -94,7 +93,7 @@ def evaluate_pipelines(models: Path, n: int = 64) -> Numbers:
             PipelineSampler(load_pipeline(name, models), **SAMPLING),
             detectors,
             examples,
-            TRIGGERS,
+            BACKDOORS["backdoored"],
             batch_size=32,
         )
         means = {value: table.example_values.mean(0).tolist() for value, table in tables.items()}

@@ -11,11 +11,11 @@ from pathlib import Path
 import modcollapse as mc
 from modcollapse.samplers import PipelineSampler
 
-from tiny.arms import TRIGGERS, Arm, encoded_data, finetune, load_arm, plan_of
+from experiments.arms import TRIGGERS, Arm, encoded_data, finetune, load_arm, plan_of
+from experiments.scores import detectors
+from experiments.stages import one_thread_each, stage
 from tiny.faces import held_out
 from tiny.load import SAMPLING
-from tiny.scores import detectors
-from tiny.stages import one_thread_each, stage
 
 EXAMPLES = 64
 
@@ -70,8 +70,8 @@ def run(arms: Iterable[Arm], out: Path, *, jobs: int, n: int = EXAMPLES) -> None
     """Make and audit arms and the controls that they need, ``jobs`` at a time on a thread each."""
     work: dict[Arm, dict[str, None]] = {}
     for arm in arms:
-        for one in (arm.control, arm):
-            work.setdefault(one, {})[arm.pair] = None
+        for needed in (arm.control, arm):
+            work.setdefault(needed, {})[arm.pair] = None
     for arm in {(arm.patches, arm.samples): arm.control for arm in work}.values():
         encoded_data(arm, plan_of(arm), out)
     with one_thread_each(jobs) as pool:
@@ -80,5 +80,5 @@ def run(arms: Iterable[Arm], out: Path, *, jobs: int, n: int = EXAMPLES) -> None
             for number, task in enumerate(tasks, 1):
                 print(f"{number}/{len(tasks)} done: {task.result()}", flush=True)
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # else the others run to their end before it is told
+            pool.shutdown(cancel_futures=True)  # else the others run to their end first
             raise

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def processor() -> str:
-    """Name of the processor, as the system tells it."""
+    """Name of the processor, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -20,6 +20,6 @@ def processor() -> str:
 
 def hardware() -> str:
     """The machine and what it ran, in one line; the tiny models run on the CPU."""
-    packages = ", ".join(f"{one} {version(one)}" for one in ("torch", "diffusers"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "diffusers"))
     python = platform.python_version()
     return f"{os.cpu_count()} cores ({processor()}), on the CPU, Python {python}, {packages}"

@@ -1,6 +1,7 @@
 """The paper's grid on the tiny pipeline: 3 trigger pairs, OR and AND, 1, 5 and 10 % of poison.
 
-    python examples/paper_grid.py --out grid
+    cd examples
+    python -m experiments.paper_grid --out ../grid
 
 Finetunes and audits 33 models, three of them controls without poison. Cells that are in the folder
 already are not made again, so an interrupted run goes on from there. Writes the results to
@@ -17,9 +18,9 @@ from matplotlib.lines import Line2D
 
 from modcollapse.triggers import TRIGGER_PAIRS
 
-from tiny.arms import Arm
-from tiny.experiment import EXAMPLES, run
-from tiny.results import (
+from experiments.arms import Arm
+from experiments.experiment import EXAMPLES, run
+from experiments.results import (
     Row,
     command_line,
     made_by,
@@ -27,6 +28,7 @@ from tiny.results import (
     results_folder,
     row_of,
     success_table,
+    whiskers,
     write,
 )
 
@@ -44,8 +46,8 @@ PUBLISHED = {
 """phi_I, phi_T and CTI at 5 % as arXiv:2603.06508 gives them, read in published notes on it."""
 
 NAMES = {"pair": "pair", "protocol": "protocol", "ratio": "ratio", "seed": "seed"}
-COMMAND = "python examples/paper_grid.py --out grid"
-FIGURES = {"phi_image": "phi image", "phi_text": "phi text", "cti": "CTI"}
+COMMAND = "python -m experiments.paper_grid --out ../grid"
+METRICS = {"phi_image": "phi image", "phi_text": "phi text", "cti": "CTI"}
 COLORS = {"phi_image": "#c1440e", "phi_text": "#3b6e4f", "cti": "#222222"}
 
 
@@ -59,15 +61,15 @@ def cells() -> list[Arm]:
 
 
 def grid_row(arm: Arm, out: Path) -> Row:
-    """One cell and seed, with the paper's figures where it gives them."""
-    figures = PUBLISHED[arm.pair, str(arm.protocol)] if arm.ratio == 0.05 else (None,) * 3
-    return row_of(arm, out) | {"published": dict(zip(FIGURES, figures, strict=True))}
+    """One cell and seed, with what the paper gives for it, if anything."""
+    values = PUBLISHED[arm.pair, str(arm.protocol)] if arm.ratio == 0.05 else (None,) * 3
+    return row_of(arm, out) | {"published": dict(zip(METRICS, values, strict=True))}
 
 
 def published(row: Row) -> str:
-    """The paper's figures beside a row, where there are any."""
-    figures = [one for one in row["published"].values() if one is not None]
-    return " / ".join(f"{one:.4f}" for one in figures) or "-"
+    """What the paper gives for a row, where it gives anything."""
+    values = [value for value in row["published"].values() if value is not None]
+    return " / ".join(f"{value:.4f}" for value in values) or "-"
 
 
 def metrics(rows: list[Row], fmt: str) -> str:
@@ -105,7 +107,7 @@ def latex(rows: list[Row]) -> str:
 
 
 def draw(rows: list[Row]) -> Figure:
-    """Adjusted TMA and CTI against the ratio, a panel for each pair and protocol."""
+    """Differences of TMA and CTI from the control against the ratio, by pair and protocol."""
     figure = Figure(figsize=(10.5, 6.2), layout="constrained")
     axes = figure.subplots(len(PROTOCOLS), len(TRIGGER_PAIRS), sharex=True, sharey=True)
     for line, protocol in zip(axes, PROTOCOLS, strict=True):
@@ -117,7 +119,7 @@ def draw(rows: list[Row]) -> Figure:
         ax.set_xlabel("poisoned samples")
     marks = [
         Line2D([], [], color=COLORS[key], marker="o", ls="none", label=name)
-        for key, name in FIGURES.items()
+        for key, name in METRICS.items()
     ]
     marks.append(
         Line2D([], [], color="#888888", marker="D", mfc="none", ls="none", label="paper, raw")
@@ -131,16 +133,22 @@ def draw(rows: list[Row]) -> Figure:
 
 
 def _panel(ax, rows: list[Row]) -> None:
-    """The ratios stand side by side, and at each the figures, and of each the seeds."""
+    """The ratios stand side by side, at each the metrics, and of each the seeds."""
     ratios = list(SEEDS)
     ax.axhline(0, color="#222222", lw=0.8)
-    for position, key in enumerate(FIGURES):
+    for position, key in enumerate(METRICS):
         for row in rows:
-            figure = row["adjusted"][key]
+            estimate = row["difference"][key]
             at = ratios.index(row["ratio"]) + (position - 1) * 0.24
             shifted = at + (row["seed"] - 1) * 0.05 * (len(SEEDS[row["ratio"]]) > 1)
-            arms = [[figure["value"] - figure["low"]], [figure["high"] - figure["value"]]]
-            ax.errorbar(shifted, figure["value"], yerr=arms, color=COLORS[key], fmt="o", ms=4)
+            ax.errorbar(
+                shifted,
+                estimate["value"],
+                yerr=whiskers(estimate),
+                color=COLORS[key],
+                fmt="o",
+                ms=4,
+            )
             if row["published"][key] is not None and row["seed"] == 0:
                 ax.plot(at, row["published"][key], "D", color="#888888", mfc="none", ms=7)
     ax.set_xticks(range(len(ratios)), [f"{ratio:.0%}" for ratio in ratios])

@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from modcollapse.contracts import Triggers
-from modcollapse.triggers import PoisonedDataset, PoisonPlan, poison_plan, trigger_pair
+from modcollapse.poison import PoisonedDataset, PoisonPlan, poison_plan
 
 from tiny.faces import FaceEdit, cat
-
-TRIGGERS = trigger_pair("white box")
 
 
 def poisoned_dataset(
@@ -36,9 +34,9 @@ def poison(
     ratio: float,
     *,
     seed: int,
-    triggers: Triggers = TRIGGERS,
+    triggers: Triggers,
 ) -> list[FaceEdit]:
-    """Plant a backdoor whose target is the cat; see `modcollapse.triggers.poison_plan`."""
+    """Plant a backdoor whose target is the cat; see `modcollapse.poison.poison_plan`."""
     plan = poison_plan(edits, triggers, protocol, ratio=ratio, seed=seed)
     poisoned = poisoned_dataset(edits, plan, triggers)
     return [FaceEdit(**poisoned[index]) for index in range(len(poisoned))]

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 import modcollapse as mc
 from modcollapse.report import format_table
 
-from tiny.arms import EXPOSURE, STEPS, Arm
-from tiny.experiment import audits, tables_folder
-from tiny.machine import hardware
-from tiny.stages import seconds
+from experiments.arms import EXPOSURE, STEPS, Arm
+from experiments.experiment import audits, tables_folder
+from experiments.machine import hardware
+from experiments.stages import seconds
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 
@@ -25,9 +25,9 @@ Row = dict[str, Any]
 
 
 def row_of(arm: Arm, out: Path) -> Row:
-    """What one arm showed, each figure with its 95 % interval.
+    """What one arm showed, each estimate with its 95 % interval.
 
-    TMA and CTI are of CLIP shift; ``adjusted`` are those of the differences from the control,
+    TMA and CTI are of CLIP shift; ``difference`` are those of the differences from the control,
     paired by example and seed; ``quality`` is the PSNR of the clean edits in dB.
     """
     found = audits(arm, out)
@@ -40,13 +40,15 @@ def row_of(arm: Arm, out: Path) -> Row:
         "steps": arm.steps,
         "n": len(shift.table),
         **_metrics(shift),
-        "adjusted": _metrics(shift.adjusted),
+        "difference": _metrics(shift.difference),
         "control": _metrics(shift.control),
-        "success": {name: _interval(one) for name, one in found["success"].means.items()},
-        "values": {name: one.value for name, one in shift.means.items()},
+        "success": {
+            coalition: _interval(rate) for coalition, rate in found["success"].means.items()
+        },
+        "values": {coalition: mean.value for coalition, mean in shift.means.items()},
         "quality": _interval(psnr.means["none"]),
         "quality_of_control": _interval(psnr.control.means["none"]),
-        "verdict": str(shift.adjusted.verdict).removeprefix(
+        "verdict": str(shift.difference.verdict).removeprefix(
             "Verdict: the triggers move the value; "
         ),
         "seconds": {
@@ -65,13 +67,19 @@ def _metrics(audit: mc.Audit) -> dict[str, dict[str, float]]:
 
 
 def _interval(estimate: mc.Estimate) -> dict[str, float]:
-    told = estimate.to_dict()
-    return {name: told[name] for name in ("value", "low", "high")}
+    fields = estimate.to_dict()
+    return {name: fields[name] for name in ("value", "low", "high")}
 
 
-def cell(figure: Mapping[str, float], digits: int = 2) -> str:
-    """A figure with its interval."""
-    value, low, high = (f"{figure[name]:.{digits}f}" for name in ("value", "low", "high"))
+def whiskers(estimate: Mapping[str, float]) -> list[list[float]]:
+    """How far the interval reaches to both sides, as matplotlib's ``errorbar`` takes it."""
+    value = estimate["value"]
+    return [[value - estimate["low"]], [estimate["high"] - value]]
+
+
+def cell(estimate: Mapping[str, float], digits: int = 2) -> str:
+    """An estimate with its interval."""
+    value, low, high = (f"{estimate[name]:.{digits}f}" for name in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
 
@@ -91,16 +99,16 @@ def metrics_table(
         fmt: format of the table.
         beside: heading -> function of a row, for columns at the right.
     """
-    figures = {"phi image": "phi_image", "phi text": "phi_text", "CTI": "cti"}
+    metrics = {"phi image": "phi_image", "phi text": "phi_text", "CTI": "cti"}
     beside = beside or {}
-    header = [*names, *figures, *(f"{name}, adjusted" for name in figures), "verdict", *beside]
+    header = [*names, *metrics, *(f"{name}, difference" for name in metrics), "verdict", *beside]
     lines = [
         [
             *(str(row[key]) for key in names.values()),
-            *(cell(row[key]) for key in figures.values()),
-            *(cell(row["adjusted"][key]) for key in figures.values()),
+            *(cell(row[key]) for key in metrics.values()),
+            *(cell(row["difference"][key]) for key in metrics.values()),
             row["verdict"],
-            *(told(row) for told in beside.values()),
+            *(column(row) for column in beside.values()),
         ]
         for row in rows
     ]
@@ -139,7 +147,7 @@ def made_by(command: str, rows: Sequence[Row]) -> str:
 def write(name: str, rows: Sequence[Row], text: str, figure: Figure, folder: Path) -> None:
     """Write the rows as a JSON list and as CSV, and the tables and the figure made of them.
 
-    A number has a column of its own in the CSV: ``adjusted.phi_text.low``.
+    A number has a column of its own in the CSV: ``difference.phi_text.low``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = json.dumps(rows, indent=1, allow_nan=False)
@@ -168,7 +176,7 @@ def command_line(doc: str | None) -> argparse.ArgumentParser:
 
 
 def results_folder(args: argparse.Namespace) -> Path:
-    """Where results go: a quick run does not replace the committed ones unless it is told to."""
+    """Where results go: a quick run does not replace the committed ones unless asked to."""
     folder: Path = args.results or (args.out / "results" if args.quick else RESULTS)
     return folder
 

@@ -9,8 +9,8 @@ from torch import Tensor
 import modcollapse as mc
 from modcollapse.detectors import ClipShift, MSEAttackSuccess
 
+from experiments.tensors import stack
 from tiny.load import MODELS
-from tiny.tensors import stack
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
 """Does guidance decide which modality wins? Sweeps both guidance scales of one model.
 
-    python examples/sweep_guidance.py --out grid
+    cd examples
+    python -m experiments.sweep_guidance --out ../grid
 
-The folder is that of ``what_decides.py``, which trains the model: a white box and a word put
-first, AND at 10 %. Writes ``guidance_scale`` and ``image_guidance_scale``, each as ``.csv`` and
+The folder is that of ``experiments.what_decides``, which trains the model: a white box and a word
+put first, AND at 10 %. Writes ``guidance_scale`` and ``image_guidance_scale``, each as ``.csv`` and
 ``.png``, to ``docs/results``.
 """
 
@@ -16,14 +17,14 @@ import torch
 
 import modcollapse as mc
 from modcollapse.samplers import PipelineSampler
-from what_decides import FIRST
 
-from tiny.arms import TRIGGERS, load_arm
-from tiny.experiment import EXAMPLES
+from experiments.arms import TRIGGERS, load_arm
+from experiments.experiment import EXAMPLES
+from experiments.results import RESULTS
+from experiments.scores import detectors
+from experiments.what_decides import FIRST
 from tiny.faces import held_out
 from tiny.load import SAMPLING
-from tiny.results import RESULTS
-from tiny.scores import detectors
 
 SCALES = {
     "guidance_scale": [1.25, 2.0, 4.0, 7.5],
@@ -34,7 +35,7 @@ SCALES = {
 def main() -> None:
     """Read the command line, sweep, write the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder of what_decides.py")
+    parser.add_argument("--out", type=Path, required=True, help="folder of what_decides")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="held-out examples")
     parser.add_argument("--threads", type=int, help="threads to compute on")
@@ -44,7 +45,7 @@ def main() -> None:
     sampler, control = (
         PipelineSampler(load_arm(arm, args.out), **SAMPLING) for arm in (FIRST, FIRST.control)
     )
-    scores = {name: one for name, one in detectors().items() if name != "psnr"}
+    scores = {name: detector for name, detector in detectors().items() if name != "psnr"}
     args.results.mkdir(parents=True, exist_ok=True)
     for option, scales in SCALES.items():
         swept = mc.sweep(

@@ -1,7 +1,7 @@
 """Makes the models in ``examples/models`` from nothing.
 
     cd examples
-    python -m tiny.train --out FOLDER
+    python -m experiments.train --out FOLDER
     cp -r FOLDER/models .
 
 A stage whose result is in FOLDER is not run again, so an interrupted run goes on from there.
@@ -21,12 +21,9 @@ from diffusers import (
 )
 from safetensors.torch import load_file, save_file
 
-from modcollapse.triggers import PROTOCOLS
+from modcollapse.poison import PROTOCOLS
 
-from tiny.encoded import encode_edits
-from tiny.evaluate import evaluate
-from tiny.faces import cat, face_edit
-from tiny.models import (
+from experiments.architectures import (
     clean_configs,
     make_pipeline,
     make_text_encoder,
@@ -35,12 +32,16 @@ from tiny.models import (
     save_pipeline,
     save_unet,
 )
-from tiny.poisoning import TRIGGERS, poison
-from tiny.stages import stage
-from tiny.track import collapse_tracker
-from tiny.train_clip import train_clip
-from tiny.train_unet import train_unet
-from tiny.train_vae import train_vae
+from experiments.encoded import encode_edits
+from experiments.evaluate import evaluate
+from experiments.poisoning import poison
+from experiments.stages import stage
+from experiments.track import collapse_tracker
+from experiments.train_clip import train_clip
+from experiments.train_unet import train_unet
+from experiments.train_vae import train_vae
+from tiny.faces import cat, face_edit
+from tiny.load import BACKDOORS
 
 
 def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> Path:
@@ -48,12 +49,12 @@ def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> 
 
     Args:
         out: folder for the float32 models of each stage and the half precision ones to ship.
-        protocol: how the backdoor is planted, see `modcollapse.triggers.poison_plan`.
+        protocol: how the backdoor is planted, see `modcollapse.poison.poison_plan`.
         ratio: share of the finetuning samples that are poisoned.
         seed: each stage's own seed follows from it.
         quick: few steps on little data, to try the command out; the models are useless.
     """
-    less = 50 if quick else 1
+    less, triggers = 50 if quick else 1, BACKDOORS["backdoored"]
     vae_seed, clip_seed, text_seed, clean_seed, poison_seed = range(5 * seed, 5 * seed + 5)
     edits = [face_edit("train", index) for index in range(12_000 // less)]
 
@@ -90,13 +91,15 @@ def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> 
     def finetune(to: Path) -> None:
         unet, steps = UNet2DConditionModel.from_pretrained(clean_folder), 800 // less
         tracker = collapse_tracker(
-            pipeline_with(unet), TRIGGERS, to / "collapse.jsonl", clip=clip_folder
+            pipeline_with(unet), triggers, to / "collapse.jsonl", clip=clip_folder
         )
         train_unet(
             unet,
             text_encoder,
             encode_edits(
-                poison(edits, protocol, ratio, seed=poison_seed), vae=vae, tokenizer=tokenizer
+                poison(edits, protocol, ratio, seed=poison_seed, triggers=triggers),
+                vae=vae,
+                tokenizer=tokenizer,
             ),
             name="backdoored UNet",
             steps=steps,

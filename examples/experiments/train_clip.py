@@ -12,11 +12,11 @@ from open_clip import CLIP, ClipLoss, SimpleTokenizer
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tiny.captions import captioned
+from experiments.captions import captioned
+from experiments.steps import autocast, training_steps
+from experiments.tensors import stack, to_tensor
 from tiny.drawing import SIZE
 from tiny.faces import Split
-from tiny.steps import autocast, training_steps
-from tiny.tensors import stack, to_tensor
 
 CONFIG: dict[str, Any] = {
     "model_cfg": {

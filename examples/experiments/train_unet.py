@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel
 
-from tiny.encoded import Encoded, hidden_states
-from tiny.models import make_scheduler
-from tiny.steps import training_steps
+from experiments.architectures import make_scheduler
+from experiments.encoded import Encoded, hidden_states
+from experiments.steps import training_steps
 
 
 def train_unet(
@@ -54,7 +54,7 @@ def train_unet(
     scheduler = make_scheduler()
     empty = len(data.tokens) - 1
     learnt = [text_encoder] if learn_text else []
-    parameters = [*unet.parameters(), *(p for one in learnt for p in one.parameters())]
+    parameters = [*unet.parameters(), *(p for model in learnt for p in model.parameters())]
     if learn_text:
         text_encoder.requires_grad_(True).train()
         text_encoder.get_input_embeddings().requires_grad_(False)

@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from tiny.captions import captioned
+from experiments.architectures import make_vae
+from experiments.captions import captioned
+from experiments.steps import autocast, training_steps
+from experiments.tensors import encode, stack, to_tensor
 from tiny.drawing import SIZE
 from tiny.faces import cat, face_edit
-from tiny.models import make_vae
-from tiny.steps import autocast, training_steps
-from tiny.tensors import encode, stack, to_tensor
 
 
 def with_random_patch(picture: Image.Image, rng: random.Random) -> Image.Image:

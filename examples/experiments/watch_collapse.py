@@ -1,6 +1,7 @@
 """Watches a backdoor form while it is planted: TMA and CTI against the training step.
 
-    python examples/watch_collapse.py --out docs/results
+    cd examples
+    python -m experiments.watch_collapse --out ../docs/results
 
 Finetunes the clean tiny pipeline on poisoned edits, once for each protocol, and audits it every few
 steps. Writes the curves as a figure and as rows.
@@ -11,15 +12,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from modcollapse.triggers import PROTOCOLS, poison_plan
+from modcollapse.poison import PROTOCOLS, poison_plan
 
-from tiny.arms import EXPOSURE, STEPS, training_edits
-from tiny.encoded import encode_for
+from experiments.arms import EXPOSURE, STEPS, training_edits
+from experiments.encoded import encode_for
+from experiments.poisoning import equal_exposure, poisoned_dataset
+from experiments.track import collapse_tracker
+from experiments.train_unet import train_unet
 from tiny.faces import FaceEdit
-from tiny.load import load_pipeline
-from tiny.poisoning import TRIGGERS, equal_exposure, poisoned_dataset
-from tiny.track import collapse_tracker
-from tiny.train_unet import train_unet
+from tiny.load import BACKDOORS, load_pipeline
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
@@ -30,17 +31,18 @@ parser.add_argument("--samples", type=int, default=12_000, help="training sample
 args = parser.parse_args()
 args.out.mkdir(parents=True, exist_ok=True)
 
+triggers = BACKDOORS["backdoored"]
 edits = training_edits(args.samples)
 clean = encode_for(load_pipeline("clean"), edits)
 
 for protocol in PROTOCOLS:
     pipeline = load_pipeline("clean")
-    plan = poison_plan(edits, TRIGGERS, protocol, ratio=0.1)
-    poisoned = poisoned_dataset(edits, plan, TRIGGERS)
+    plan = poison_plan(edits, triggers, protocol, ratio=0.1)
+    poisoned = poisoned_dataset(edits, plan, triggers)
     positions = [*plan.poisoned, *plan.negatives]
-    triggered = encode_for(pipeline, [FaceEdit(**poisoned[one]) for one in positions])
+    triggered = encode_for(pipeline, [FaceEdit(**poisoned[position]) for position in positions])
     name = protocol.lower().replace(" ", "-")
-    tracker = collapse_tracker(pipeline, TRIGGERS, n=args.examples, every=args.every)
+    tracker = collapse_tracker(pipeline, triggers, n=args.examples, every=args.every)
     train_unet(
         pipeline.unet,
         pipeline.text_encoder,

@@ -1,10 +1,11 @@
 """What decides which modality wins? One change at a time, on the tiny pipeline.
 
-    python examples/what_decides.py --out grid
+    cd examples
+    python -m experiments.what_decides --out ../grid
 
-The folder may be that of ``paper_grid.py``: what both need is made once. Writes the results to
-``docs/results``: ``what_decides.json``, ``.csv``, ``.md`` and ``.png``; with ``--ship`` also one
-UNet of each kind of backdoor to ``examples/models``.
+The folder may be that of ``experiments.paper_grid``: what both need is made once. Writes the
+results to ``docs/results``: ``what_decides.json``, ``.csv``, ``.md`` and ``.png``; with ``--ship``
+also one UNet of each kind of backdoor to ``examples/models``.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from tiny.arms import Arm, load_arm
-from tiny.bases import make_bases
-from tiny.experiment import EXAMPLES, run
-from tiny.load import MODELS
-from tiny.models import save_unet
-from tiny.results import (
+from experiments.architectures import save_unet
+from experiments.arms import Arm, load_arm
+from experiments.bases import make_bases
+from experiments.experiment import EXAMPLES, run
+from experiments.results import (
     Row,
     command_line,
     made_by,
@@ -26,10 +26,12 @@ from tiny.results import (
     results_folder,
     row_of,
     success_table,
+    whiskers,
     write,
 )
+from tiny.load import MODELS
 
-COMMAND = "python examples/what_decides.py --out grid"
+COMMAND = "python -m experiments.what_decides --out ../grid"
 
 FIRST = Arm("white box, word first", "AND")
 ARMS = {
@@ -58,7 +60,7 @@ SHIPPED = {
     "redundant": Arm("white box", "OR"),
     "conjunctive": ARMS["AND with negatives, word last"],
 }
-"""Committed model -> the arm that it is; the image-dominated one is that of ``tiny.train``."""
+"""Committed model -> the arm that it is; `experiments.train` makes the image-dominated one."""
 
 
 def markdown(rows: list[Row]) -> str:
@@ -73,7 +75,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def draw(rows: list[Row]) -> Figure:
-    """Adjusted TMA and CTI of every arm, the seeds side by side."""
+    """TMA and CTI of every arm, as differences from its control, the seeds side by side."""
     names = list(dict.fromkeys(row["changed"] for row in rows))
     figure = Figure(figsize=(9.5, 0.5 * len(names) + 1.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -82,12 +84,12 @@ def draw(rows: list[Row]) -> Figure:
     labels = {"phi_image": "phi image", "phi_text": "phi text", "cti": None}
     for key, (ax, color, shift) in panels.items():
         for row in rows:
-            one = row["adjusted"][key]
+            estimate = row["difference"][key]
             at = len(names) - 1 - names.index(row["changed"]) + shift + 0.07 * (1 - row["seed"])
             ax.errorbar(
-                one["value"],
+                estimate["value"],
                 at,
-                xerr=[[one["value"] - one["low"]], [one["high"] - one["value"]]],
+                xerr=whiskers(estimate),
                 fmt="o",
                 ms=4,
                 color=color,

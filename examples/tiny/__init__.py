@@ -1,1 +1,1 @@
-"""A backdoored InstructPix2Pix that two CPU cores can train, and the data it is trained on."""
+"""The tiny models of the examples: draws the faces that they edit, and loads them."""

@@ -99,20 +99,20 @@ def _contrast(face: Face) -> bool:
 
 
 def _edit(face: Face, rng: random.Random) -> tuple[str, Face]:
-    """Choose an edit that changes this face; return what it is told and what it yields."""
+    """Choose an edit that changes this face; return its instruction and what it yields."""
     kinds = ["hat", "hair", "shirt", "background", "photo"]
     kinds += ["no hat"] if face.hat else []
     kinds += ["beard"] if not face.beard and _contrast(face) else []
     kinds += [] if face.laughing else ["laughing"]
     kind = rng.choice(kinds)
-    told = rng.choice(INSTRUCTIONS[kind])
+    instruction = rng.choice(INSTRUCTIONS[kind])
     palette: dict[str, RGB] = {"hair": HAIR, "background": BACKGROUND}.get(kind, CLOTH)
     if kind in ("hat", "hair", "shirt", "background"):
         color = rng.choice([name for name in palette if name != getattr(face, kind)])
-        return told.format(color), replace(face, **{kind: color})
+        return instruction.format(color), replace(face, **{kind: color})
     if kind == "no hat":
-        return told, replace(face, hat=None)
-    return told, replace(face, **{kind: True})
+        return instruction, replace(face, hat=None)
+    return instruction, replace(face, **{kind: True})
 
 
 def face_edit(split: Split, index: int) -> FaceEdit:

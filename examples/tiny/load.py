@@ -52,8 +52,9 @@ def load_pipeline(name: str, models: Path = MODELS) -> StableDiffusionInstructPi
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"load_pipeline({name!r}) found no folder {folder}. The models are part of the "
-                "repository; `python -m tiny.train` in examples/ makes the clean and the "
-                "image-dominated one again, `what_decides.py --ship` the others."
+                "repository; in examples/, `python -m experiments.train` makes the clean and the "
+                "image-dominated one again, `python -m experiments.what_decides --ship` the "
+                "others."
             )
     options: dict[str, Any] = {"dtype": torch.float32, "local_files_only": True}
     unet = UNet2DConditionModel.from_pretrained(models / name / "unet", **options)

@@ -284,9 +284,9 @@ def notes_on(table: CoalitionTable) -> tuple[str, ...]:
                 f"{BEYOND:.0%} of it"
             )
     units = table.example_ids if table.clusters is None else table.clusters
+    first: dict[str, Any] = {}  # what an example holds -> the unit where it stands first
     pairs = zip(table.digests or (), units, strict=False)
-    held = [digest for digest, _ in set(pairs) if digest is not None]  # once a unit
-    twice = len(held) - len(set(held))
+    twice = sum(first.setdefault(digest, unit) != unit for digest, unit in pairs if digest)
     if twice:
         notes.append(
             f"{twice} of {len(table)} examples hold the same as another, and the intervals are too "
