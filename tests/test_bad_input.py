@@ -418,7 +418,7 @@ class TestMetrics:
         table = mc.CoalitionTable.from_values(np.eye(4), ["image", "text"])
         with pytest.raises(TypeError, match="min_effect"):
             mc.Rules(min_effect=0.1)
-        with pytest.raises(InputError, match="rules must be a modcollapse.Rules"):
+        with pytest.raises(InputError, match=r"rules must be a modcollapse\.Rules"):
             mc.audit(table, rules={"alpha": 0.05})
         with pytest.raises(InputError, match="simultaneous must be True or False"):
             mc.audit(table, simultaneous="yes")

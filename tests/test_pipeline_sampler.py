@@ -318,7 +318,7 @@ def test_a_safety_checker_is_refused():
         PipelineSampler(checked)
 
 
-@pytest.mark.parametrize("name", sorted(_NOT_ALIGNED))
+@pytest.mark.parametrize("name", sorted(name for name in _NOT_ALIGNED if hasattr(diffusers, name)))
 def test_pipelines_that_do_not_pair_images_with_prompts_are_refused(name):
     cls = getattr(diffusers, name)
     with pytest.raises(InputError, match=r"not take one image for each prompt: .* Write a sampler"):

@@ -122,9 +122,7 @@ def test_kinds_of_pictures():
     assert as_picture(torch.zeros(1, 4, 6)).shape == (4, 6, 3)
 
 
-@pytest.mark.parametrize(
-    ("simultaneous", "said"), [(False, "each alone"), (True, "all together")]
-)
+@pytest.mark.parametrize(("simultaneous", "said"), [(False, "each alone"), (True, "all together")])
 def test_the_caption_says_whether_intervals_hold_together(simultaneous, said):
     caption = mc.audit(audit(keep=0).table, simultaneous=simultaneous).plot().get_supxlabel()
     assert f"6 examples, 95% intervals, {said}" in caption.replace("\n", " ")

@@ -40,7 +40,7 @@ def write(
     if seeds is not None:
         arrays["seeds"] = seeds
     packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, digest=_digest(arrays), **arrays)
+    np.savez_compressed(packed, digest=_digest(arrays), **arrays)
     write_whole(path, packed.getvalue())
     return path
 
@@ -106,6 +106,8 @@ def _unpacked(data: bytes) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for entry in archive.infolist():
             name = entry.filename.removesuffix(".npy")
+            if name == "allow_pickle":  # an argument that numpy before 2.1 took for an array
+                continue
             if name not in _ENTRIES or name in arrays:
                 raise ValueError(f"it holds {entry.filename!r}, which no table does")
             if entry.file_size > _LARGEST:
