@@ -308,7 +308,7 @@ def test_ratios_that_cannot_be(ratio: Any) -> None:
 
 
 def test_a_percentage_is_recognised() -> None:
-    with pytest.raises(InputError, match=r"got 5\nDivide percent by 100"):
+    with pytest.raises(InputError, match=r"got 5. Divide percent by 100"):
         poison_plan(100, PAIR, "AND", ratio=5)
 
 

@@ -11,7 +11,7 @@ import torch
 
 import modcollapse as mc
 from modcollapse._support import digests
-from modcollapse.errors import SamplerError
+from modcollapse.errors import SamplerError, TableError
 from modcollapse.measure import measure, prepare
 from modcollapse.samplers import PipelineSampler, PlantedSampler, planted_game
 from modcollapse.triggers import ImagePatch, TextSuffix
@@ -280,3 +280,58 @@ def test_an_error_says_whose_it_is():
     with pytest.raises(SamplerError, match="not finite") as caught:
         evaluated(broken, None, GAME.examples, progress=False)
     assert not hasattr(caught.value, "__notes__")
+
+
+class TestShared:
+    """What one sampler does with its batch is no business of the others."""
+
+    @staticmethod
+    def examples(as_tensors):
+        values = np.random.default_rng(0).uniform(size=(6, 3))
+        return [
+            {"image": torch.tensor(row) if as_tensors else float(row[0]), "text": f"hat {n}"}
+            for n, row in enumerate(values)
+        ]
+
+    @pytest.mark.parametrize("as_tensors", [True, False])
+    def test_a_model_that_writes_into_its_batch_leaves_that_of_its_control(self, as_tensors):
+        def honest(conditions, seeds):
+            pairs = zip(conditions["image"], conditions["text"], strict=True)
+            return [float(np.sum(np.asarray(i))) + t.endswith("cf") for i, t in pairs]
+
+        def careless(conditions, seeds):
+            outputs = honest(conditions, seeds)
+            if isinstance(conditions["image"], torch.Tensor):
+                conditions["image"].mul_(2)
+            for row in range(len(seeds)):
+                conditions["text"][row] = "changed"
+            return outputs
+
+        triggers = {"image": lambda image: image + 1, "text": lambda text: text + " cf"}
+        examples = self.examples(as_tensors)
+        arguments = (lambda outputs, examples: outputs, examples, triggers)
+        alone = mc.evaluate_coalitions(honest, *arguments, batch_size=4, progress=False)
+        audit = mc.audit(careless, *arguments, control=honest, batch_size=4, progress=False)
+        np.testing.assert_array_equal(audit.table.values, alone.values)
+        np.testing.assert_array_equal(audit.control.table.values, alone.values)
+
+    @pytest.mark.parametrize("option", [{"seed": 1}, {"batch_size": 4}, {"repeats": 2}])
+    def test_a_control_of_another_run_is_refused_before_anything_is_generated(self, option):
+        game = planted_game([0.0, 0.1, 0.9, 1.0], PAIR, examples=6)
+        control = mc.evaluate_coalitions(*game, progress=False)
+        calls = []
+
+        def sampler(conditions, seeds):
+            calls.append(seeds)
+            return game.sampler(conditions, seeds)
+
+        with pytest.raises(TableError, match="two runs"):
+            mc.audit(sampler, *game[1:], control=control, progress=False, **option)
+        others = [{**example, "text": "another"} for example in game.examples]
+        with pytest.raises(TableError, match="holds something else"):
+            mc.audit(sampler, game.detector, others, game.triggers, control=control, progress=False)
+        with pytest.raises(TableError, match="6 there"):
+            mc.audit(
+                sampler, game.detector, others[:3], game.triggers, control=control, progress=False
+            )
+        assert calls == []

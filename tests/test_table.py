@@ -122,7 +122,7 @@ def test_another_version_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(table_file, "TABLE_VERSION", 99)
     path = measure().save(tmp_path / "t")
     monkeypatch.undo()
-    with pytest.raises(TableError, match=r"version 99.*reads version 1"):
+    with pytest.raises(TableError, match=r"version 99.*reads versions 1 and 2"):
         mc.CoalitionTable.load(path)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import modcollapse as mc
+from modcollapse.analysis import Sample
 from modcollapse.errors import InputError
 from modcollapse.samplers import planted_game
 
@@ -329,6 +330,18 @@ class TestClaims:
                 assert all(tight.share[name] <= loose.share[name] for name in PAIR)
                 held = tight.interactions["image+text"]
                 assert set(held) <= set(loose.interactions["image+text"])
+
+    def test_what_moves_the_value_is_said_of_all_coalitions_together(self):
+        """Holm: three effects at a third of alpha each; once two are shown, the last at all."""
+        effect = np.array([[-1.0], [1.0], [0.0], [0.0]])  # of the image trigger, in 12 of 64
+        alone, _ = Sample.of(table(mixed(NONE, IMAGE, 12, 64), noise=0)).bounds(
+            effect, 0.05, claim=True
+        )
+        assert alone[0] > 0.1
+        found = judge(mixed(NONE, IMAGE, 12, 64), noise=0)
+        assert (found.effect, found.moves) == ("inconclusive", ())
+        beside = judge(mixed(TEXT, OR, 12, 64), noise=0)
+        assert beside.moves == ("image", "text", "image+text")
 
     def test_strict_rules_provide_for_triggers_that_undo_each_other(self):
         """One such example in 20 is unseen in 48 with probability 0.085, and moves CTI by 2."""

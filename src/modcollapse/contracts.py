@@ -158,12 +158,12 @@ class TriggerSpec:
         Raises:
             InputError: it is no callable.
         """
-        if not callable(trigger):
+        if not _can_be_called(trigger):
             raise InputError(
                 f"the trigger of {modality!r} must be a callable, clean condition -> triggered "
                 f"condition; got {described(trigger)}"
             )
-        return cls(trigger, getattr(trigger, "check", _accept))
+        return cls(trigger, _optional(trigger, "check", _accept))
 
     def checked(self, clean: Any, *, twice: bool = False) -> Any:
         """Apply the trigger, make sure that it did what a trigger does, return what it made.
@@ -210,6 +210,7 @@ class SamplerSpec:
         probe: conditions and seeds -> notes; None where it does not probe.
         pipeline: what it generates with, or None.
         with_options: options -> a changed copy; None where it has no options.
+        identity: what tells it from another; None where it does not say.
     """
 
     call: Sampler
@@ -218,6 +219,7 @@ class SamplerSpec:
     probe: Callable[[Mapping[str, Any], Sequence[int]], Sequence[Any]] | None
     pipeline: Any
     with_options: Callable[..., Any] | None
+    identity: Callable[[], Any] | None
 
     @classmethod
     def of(cls, sampler: Any, modalities: Sequence[str]) -> SamplerSpec:
@@ -226,12 +228,15 @@ class SamplerSpec:
         Raises:
             InputError: it is no callable, or does not take one of the modalities.
         """
-        if not callable(sampler):
+        if not _can_be_called(sampler):
             raise InputError(
                 "sampler must be a callable sampler(conditions, seeds) -> outputs; "
                 f"got {described(sampler)}"
             )
-        needed = tuple(getattr(sampler, "modalities", modalities))
+        declared = getattr(sampler, "modalities", None)
+        if isinstance(declared, str):
+            raise InputError(f"modalities of the sampler must be names, got the str {declared!r}")
+        needed = tuple(modalities if declared is None else declared)
         for modality in modalities:
             if modality not in needed:
                 raise InputError(
@@ -241,10 +246,11 @@ class SamplerSpec:
         return cls(
             call=sampler,
             modalities=needed,
-            check=getattr(sampler, "check", _accept),
-            probe=getattr(sampler, "probe", None),
+            check=_optional(sampler, "check", _accept),
+            probe=_optional(sampler, "probe"),
             pipeline=getattr(sampler, "pipeline", None),
-            with_options=getattr(sampler, "with_options", None),
+            with_options=_optional(sampler, "with_options"),
+            identity=_optional(sampler, "identity"),
         )
 
 
@@ -278,13 +284,15 @@ class Scorer:
             InputError: it is no callable, its bounds are none, or its perfect score is no number.
         """
         name = getattr(detector, "__name__", type(detector).__name__) if name is None else name
-        if not callable(detector):
+        if not _can_be_called(detector):
             raise InputError(
                 f"detector {name!r} must be a callable detector(outputs, examples) -> scores; "
                 f"got {described(detector)}"
             )
         bounds = bounds_of(getattr(detector, "bounds", None), f"the bounds of detector {name!r}")
-        binary = bool(getattr(detector, "binary", False))
+        binary = getattr(detector, "binary", False)
+        if not isinstance(binary, bool | np.bool_):
+            raise InputError(f"binary of detector {name!r} must be True or False, got {binary!r}")
         if binary and bounds is not None and not bounds[0] <= 0 < 1 <= bounds[1]:
             raise InputError(
                 f"detector {name!r} is declared binary and cannot be 0 and 1 within its bounds "
@@ -294,10 +302,10 @@ class Scorer:
             name=name,
             call=detector,
             bounds=bounds,
-            binary=binary,
+            binary=bool(binary),
             wants_clean_output=bool(getattr(detector, "wants_clean_output", False)),
             perfect=_perfect_of(detector, name),
-            check=getattr(detector, "check", _accept),
+            check=_optional(detector, "check", _accept),
         )
 
 
@@ -352,6 +360,22 @@ def _perfect_of(detector: Any, name: str) -> float | Callable[[Sequence[Example]
     if perfect is None or callable(perfect):
         return perfect
     return number(perfect, f"perfect of detector {name!r} (a number or a function of examples)")
+
+
+def _can_be_called(thing: Any) -> bool:
+    """Whether it is a callable, and not the class of one that was not made."""
+    made = not isinstance(thing, type) or all("__call__" not in vars(c) for c in thing.__mro__)
+    return callable(thing) and made
+
+
+def _optional(thing: Any, name: str, default: Any = None) -> Any:
+    """An attribute that a thing may have, if it can be called."""
+    attribute = getattr(thing, name, None)
+    if attribute is None:
+        return default
+    if not callable(attribute):
+        raise InputError(f"{name} of {described(thing)} must be callable, got {attribute!r}")
+    return attribute
 
 
 def _accept(*_: Any) -> None:

@@ -6,7 +6,7 @@ note, which a traceback shows below the message: see `context`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -39,8 +39,11 @@ class MissingExtraError(ImportError):
 
 
 @contextmanager
-def context(where: str) -> Iterator[None]:
+def context(where: str | Callable[[], str]) -> Iterator[None]:
     """Add a note to whatever is raised inside, somebody else's errors included.
+
+    Args:
+        where: the note, or what makes it once there is an error.
 
     >>> with context("example 'face-7', trigger of 'text'"):
     ...     raise InputError("the phrase is empty")
@@ -52,5 +55,5 @@ def context(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        error.add_note(where)
+        error.add_note(where if isinstance(where, str) else where())
         raise

@@ -141,8 +141,9 @@ def float_tensor(image: Any) -> torch.Tensor:
         return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
     array = np.array(image)  # a copy: torch warns about arrays that it may not write to
     array = array[..., None] if array.ndim == 2 else array
+    array = array if array.dtype == np.uint8 else array.astype(np.float32)  # from any byte order
     tensor = torch.from_numpy(array).permute(2, 0, 1).contiguous()
-    return tensor.float() / 255 if array.dtype == np.uint8 else tensor.float()
+    return tensor.float() / 255 if array.dtype == np.uint8 else tensor
 
 
 def channels_last(image: Any) -> NDArray[Any]:

@@ -74,9 +74,8 @@ def fraction(value: Any, name: str) -> Fraction:
     try:
         finite = number(value, name, "(0, 1]")
     except InputError as error:
-        if isinstance(value, int | float) and 1 < value <= 100:
-            error.add_note("Divide percent by 100")
-        raise
+        percent = isinstance(value, int | float) and 1 < value <= 100
+        raise InputError(f"{error}{'. Divide percent by 100' if percent else ''}") from None
     if isinstance(value, Rational):
         return Fraction(int(value.numerator), int(value.denominator))
     return Fraction(repr(finite))
@@ -87,7 +86,7 @@ def bounds_of(bounds: Any, name: str) -> tuple[float, float] | None:
     if bounds is None:
         return None
     pair = list(bounds) if isinstance(bounds, Sequence) else []
-    if len(pair) != 2 or not all(isinstance(bound, Real) for bound in pair):
+    if len(pair) != 2 or any(isinstance(b, bool) or not isinstance(b, Real) for b in pair):
         raise InputError(f"{name} must be two numbers (lowest, highest), got {bounds!r}")
     low, high = float(pair[0]), float(pair[1])
     if not -math.inf < low < high < math.inf:

@@ -63,7 +63,7 @@ def means(
     single = table.zero_one and table.values.shape[1] == 1 and table.clusters is None
     contrasts = np.eye(len(table.coalitions))
     if single and settings.method in ("auto", "patterns"):
-        alpha = settings.alpha(_figures(table))
+        alpha = settings.alpha(_estimate_count(table))
         estimates = rate_estimates(table.example_values, level=settings.level, alpha=alpha)
     else:
         estimates = _estimates(table, contrasts, settings, at_hand)
@@ -106,8 +106,8 @@ def _audit(table: CoalitionTable, settings: Settings, *, judged: bool) -> Audit:
     )
 
 
-def _figures(table: CoalitionTable) -> int:
-    """Number of figures of an audit: means, attributions, the total, interactions of pairs."""
+def _estimate_count(table: CoalitionTable) -> int:
+    """Number of estimates of an audit: means, attributions, the total, interactions of pairs."""
     m = len(table.modalities)
     return len(table.coalitions) + m + 1 + m * (m - 1) // 2
 
@@ -138,5 +138,5 @@ def _estimates(
         contrasts,
         level=settings.level,
         method=settings.method,
-        alpha=settings.alpha(_figures(table)),
+        alpha=settings.alpha(_estimate_count(table)),
     )

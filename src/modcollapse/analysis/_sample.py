@@ -94,7 +94,9 @@ class Sample:
 
     def undefined(self, contrasts: FloatArray) -> NDArray[np.bool_]:
         """Which of K contrasts do not differ, while nothing is known of other values either."""
-        return self.equal(contrasts) & (self.ends is None) & (self.attack is None)
+        if self.ends is not None or self.attack is not None:
+            return np.zeros(contrasts.shape[1], dtype=bool)
+        return self.equal(contrasts)
 
     def method(self, method: Method) -> Method:
         """What ``"auto"`` means here."""

@@ -100,13 +100,13 @@ class Settings:
         if not isinstance(self.simultaneous, bool):
             raise InputError(f"simultaneous must be True or False, got {self.simultaneous!r}")
 
-    def alpha(self, figures: int) -> float:
+    def alpha(self, estimates: int) -> float:
         """How often each end of an interval may lie on the wrong side of the truth.
 
         Args:
-            figures: number of intervals that are to hold together, if they are to.
+            estimates: number of them that are to hold together, if they are to.
         """
-        return (1 - self.level) / 2 / (figures if self.simultaneous else 1)
+        return (1 - self.level) / 2 / (estimates if self.simultaneous else 1)
 
     def check(
         self,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from modcollapse._support.digests import hexdigest, weights_digest
 from modcollapse._support.validation import choice, listed
-from modcollapse.contracts import Example
+from modcollapse.contracts import Detector, Example
 from modcollapse.detectors._clip_embedding import ImageEmbedder, Preprocessing, class_name
 from modcollapse.detectors._clip_loading import load_clip
 from modcollapse.detectors._outputs import image_tensor, output_images, target_image
@@ -20,7 +20,7 @@ from modcollapse.errors import DetectorError, InputError
 CLEAN_OUTPUT = "clean output"
 
 
-class ClipShift:
+class ClipShift(Detector):
     """How much closer an output is to the backdoor target than to its clean reference.
 
     For the output z of one example under one coalition, all embedded as images by CLIP:
@@ -79,7 +79,7 @@ class ClipShift:
         pretrained: str | Path | None = None,
         *,
         reference: str = "reference",
-        preprocess: str = "tensor",
+        preprocess: Literal["tensor", "pil"] = "tensor",
         device: str | torch.device | None = None,
         image_size: int | tuple[int, int] | None = None,
         mean: Sequence[float] | None = None,
@@ -115,7 +115,7 @@ class ClipShift:
             follows=module is not model and device is None,
         )
         self._digest: str | None = None
-        self._last: tuple[Sequence[Example], Tensor] | None = None
+        self._last: tuple[Sequence[Example], list[Any], Tensor] | None = None
         self._z_target = self._embedder.embed(self._target[None])
 
     def check(self, example: Example) -> None:
@@ -144,14 +144,21 @@ class ClipShift:
             self._z_target = self._embedder.embed(self._target[None])
         z = self._embedder.embed(images)
         z_clean = self._embedded_references(examples)
-        self._last = examples, z_clean
+        self._last = examples, [self._reference(example) for example in examples], z_clean
         return _cosine(z, self._z_target) - _cosine(z, z_clean)
 
     def perfect(self, examples: Sequence[Example]) -> Tensor:
         """Return what the target itself would score: 1 - cos(z_target, z_clean), shape (B,)."""
         last, self._last = self._last, None
-        if last is not None and last[0] is examples:  # scored just now: the embeddings are at hand
-            z_clean = last[1]
+        if (
+            last is not None
+            and last[0] is examples
+            and all(
+                self._reference(example) is reference
+                for example, reference in zip(examples, last[1], strict=True)
+            )
+        ):  # scored just now: the embeddings are at hand
+            z_clean = last[2]
         else:
             z_clean = self._embedded_references(examples)
         return 1 - _cosine(z_clean, self._z_target.to(z_clean.device))

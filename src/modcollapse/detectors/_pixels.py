@@ -10,12 +10,12 @@ from torch import Tensor
 
 from modcollapse._support.digests import hexdigest
 from modcollapse._support.validation import number
-from modcollapse.contracts import Example
+from modcollapse.contracts import Detector, Example
 from modcollapse.detectors._outputs import output_images, target_image
 from modcollapse.errors import DetectorError
 
 
-class _TargetMSE:
+class _TargetMSE(Detector):
     """Mean squared error to a target, on the device of the outputs."""
 
     def __init__(self, target: Any) -> None:

@@ -15,7 +15,7 @@ from modcollapse.contracts import Detector, Example, Scorer
 from modcollapse.errors import DetectorError, InputError
 
 
-class Threshold:
+class Threshold(Detector):
     """1 where the score of another detector is above a threshold, else 0.
 
     Args:

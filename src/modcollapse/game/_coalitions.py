@@ -137,9 +137,9 @@ def check_players(m: int, what: str = "a game") -> int:
     try:
         return whole(m, f"{what}: the number of players M", 1, MAX_PLAYERS)
     except InputError as error:
-        if isinstance(m, int) and m > MAX_PLAYERS:
-            error.add_note("estimate larger games by sampling: shapiq has approximators for it")
-        raise
+        larger = isinstance(m, int) and m > MAX_PLAYERS
+        hint = "; estimate larger games by sampling, as shapiq's approximators do" if larger else ""
+        raise InputError(f"{error}{hint}") from None
 
 
 @cache

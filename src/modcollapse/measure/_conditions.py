@@ -88,13 +88,14 @@ def with_clean_outputs(
     for cell, output in zip(cells, outputs, strict=True):
         if cell.coalition == 0:
             carried.setdefault((cell.example, cell.repeat), own_copy(output))
-    wanted = {(cell.example, cell.repeat) for cell in cells}
-    for key in carried.keys() - wanted:
-        del carried[key]
-    return [
+    rows: list[Mapping[str, Any]] = [
         {**example, "clean_output": carried[cell.example, cell.repeat]}
         for cell, example in zip(cells, examples, strict=True)
     ]
+    last = cells[-1].example, cells[-1].repeat  # all others have had their last coalition
+    for key in carried.keys() - {last}:
+        del carried[key]
+    return rows
 
 
 def own_copy(output: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from typing import Any, Unpack, overload
 
@@ -228,11 +229,15 @@ class _Recording:
         gathered: ConditionBatches,
         where: _scores.Where,
     ) -> Any:
-        rows = {name: conditions[name] for name in self._sampler.modalities}
+        shared = len(self._run.samplers) > 1  # each sampler may do with its batch what it likes
+        rows = {
+            name: own_copy(conditions[name]) if shared else conditions[name]
+            for name in self._sampler.modalities
+        }
         seeds = [int(self._run.seeds[cell.example, cell.repeat]) for cell in batch.cells]
         before = None if self._begun else gathered.fingerprints()
-        everywhere = where(range(len(batch.cells)))
-        with context(f"raised by the sampler for {everywhere}"):
+        every = range(len(batch.cells))
+        with context(lambda: f"raised by the sampler for {where(every)}"):
             try:
                 outputs = self._sampler.call(rows, seeds)
             except (ValueError, OverflowError) as error:
@@ -242,7 +247,7 @@ class _Recording:
         if before is not None and gathered.fingerprints() != before:
             raise SamplerError(
                 "the sampler wrote into its conditions, which other rows share "
-                f"({everywhere}). Work on copies"
+                f"({where(every)}). Work on copies"
             )
         self._begun = True
         return _scores.check_outputs(outputs, len(batch.cells), where)
@@ -283,7 +288,7 @@ def score(
                 with_clean = with_clean_outputs(outputs, examples, cells, carried)
             seen = with_clean
         version = getattr(outputs, "_version", None)  # a tensor counts what is written into it
-        with context(f"raised by detector {scorer.name!r} for {where(range(len(cells)))}"):
+        with context(partial(_raised_by, scorer, where, len(cells))):
             scores = scorer.call(outputs, seen)
         scored.append(_scores.check_scores(scores, len(cells), scorer.name, where))
         if getattr(outputs, "_version", None) != version:
@@ -297,6 +302,10 @@ def score(
             what = f"{scorer.name}.perfect"
             scored.append(_scores.check_scores(perfect, len(cells), what, where))
     return scored
+
+
+def _raised_by(scorer: Scorer, where: _scores.Where, rows: int) -> str:
+    return f"raised by detector {scorer.name!r} for {where(range(rows))}"
 
 
 class _Where:

@@ -28,6 +28,7 @@ from modcollapse.contracts import (
 from modcollapse.errors import context
 from modcollapse.measure._checks import check_examples, count_examples, trigger_specs
 from modcollapse.measure._plan import Cost, generation_cost, noise_seed
+from modcollapse.table import Pairing
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,17 @@ class Run:
     def shape(self) -> tuple[int, int, int]:
         """Return (N, R, 2**M), the shape of a table."""
         return self.cost.examples, self.cost.repeats, self.cost.coalitions
+
+    def pairing(self, detector: str) -> Pairing:
+        """What a control's table of this detector must agree with, before anything is generated."""
+        (label, *_), scorer = self.samplers, self.scorers.by_name[detector]
+        run = {
+            **self.provenance(label, detector),
+            "modalities": list(self.modalities),
+            "bounds": (0.0, 1.0) if scorer.binary and scorer.bounds is None else scorer.bounds,
+            "binary": scorer.binary,
+        }
+        return Pairing(run, self.ids, self.seeds, self.digests)
 
     def provenance(self, label: str, detector: str) -> dict[str, Any]:
         """Return the settings, with the identities of one sampler and one detector."""

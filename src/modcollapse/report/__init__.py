@@ -1,10 +1,10 @@
 """Pictures and tables of estimates; matplotlib is loaded when a picture is drawn."""
 
 from modcollapse.report._audited import Audited
+from modcollapse.report._escapes import for_terminal as for_terminal
 from modcollapse.report._figures import plot_audit, plot_estimates
 from modcollapse.report._lines import Line, plot_curves
 from modcollapse.report._tables import comparison_table, estimate_table, format_table
-from modcollapse.report._text import for_terminal as for_terminal
 
 __all__ = [
     "Audited",

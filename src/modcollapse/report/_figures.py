@@ -12,8 +12,8 @@ from modcollapse._support.images import is_pil
 from modcollapse._support.optional import require
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
+from modcollapse.report._escapes import for_picture
 from modcollapse.report._pictures import as_picture
-from modcollapse.report._text import for_picture
 from modcollapse.table import Estimate, Kept, sample_size
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from modcollapse._support.optional import require
-from modcollapse.report._text import for_picture
+from modcollapse.report._escapes import for_picture
 from modcollapse.table import TOO_FEW, Estimate, estimate_label
 
 if TYPE_CHECKING:

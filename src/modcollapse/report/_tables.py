@@ -10,7 +10,7 @@ from tabulate import tabulate
 from modcollapse._support.validation import choice
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
-from modcollapse.report._text import for_latex, for_markdown, for_terminal
+from modcollapse.report._escapes import for_latex, for_markdown, for_terminal
 from modcollapse.table import OK, Estimate, decimals, number_text, value_text
 
 TextFormat: TypeAlias = Literal["text", "markdown", "latex"]

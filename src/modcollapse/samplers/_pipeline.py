@@ -174,7 +174,7 @@ class PipelineSampler:
                 condition.
         """
         if not self._probe:
-            return ["the pipeline was not probed (probe=False)"]
+            return ["the pipeline was not probed (probe=False)", *self._rescaled(conditions)]
 
         def generate(rows: Mapping[str, list[Any]], row_seeds: list[int]) -> torch.Tensor:
             output = self._generate(rows, row_seeds, **cheap)
@@ -190,11 +190,27 @@ class PipelineSampler:
         )
         if self._one_at_a_time:
             warnings.warn(f"{type(self.pipeline).__name__}: {notes[-1]}", stacklevel=2)
+        return notes + self._rescaled(conditions, sizes[0])
+
+    def _rescaled(
+        self, conditions: Mapping[str, Sequence[Any]], output: tuple[int, ...] | None = None
+    ) -> list[str]:
+        """Say where the pipeline rescales its input, PIL images in another way than the others.
+
+        The size of an output tells; where there is none, what the autoencoder can take does.
+        """
+        factor = getattr(self.pipeline, "vae_scale_factor", 1)
+        notes = []
         for modality, kind in self._kinds.items():
-            if kind != "text" and (size := size_of(conditions[modality][0], kind)) != sizes[0]:
+            if kind == "text":
+                continue
+            size = size_of(conditions[modality][0], kind)
+            kept = tuple(side - side % factor for side in size) if output is None else output
+            if size != kept:
                 notes.append(
-                    f"{modality!r} is {_by(size)} pixels, the output {_by(sizes[0])}: "
-                    "the pipeline rescales (PIL images and tensors differently)"
+                    f"{modality!r} is {_by(size)} pixels, the output {_by(kept)}: the pipeline "
+                    "rescales, PIL images by another filter than arrays and tensors. Resize them "
+                    "beforehand for figures that do not depend on it"
                 )
         return notes
 

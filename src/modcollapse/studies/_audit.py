@@ -31,10 +31,20 @@ from modcollapse.table import CoalitionTable
 
 
 @overload
-def tma(source: CoalitionTable, *, level: float = 0.95, method: Method = "auto") -> Attribution: ...
+def tma(
+    source: CoalitionTable,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    cluster: Sequence[str | int] | None = None,
+) -> Attribution: ...
 @overload
 def tma(
-    source: Mapping[str, CoalitionTable], *, level: float = 0.95, method: Method = "auto"
+    source: Mapping[str, CoalitionTable],
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    cluster: Sequence[str | int] | None = None,
 ) -> dict[str, Attribution]: ...
 @overload
 def tma(
@@ -121,6 +131,7 @@ def cti(
     order: int = 2,
     level: float = 0.95,
     method: Method = "auto",
+    cluster: Sequence[str | int] | None = None,
 ) -> Interaction: ...
 @overload
 def cti(
@@ -130,6 +141,7 @@ def cti(
     order: int = 2,
     level: float = 0.95,
     method: Method = "auto",
+    cluster: Sequence[str | int] | None = None,
 ) -> dict[str, Interaction]: ...
 @overload
 def cti(
@@ -222,11 +234,19 @@ def cti(
 
 @overload
 def coalition_means(
-    source: CoalitionTable, *, level: float = 0.95, method: Method = "auto"
+    source: CoalitionTable,
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    cluster: Sequence[str | int] | None = None,
 ) -> CoalitionMeans: ...
 @overload
 def coalition_means(
-    source: Mapping[str, CoalitionTable], *, level: float = 0.95, method: Method = "auto"
+    source: Mapping[str, CoalitionTable],
+    *,
+    level: float = 0.95,
+    method: Method = "auto",
+    cluster: Sequence[str | int] | None = None,
 ) -> dict[str, CoalitionMeans]: ...
 @overload
 def coalition_means(
@@ -305,6 +325,7 @@ def audit(
     rules: Rules | None = None,
     simultaneous: bool = False,
     control: CoalitionTable | None = None,
+    cluster: Sequence[str | int] | None = None,
 ) -> Audit: ...
 @overload
 def audit(
@@ -316,6 +337,7 @@ def audit(
     rules: Rules | None = None,
     simultaneous: bool = False,
     control: Mapping[str, CoalitionTable] | None = None,
+    cluster: Sequence[str | int] | None = None,
 ) -> dict[str, Audit]: ...
 @overload
 def audit(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from modcollapse._support.validation import did_you_mean
 from modcollapse.analysis import Audit, data_frame
 from modcollapse.errors import InputError
 from modcollapse.report import Line, format_table, plot_curves
@@ -80,12 +81,16 @@ class Curves:
     def select(self, **wanted: Any) -> list[Row]:
         """Return the rows that hold these entries.
 
-        ``select(symbol="phi", name="text", of="model", step=400)``: fields of `Row`, or names of
-        what the audits were made at.
+        ``select(symbol="phi", name="text", of="model", step=400)``: entries of `Row.to_dict`.
 
         Raises:
             KeyError: rows have no such entry.
         """
+        known = list(self.rows[0].to_dict()) if self.rows else list(wanted)
+        for name in wanted:
+            if name not in known:
+                close = did_you_mean(name, known)
+                raise KeyError(f"rows have no {name!r}; they have {', '.join(known)}{close}")
         return [
             row
             for row in self.rows

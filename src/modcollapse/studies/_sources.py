@@ -9,7 +9,7 @@ from modcollapse.analysis import Settings
 from modcollapse.contracts import Named, RunOptions, check_run_options
 from modcollapse.errors import InputError, OptionError
 from modcollapse.measure import Run, measure, prepare
-from modcollapse.table import CoalitionTable
+from modcollapse.table import CoalitionTable, check_paired
 
 MODEL, CONTROL = "of the audited model", "of the control"
 _MEASURED = (CoalitionTable, Mapping)
@@ -53,7 +53,7 @@ def tables_of(
         InputError: arguments that do not go together; and what ``evaluate_coalitions`` raises.
         OptionError: there is no such keyword.
     """
-    check_run_options(call, run, own)
+    check_run_options(call, run, ("detector", "examples", "triggers", *own))
     given = {"detector": detector, "examples": examples, "triggers": triggers}
     controls = _control_tables(control, source)
     if isinstance(source, _MEASURED):
@@ -77,6 +77,10 @@ def tables_of(
     check_analysis(prepared, settings, order)
     if controls is not None:
         _check_names(prepared.scorers, controls)
+        for name, control_table in zip(
+            prepared.scorers.by_name, controls.by_name.values(), strict=True
+        ):
+            check_paired(prepared.pairing(name), control_table.pairing)
     measured = measure(prepared)
     single = prepared.scorers.single
     if beside:

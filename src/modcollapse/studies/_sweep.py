@@ -16,12 +16,12 @@ from modcollapse.analysis import Audit, analyse
 from modcollapse.contracts import Detector, Example, Sampler, SamplerSpec, Triggers
 from modcollapse.errors import InputError, context
 from modcollapse.measure import measure, prepare
-from modcollapse.studies._curves import Curves, Row, rows_of
+from modcollapse.studies._curves import Curves, rows_of
 from modcollapse.studies._options import AuditOptions, split_options
 from modcollapse.studies._sources import check_analysis
 from modcollapse.table import Estimate
 
-_COLUMNS = tuple(field.name for kind in (Row, Estimate) for field in fields(kind))
+_COLUMNS = ("detector", "of", "symbol", "name", *(field.name for field in fields(Estimate)))
 
 Point = Mapping[str, Any]
 """One combination of options, by name."""
@@ -207,8 +207,9 @@ def _with_options(sampler: Any, who: str, point: Point) -> Sampler:
             ) from error
         bound = partial(sampler, **point)
         vars(bound).update(vars(sampler))  # what it declares: modalities, check and so on
-        if hasattr(sampler, "identity"):
-            vars(bound)["identity"] = lambda: {**sampler.identity(), "options": dict(point)}
+        identify = declared.identity
+        if identify is not None:
+            vars(bound)["identity"] = lambda: {**identify(), "options": dict(point)}
         return bound
 
 

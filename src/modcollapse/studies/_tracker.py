@@ -186,6 +186,7 @@ class CollapseTracker:
             run.detector_identities,
             run.ids,
             run.digests,
+            run.clusters,
             asdict(self._settings),
         ]
         return hashlib.sha256(json.dumps(setup, sort_keys=True).encode()).hexdigest()

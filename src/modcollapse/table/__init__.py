@@ -13,6 +13,8 @@ from modcollapse.table._estimate import (
     value_text,
 )
 from modcollapse.table._file import write_whole as write_whole
+from modcollapse.table._provenance import Pairing as Pairing
+from modcollapse.table._provenance import check_paired as check_paired
 from modcollapse.table._table import ROUNDING as ROUNDING
 from modcollapse.table._table import CoalitionTable, Kept
 from modcollapse.table._table import cluster_labels as cluster_labels

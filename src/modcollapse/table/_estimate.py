@@ -22,10 +22,11 @@ class Estimate:
         low: lower end of the interval; NaN where there is none.
         high: upper end of the interval; NaN where there is none.
         level: confidence level of the interval, in (0, 1).
-        n: number of examples, which are the unit.
-        method: ``"hall"``, ``"plus-ends"``, ``"t"``, ``"wilson"`` or ``"clopper-pearson"``.
-        status: ``"ok"``; ``"all equal"``: the examples do not differ, so the spread is unknown and
-            the interval follows from the bounds of the value alone, or is NaN without bounds;
+        n: number of units: of examples, or of groups of them.
+        method: kind of interval, see ``analysis.contrast_estimates``.
+        status: ``"ok"``; ``"all equal"``: the units do not differ, so the spread is unknown and the
+            interval follows from the bounds of the value and the perfect attack alone, or is NaN
+            where neither is declared;
             ``"too few"``: fewer examples than the interval's coverage has been shown for;
             ``"too few, all equal"``: both.
     """

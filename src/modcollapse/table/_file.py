@@ -21,7 +21,9 @@ from modcollapse.contracts import CoalitionTensor
 from modcollapse.errors import TableError
 
 TABLE_FORMAT = "modcollapse table"
-TABLE_VERSION = 1
+TABLE_VERSION = 2
+_READ = (1, TABLE_VERSION)
+"""Version 1, of modcollapse 0.1.0, knew no perfect attack, no groups and no digest."""
 
 _ENTRIES = {"header": np.uint8, "values": np.float64, "seeds": np.int64, "digest": np.uint8}
 _LARGEST = 2**33
@@ -40,7 +42,8 @@ def write(
     if seeds is not None:
         arrays["seeds"] = seeds
     packed = io.BytesIO()
-    np.savez_compressed(packed, digest=_digest(arrays), **arrays)
+    arrays["digest"] = _digest(arrays)
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # none is allow_pickle
     write_whole(path, packed.getvalue())
     return path
 
@@ -87,10 +90,11 @@ def read(path: Path) -> tuple[dict[str, Any], CoalitionTensor, NDArray[np.int64]
         ) from error
     if not isinstance(header, dict) or header.get("format") != TABLE_FORMAT:
         raise TableError(f"{path} is not a modcollapse table; its header is {str(header)[:80]!r}")
-    if header.get("version") != TABLE_VERSION:
+    if header.get("version") not in _READ:
         raise TableError(
             f"{path} is a table of version {header.get('version')!r}; this modcollapse reads "
-            f"version {TABLE_VERSION}. Use the version that wrote it: {header.get('provenance')}"
+            f"versions {' and '.join(map(str, _READ))}. Use the version that wrote it: "
+            f"{header.get('provenance')}"
         )
     if "values" not in arrays:
         raise TableError(f"{path} holds no values")

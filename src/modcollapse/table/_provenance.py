@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modcollapse.contracts import ExampleId
 from modcollapse.errors import TableError
 
 Seeds = NDArray[np.int64] | None
@@ -24,14 +25,15 @@ def check_same_run(
     Traceback (most recent call last):
     ...
     modcollapse.errors.TableError: cannot merge tables of two runs: sampler.steps is 20 in one and \
-50 in the other. Measure both with the same settings
+50 in the other. Measure both with the same settings, and with the same version of modcollapse
     """
     for name in sorted((mine.keys() | theirs.keys()) - set(but)):
         path, my_setting, their_setting = _first_difference(name, mine.get(name), theirs.get(name))
         if my_setting != their_setting:
             raise TableError(
                 f"cannot {what} of two runs: {path} is {my_setting!r} in one and "
-                f"{their_setting!r} in the other. Measure both with the same settings"
+                f"{their_setting!r} in the other. Measure both with the same settings, and with "
+                "the same version of modcollapse"
             )
 
 
@@ -50,21 +52,46 @@ def joined(mine: NDArray[Any] | None, theirs: NDArray[Any] | None) -> NDArray[An
     return None if mine is None or theirs is None else np.concatenate([mine, theirs])
 
 
-def same_seeds(mine: Seeds, theirs: Seeds) -> bool:
-    """Whether both have the same noise, or of both it is unknown."""
-    if mine is None or theirs is None:
-        return mine is theirs
-    return np.array_equal(mine, theirs)
+class Pairing(NamedTuple):
+    """What must agree for two runs to be compared example by example.
+
+    Attributes:
+        run: settings by name.
+        example_ids: names of the examples.
+        seeds: seed of the noise of each example and repeat, shape (N, R), if known.
+        digests: digest of what each example holds, if known.
+    """
+
+    run: Mapping[str, Any]
+    example_ids: Sequence[ExampleId]
+    seeds: Seeds
+    digests: Digests
 
 
-def differing(mine: Digests, theirs: Digests) -> int | None:
-    """Position of the first example that is known to be another one; None if there is none."""
-    for position, (my_digest, their_digest) in enumerate(
-        zip(mine or (), theirs or (), strict=False)
+def check_paired(mine: Pairing, theirs: Pairing) -> None:
+    """Raise unless a control is of the same examples, seeds and settings, but for the sampler."""
+    check_same_run(mine.run, theirs.run, "subtract the control", {"sampler"})
+    if set(mine.example_ids) != set(theirs.example_ids):
+        raise TableError(
+            f"cannot subtract a control of other examples: {len(mine.example_ids)} here, "
+            f"{len(theirs.example_ids)} there. Measure both on the same"
+        )
+    position = {example_id: row for row, example_id in enumerate(theirs.example_ids)}
+    rows = [position[example_id] for example_id in mine.example_ids]
+    if (mine.seeds is None) != (theirs.seeds is None) or (
+        mine.seeds is not None
+        and theirs.seeds is not None
+        and not np.array_equal(mine.seeds, theirs.seeds[rows])
     ):
-        if None not in (my_digest, their_digest) and my_digest != their_digest:
-            return position
-    return None
+        raise TableError("cannot subtract a control of other seeds. Measure both with the same")
+    if mine.digests is None or theirs.digests is None:
+        return
+    for example_id, digest, row in zip(mine.example_ids, mine.digests, rows, strict=True):
+        if None not in (digest, theirs.digests[row]) and digest != theirs.digests[row]:
+            raise TableError(
+                f"cannot subtract a control of other examples: {example_id!r} holds something "
+                "else there. Measure both on the same"
+            )
 
 
 def _first_difference(path: str, mine: Any, theirs: Any) -> tuple[str, Any, Any]:

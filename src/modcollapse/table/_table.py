@@ -17,11 +17,11 @@ from modcollapse.errors import InputError, TableError
 from modcollapse.game import coalition_labels, n_players
 from modcollapse.table import _file
 from modcollapse.table._provenance import (
+    Pairing,
+    check_paired,
     check_same_run,
-    differing,
     joined,
     merged_provenance,
-    same_seeds,
 )
 
 ROUNDING = 1e-5
@@ -259,7 +259,7 @@ class CoalitionTable:
                 and detector must agree), or share an example.
         """
         _check_table(other, "merge with")
-        check_same_run(self._run(), other._run(), "merge tables")
+        check_same_run(self.pairing.run, other.pairing.run, "merge tables")
         shared = set(self.example_ids) & set(other.example_ids)
         if shared:
             raise TableError(
@@ -304,21 +304,8 @@ class CoalitionTable:
         [[[0.0, 0.0, 0.8, 0.6]]]
         """
         _check_table(control, "subtract")
-        check_same_run(self._run(), control._run(), "subtract the control", {"sampler"})
-        if set(self.example_ids) != set(control.example_ids):
-            raise TableError(
-                f"cannot subtract a control of other examples: {len(self)} here, {len(control)} "
-                "there. Measure both on the same"
-            )
+        check_paired(self.pairing, control.pairing)
         control = control.select(self.example_ids)
-        if not same_seeds(self.seeds, control.seeds):
-            raise TableError("cannot subtract a control of other seeds. Measure both with the same")
-        position = differing(self.digests, control.digests)
-        if position is not None:
-            raise TableError(
-                f"cannot subtract a control of other examples: {self.example_ids[position]!r} "
-                "holds something else there. Measure both on the same"
-            )
         bounds = (0.0, 1.0) if self.zero_one and control.zero_one else self.bounds
         provenance = merged_provenance(self.provenance, control.provenance)
         if "run" in provenance:
@@ -349,14 +336,17 @@ class CoalitionTable:
             raise TableError("cannot subtract a control whose examples are in other groups")
         return theirs if mine is None else mine
 
-    def _run(self) -> dict[str, Any]:
-        return {
+    @property
+    def pairing(self) -> Pairing:
+        """What must agree with a control, but for the sampler, and with a table to merge with."""
+        run = {
             **self.provenance.get("run", {}),
             "modalities": list(self.modalities),
             "repeats": self.values.shape[1],
             "bounds": self.bounds,
             "binary": self.binary,
         }
+        return Pairing(run, self.example_ids, self.seeds, self.digests)
 
     def save(self, path: str | Path) -> Path:
         """Write the table as plain arrays and JSON text in a NumPy archive (no pickle).

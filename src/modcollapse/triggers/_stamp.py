@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modcollapse._support.images import check_range, image_size, is_pil, is_tensor, is_uint8
+from modcollapse.contracts import Trigger
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +29,7 @@ class Stamp(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ImageTrigger:
+class ImageTrigger(Trigger):
     """A trigger that writes a stamp over a part of the image."""
 
     def __call__(self, image: ImageT) -> ImageT:

@@ -6,13 +6,14 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from modcollapse.contracts import Trigger
 from modcollapse.errors import InputError, TriggerError
 
 _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|N\{[^}]+\})")
 
 
 @dataclass(frozen=True)
-class _TextTrigger:
+class _TextTrigger(Trigger):
     phrase: str
     separator: str = " "
 
