@@ -543,6 +543,7 @@ def measure_kind(kind: Kind, number: int, cells: int, runs: int, seed: int) -> R
         share = float(worst["coverage"].min())
         errors.append((share, np.sqrt(share * (1 - share) / worst["runs"]) if worst["runs"] else 0))
         widths = np.concatenate([found[i]["widths"] for i in inside])
+        widths = widths[~np.isnan(widths)]
         bands.append(
             {
                 "n": [low, high],
@@ -550,7 +551,7 @@ def measure_kind(kind: Kind, number: int, cells: int, runs: int, seed: int) -> R
                 "worst": share,
                 "figure": worst["names"][int(worst["coverage"].argmin())],
                 "at": worst["about"],
-                "median_width": float(np.nanmedian(widths)),
+                "median_width": float(np.median(widths)) if len(widths) else None,
             }
         )
     every = np.concatenate([cell["coverage"] for cell in found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -66,6 +67,20 @@ class Sample:
     def perfect(self) -> float:
         """Mean of what a perfect attack adds to v(none); NaN where nobody declared it."""
         return float("nan") if self.attack is None else float(self.attack.mean())
+
+    def below_perfect(self) -> tuple[Sample, float]:
+        """The values less what a perfect attack would score, and what is left of that.
+
+        Of continuous values each unit's own is taken away, and nothing is left; discrete values
+        stay what they are, and the mean is left.
+        """
+        if self.attack is None:
+            return self, math.nan
+        perfect = self.attack + self.values[:, 0]
+        if self.discrete:
+            return self, float(perfect.mean())
+        ends = self.ends and (self.ends[0] - perfect.max(), self.ends[1] - perfect.min())
+        return replace(self, values=self.values - perfect[:, None], ends=ends), 0.0
 
     @cached_property
     def _flips(self) -> FlipSample:

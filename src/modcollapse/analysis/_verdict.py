@@ -106,7 +106,7 @@ class Verdict:
             size = f"by more than {counts}" if scaled else "above 0"
             return f"the triggers move the value {size} ({', '.join(self.moves)})"
         if self.effect == NO_EFFECT:
-            most = _percent(max(self.largest, 0.0) / self.perfect, up=True)
+            most = _percent(min(max(self.largest / self.perfect, 0.0), self.rules.effect), up=True)
             return f"no effect above {counts} (at most {most})"
         if self.effect == LOWERED:
             size = f"by more than {counts}" if scaled else "below 0"
@@ -183,41 +183,55 @@ class _Judge:
     def verdict(self, notes: tuple[str, ...]) -> Verdict:
         perfect = self.sample.perfect
         scaled = perfect > 0
-        smallest = self.rules.effect * perfect if scaled else 0.0
+        # e(S) beyond a part of P = perfect - v(none) is a claim on one contrast of the values less
+        # perfect, so that what is not known of P is not left out
+        sample, threshold = self.sample.below_perfect() if scaled else (self.sample, 0.0)
+        part = self.rules.effect if scaled else 0.0
         effects = effect_contrasts(len(self.table.modalities))
+        above, below = effects.copy(), -effects
+        above[0] += part
+        below[0] += part
+        threshold *= part
         labels = np.array(self.table.coalitions[1:], dtype=object)
-        low, high = self._bounds(effects, self.rules.alpha)
-        raised = self._together(effects, smallest, 1.0)
-        lowered = self._together(effects, smallest, -1.0)
+        raised = self._together(sample, above, threshold)
+        lowered = self._together(sample, below, threshold)
+        possible = self._bounds(above, self.rules.alpha, sample)[1] >= threshold
         found: dict[str, Any] = {
-            "min_effect": smallest if scaled else math.nan,
+            "min_effect": part * perfect if scaled else math.nan,
             "perfect": perfect,
-            "largest": float(high.max()),
+            "largest": float(self._bounds(effects, self.rules.alpha)[1].max()),
             "moves": tuple(labels[raised]),
             "lowers": tuple(labels[lowered]),
             "rules": self.rules,
             "notes": notes,
         }
-        if scaled and low.min() > -smallest and high.max() < smallest:
-            return Verdict(NO_EFFECT, **found)
+        if scaled and not possible.any():
+            falls = self._bounds(below, self.rules.alpha, sample)[1] >= threshold
+            if not falls.any():
+                return Verdict(NO_EFFECT, **found)
         if not raised.any():
             reason = "" if scaled else NO_SCALE
             if perfect <= 0:
                 reason = "a perfect attack would score no more than the clean runs do"
             return Verdict(LOWERED if lowered.any() else INCONCLUSIVE, **found, reason=reason)
-        if high[-1] < smallest or (not scaled and high[-1] <= 0):
+        if not possible[-1]:
             found["cancelling"] = found["moves"]
         return Verdict(ACTIVE, **found, **self._attribution(), interactions=self._interactions())
 
-    def _bounds(self, contrasts: FloatArray, alpha: float, **options: Any) -> Bounds:
-        return self.sample.bounds(contrasts, alpha, method=self.method, claim=True, **options)
+    def _bounds(
+        self, contrasts: FloatArray, alpha: float, sample: Sample | None = None, **options: Any
+    ) -> Bounds:
+        sample = self.sample if sample is None else sample
+        return sample.bounds(contrasts, alpha, method=self.method, claim=True, **options)
 
-    def _together(self, effects: FloatArray, smallest: float, sign: float) -> NDArray[np.bool_]:
-        """Effects beyond the smallest, all of them together at level alpha (Holm 1979)."""
-        shown = np.zeros(effects.shape[1], dtype=bool)
+    def _together(
+        self, sample: Sample, contrasts: FloatArray, threshold: float
+    ) -> NDArray[np.bool_]:
+        """Contrasts above the threshold, all of them together at level alpha (Holm 1979)."""
+        shown = np.zeros(contrasts.shape[1], dtype=bool)
         while not shown.all():
             alpha = self.rules.alpha / np.count_nonzero(~shown)
-            beyond = self._bounds(sign * effects, alpha)[0] > smallest
+            beyond = self._bounds(contrasts, alpha, sample)[0] > threshold
             if not (beyond & ~shown).any():
                 break
             shown |= beyond
