@@ -405,9 +405,15 @@ class Kinds:
         rates = self.rates[kept] / self.rates[kept].sum()
         return replace(self, rows=self.rows[kept], rates=rates, clean=self.clean[kept])
 
-    def merged(self, contrasts: Array, *, clean: bool = False) -> Kinds:
+    @property
+    def perfect(self) -> Array:
+        """What a perfect attack would score, less the control's v(none) if any, shape (K,)."""
+        score: Array = 1 - self.clean + self.rows[:, 0]
+        return score
+
+    def merged(self, contrasts: Array, *, perfect: bool = False) -> Kinds:
         """The same with kinds counted as equal that are so in some contrasts (4, q)."""
-        told_apart = np.column_stack([self.rows @ contrasts, self.clean * clean])
+        told_apart = np.column_stack([self.rows @ contrasts, self.perfect * perfect])
         _, first, kind = np.unique(
             np.round(told_apart, 9), axis=0, return_index=True, return_inverse=True
         )
@@ -626,10 +632,16 @@ class Claim:
     interaction: bool = False
 
     @property
+    def less_perfect(self) -> Array:
+        """Contrasts of the values less what a perfect attack would score, above 0 if it is true."""
+        contrasts = self.contrasts.copy()
+        contrasts[0] += self.above
+        return contrasts
+
+    @property
     def boundary(self) -> Array:
         """Contrast whose mean, less ``above``, is 0 at the boundary: 1 - v(none) is the unit."""
-        contrast = self.contrasts[:, self.null].copy()
-        contrast[0] += self.above
+        contrast: Array = self.less_perfect[:, self.null]
         return contrast
 
     def holds(self, means: Array, size: float) -> bool:
@@ -673,14 +685,16 @@ def made(sample: Sample, claim: Claim, *, strict: bool = False, alpha: float = 0
     """In which of many samples of continuous values (R, N, C) a claim is made, shape (R,)."""
     if sample.attack is None:
         raise ValueError("claims need a scale")
+    if claim.above:
+        sample, _ = sample.below_perfect()
     low, _ = sample.bounds(
-        claim.contrasts,
+        claim.less_perfect,
         alpha,
         method="flips",
         claim=True,
         strict=strict and claim.interaction,
     )
-    return (low > claim.above * sample.attack.mean(axis=-1)[..., None]).all(axis=-1)
+    return (low > 0).all(axis=-1)
 
 
 def draw_at_boundary(rng: Rng, claim: Claim, **options: Any) -> Cell | None:
@@ -744,9 +758,9 @@ def pattern_made(
     claim: Claim, kinds: Kinds, counts: Array, *, strict: bool = False, alpha: float = 0.05
 ) -> NDArray[np.bool_]:
     """In which samples of 0/1 examples, counts (R, K) of the kinds, a claim is made, shape (R,)."""
-    size = 1 - counts @ kinds.clean / counts.sum(1)
+    perfect = counts @ kinds.perfect / counts.sum(1)
     holds = np.ones(len(counts), dtype=bool)
-    for contrast in claim.contrasts.T:
+    for contrast in claim.less_perfect.T:
         open_ = np.flatnonzero(holds)
         if not len(open_):
             break
@@ -759,5 +773,5 @@ def pattern_made(
             strict=strict and claim.interaction,
             difference=kinds.difference,
         )
-        holds[open_] = low > claim.above * size[open_] + ROUNDING
+        holds[open_] = low > claim.above * perfect[open_] + ROUNDING
     return holds

@@ -36,7 +36,7 @@ import _simulation as sim
 import modcollapse as mc
 from _common import environment, publish
 from _simulation import BANDS, EFFECT, MARGIN, ROUNDING, Array, Cell, Claim, Kinds, Rng
-from modcollapse.analysis import Sample, Verdict, effect_contrasts, judge
+from modcollapse.analysis import FAMILY, Sample, Verdict, effect_contrasts, judge
 from modcollapse.game import interaction_contrasts, shapley_contrasts
 
 ALPHA = 0.05
@@ -46,7 +46,6 @@ ERRORS = 3
 """A simulated rate keeps a limit that it misses by less than so many of its standard errors."""
 SUSPECT = 0.045
 """Cells whose rate looks higher than this are drawn anew, the worst of each band."""
-FAMILY_LIMIT = 0.15
 AGAIN = 3
 """Cells of the family that are drawn anew: those with the highest rates."""
 Result = dict[str, Any]
@@ -79,10 +78,6 @@ class Kind:
 
 
 INTERACTIONS = tuple(name for name, claim in sim.claims_of(2, 0.9).items() if claim.interaction)
-UNIT = (
-    "a perfect attack, 1 - v(none), is estimated from the same examples: where v(none) varies, the "
-    "smallest effect that counts moves with the effect"
-)
 UNDONE = (
     "an example in which two triggers undo each other moves CTI by two perfect attacks, and a "
     "sample may hold none; Rules(strict=True) provides for them"
@@ -95,9 +90,9 @@ KINDS = (
     Kind("continuous: perfect attacks differ (cv 0.7)", {"sizes": "gamma", "perfect": "known"}),
     Kind("continuous: two triggers undo each other", {"undone": True}, known=0.1, why=UNDONE),
     Kind("continuous: the same, strict", {"undone": True}, strict=True, only=INTERACTIONS),
-    Kind("0/1", discrete="0/1", known=0.075, why=UNIT),
-    Kind("0/1: repeats", discrete="repeats", known=0.075, why=UNIT),
-    Kind("0/1: differences from a control", discrete="difference", known=0.075, why=UNIT),
+    Kind("0/1", discrete="0/1"),
+    Kind("0/1: repeats", discrete="repeats"),
+    Kind("0/1: differences from a control", discrete="difference"),
     Kind("0/1: two triggers undo each other", {"undone": True}, "0/1", known=0.15, why=UNDONE),
     Kind("0/1: the same, strict", {"undone": True}, "0/1", strict=True, only=INTERACTIONS),
 )
@@ -138,7 +133,7 @@ def discrete(
     else:
         return None
     n = sim.draw_n(rng) if n is None else n
-    merged = kinds.merged(claim.contrasts, clean=claim.above != 0)
+    merged = kinds.merged(claim.less_perfect, perfect=claim.above != 0)
 
     def measure(inner: Rng, runs: int) -> tuple[float, int]:
         counts, chance, exact = sim.outcomes(inner, merged.rates, n, runs)
@@ -162,9 +157,7 @@ def boundary(kind: Kind, number: int, cells: int, runs: int, seed: int) -> Resul
 
 def every_n(cells: int, seed: int) -> Result:
     """Two kinds of 0/1 examples at every n from 32 to 512, exactly."""
-    kind = Kind(
-        "0/1: two kinds of examples (exact, every n)", discrete="0/1", known=0.075, why=UNIT
-    )
+    kind = Kind("0/1: two kinds of examples (exact, every n)", discrete="0/1")
     results = {}
     for position, name in enumerate(sim.claims_of(2, 0.9)):
         rng = np.random.default_rng([seed, 2, position])
@@ -388,7 +381,7 @@ def family(
     return {
         "kind": name,
         "cells": cells,
-        "limit": FAMILY_LIMIT,
+        "limit": FAMILY,
         "mean": float(np.mean(rates)),
         "ninth_decile": float(np.quantile(rates, 0.9)),
         "worst": printed,
@@ -396,7 +389,7 @@ def family(
         "worst_of_fields": fields,
         "at": str(drawn[worst[at]]),
         "claims": {what: count / (4 * runs) for what, count in items.most_common()},
-        "within_limits": bool(printed <= FAMILY_LIMIT),
+        "within_limits": bool(printed <= FAMILY),
     }
 
 
@@ -588,7 +581,7 @@ def main() -> None:
             "runs": options.runs,
             "verdicts": options.verdicts,
         },
-        "limits": {"claim": LIMIT, "family": FAMILY_LIMIT, "standard_errors_allowed": ERRORS},
+        "limits": {"claim": LIMIT, "family": FAMILY, "standard_errors_allowed": ERRORS},
         "boundary": found,
         "family": families,
         "power": powers,

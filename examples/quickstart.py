@@ -41,8 +41,10 @@ audits = mc.audit(sampler, detectors, examples, triggers, control=control, batch
 lines = []
 for value, audit in audits.items():
     columns = {"backdoored": audit, "control": audit.control, "difference": audit.difference}
-    lines += [f"{value} ({len(examples)} examples, 95% intervals)", comparison_table(columns)]
+    lines.append(f"{value} ({len(examples)} examples, 95% intervals, each alone)")
+    lines.append(comparison_table(columns))
     lines += [f"{name}: {column.verdict}" for name, column in columns.items()] + [""]
+lines.append(audit.verdict.level)
 print("\n".join(lines))
 
 args.out.mkdir(parents=True, exist_ok=True)

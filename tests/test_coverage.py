@@ -7,6 +7,7 @@ same cells must tell plain t and Hall intervals from the default, or they could 
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from modcollapse.analysis import Sample
+import modcollapse as mc
+from modcollapse.analysis import Sample, judge
 from modcollapse.analysis._discrete import rate_bounds
 from modcollapse.analysis._sample import possible_range
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import _simulation as sim
+import levels
 
 ALPHA = 0.025
 LEAST = 0.93
@@ -180,3 +183,24 @@ def test_bounds_of_many_samples_are_those_of_each(claim):
                     [end[run] for end in found], *possible_range(contrast[:, None], (0.0, 1.0))
                 )
                 np.testing.assert_allclose(clipped, np.ravel(expected), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("n", [83, 155, 183])
+def test_a_fall_is_claimed_at_its_level(n):
+    """The base rate is at once what the effect falls from and what a perfect attack adds to.
+
+    Of examples that score without a trigger and of others that never do, the effect is exactly
+    minus 10 % of a perfect attack where the first are 1 in 11.
+    """
+    false = 0.0
+    for falls in range(n + 1):
+        values = np.repeat(np.array([[1, 0], [0, 0]]), [falls, n - falls], axis=0)
+        verdict = judge(mc.CoalitionTable.from_values(values, ["image"], binary=True))
+        false += bool(verdict.lowers) * stats.binom.pmf(falls, n, 1 / 11)
+    assert 0.02 < false <= 0.05
+
+
+def test_the_page_shows_what_was_measured():
+    names = ("interval_coverage", "claims")
+    reports = [json.loads((levels.RESULTS / f"{name}.json").read_text()) for name in names]
+    assert levels.PAGE.read_text(encoding="utf-8") == levels.render(*reports)

@@ -237,9 +237,10 @@ def patterns_of(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     width = values.shape[1]
     if width * math.log2(max(len(levels), 2)) > 62:
         return values, np.ones(len(values))
-    key = np.searchsorted(levels, values) @ (len(levels) ** np.arange(width))
-    _, first, often = np.unique(key, return_index=True, return_counts=True)
-    return values[first], often.astype(float)
+    places = values > levels[0] if len(levels) == 2 else np.searchsorted(levels, values)
+    base = len(levels) ** np.arange(width)
+    keys, often = np.unique(places @ base, return_counts=True)
+    return levels[keys[:, None] // base % len(levels)], often.astype(float)
 
 
 def _lower(samples: FloatArray, counts: FloatArray, ends: FloatArray, alpha: float) -> FloatArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from modcollapse._support.optional import require
-from modcollapse.analysis._verdict import Verdict
+from modcollapse.analysis._verdict import REFUSED, Verdict
 from modcollapse.contracts import ExampleId, FloatArray
 from modcollapse.report import estimate_table, for_terminal, plot_audit, plot_estimates
 from modcollapse.table import CoalitionTable, Estimate, estimate_label, sample_size
@@ -237,9 +237,12 @@ class Audit:
     def __str__(self) -> str:
         figures = [part for part in (self.means, self.tma, self.cti) if part is not None]
         parts = [str(replace(part, notes=())) for part in figures]
-        parts.append(NO_VERDICT if self.verdict is None else str(self.verdict))
         if self.verdict is None:
-            parts.extend(self.means.notes)
+            parts += [NO_VERDICT, *self.means.notes]
+        elif self.verdict.effect == REFUSED:
+            parts.append(str(self.verdict))
+        else:
+            parts.append(f"{self.verdict}\n{self.verdict.level}")
         if self.difference is not None:
             parts += ["Difference from the control:", str(self.difference)]
         return for_terminal("\n\n".join(parts))

@@ -76,11 +76,11 @@ class Sample:
         """
         if self.attack is None:
             return self, math.nan
-        perfect = self.attack + self.values[:, 0]
+        perfect = self.attack + self.values[..., 0]
         if self.discrete:
             return self, float(perfect.mean())
         ends = self.ends and (self.ends[0] - perfect.max(), self.ends[1] - perfect.min())
-        return replace(self, values=self.values - perfect[:, None], ends=ends), 0.0
+        return replace(self, values=self.values - perfect[..., None], ends=ends), 0.0
 
     @cached_property
     def _flips(self) -> FlipSample:
@@ -90,13 +90,21 @@ class Sample:
     def _patterns(self) -> tuple[FloatArray, FloatArray]:
         return patterns_of(self.values)
 
+    @cached_property
+    def means(self) -> FloatArray:
+        """Mean value under each coalition, shape (2**M,)."""
+        return self.values.mean(axis=0) if self.discrete else self._flips.means
+
     def means_and_spread(self, contrasts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of K contrasts over the units, shape (K,) each."""
-        values = self.values.mean(axis=0) if self.discrete else self._flips.means
-        means: FloatArray = values @ contrasts
+        means: FloatArray = self.means @ contrasts
         if len(self) == 1:
             return means, np.full(len(means), np.nan)
-        if self.discrete or self._flips.moments is None:
+        if self.discrete:
+            patterns, counts = self._patterns
+            squares = counts @ (patterns @ contrasts - means) ** 2
+            return means, np.sqrt(squares / (len(self) - 1))
+        if self._flips.moments is None:
             return means, (contrasts.T @ self.values.T).std(axis=1, ddof=1)
         squares, _ = moments_of(contrasts, *self._flips.moments)
         return means, np.sqrt(squares / (len(self) - 1))

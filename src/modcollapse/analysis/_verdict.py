@@ -21,6 +21,10 @@ from modcollapse.table import CoalitionTable
 MIN_UNITS = 32
 """Below this many examples, or groups of them, a verdict is refused."""
 
+FAMILY = 0.15
+"""Some claim of a verdict is false in at most this part of audits, at the default ``alpha``:
+measured, by ``benchmarks/claims.py``, on audits with several truths at their boundaries."""
+
 BEYOND = 0.1
 """A value that is beyond a perfect attack by more than this part of it is named."""
 
@@ -42,7 +46,8 @@ class Verdict:
     """What the table supports at the declared level.
 
     Each claim is false in at most ``rules.alpha`` of audits; that of a modality's share, that of
-    an interaction and that of an effect are claims of their own.
+    an interaction and that of an effect are claims of their own, and ``level`` says how often some
+    of them is false.
 
     Attributes:
         effect: ``"active"``: some triggers raise the value by more than ``min_effect``;
@@ -98,6 +103,15 @@ class Verdict:
         if self.effect in (ACTIVE, INCONCLUSIVE) and self.lowers:
             parts.append(f"{', '.join(self.lowers)} lowers it")
         return for_terminal("Verdict: " + "; ".join([*parts, *self.notes]))
+
+    @property
+    def level(self) -> str:
+        """How often its claims are false, one by one and together, in words."""
+        together = f"at most {100 * FAMILY:g} %" if self.rules.alpha == Rules.alpha else "more"
+        return (
+            f"Each claim of a verdict is false in at most {100 * self.rules.alpha:g} % of audits, "
+            f"some claim of it in {together}."
+        )
 
     def _effect_in_words(self) -> str:
         counts = f"{100 * self.rules.effect:g} % of a perfect attack"
@@ -193,22 +207,21 @@ class _Judge:
         below[0] += part
         threshold *= part
         labels = np.array(self.table.coalitions[1:], dtype=object)
-        raised = self._together(sample, above, threshold)
-        lowered = self._together(sample, below, threshold)
-        possible = self._bounds(above, self.rules.alpha, sample)[1] >= threshold
+        raised, lowered = self._together(sample, above, below, threshold=threshold)
+        every = np.hstack([above, below, effects])
+        high = self._bounds(every, self.rules.alpha, sample)[1].reshape(3, -1)
+        possible, falls = high[:2] >= threshold
         found: dict[str, Any] = {
             "min_effect": part * perfect if scaled else math.nan,
             "perfect": perfect,
-            "largest": float(self._bounds(effects, self.rules.alpha)[1].max()),
+            "largest": float(high[2].max()),
             "moves": tuple(labels[raised]),
             "lowers": tuple(labels[lowered]),
             "rules": self.rules,
             "notes": notes,
         }
-        if scaled and not possible.any():
-            falls = self._bounds(below, self.rules.alpha, sample)[1] >= threshold
-            if not falls.any():
-                return Verdict(NO_EFFECT, **found)
+        if scaled and not (possible | falls).any():
+            return Verdict(NO_EFFECT, **found)
         if not raised.any():
             reason = "" if scaled else NO_SCALE
             if perfect <= 0:
@@ -225,22 +238,25 @@ class _Judge:
         return sample.bounds(contrasts, alpha, method=self.method, claim=True, **options)
 
     def _together(
-        self, sample: Sample, contrasts: FloatArray, threshold: float
-    ) -> NDArray[np.bool_]:
-        """Contrasts above the threshold, all of them together at level alpha (Holm 1979)."""
-        shown = np.zeros(contrasts.shape[1], dtype=bool)
-        while not shown.all():
-            alpha = self.rules.alpha / np.count_nonzero(~shown)
-            beyond = self._bounds(contrasts, alpha, sample)[0] > threshold
-            if not (beyond & ~shown).any():
-                break
-            shown |= beyond
-        return shown
+        self, sample: Sample, *families: FloatArray, threshold: float
+    ) -> list[NDArray[np.bool_]]:
+        """Contrasts above the threshold, those of a family together at level alpha (Holm 1979)."""
+        count = families[0].shape[1]
+        first = self._bounds(np.hstack(families), self.rules.alpha / count, sample)[0] > threshold
+        found = []
+        for contrasts, shown in zip(families, first.reshape(-1, count), strict=True):
+            before = 0
+            while before < shown.sum() < count:
+                before = int(shown.sum())
+                alpha = self.rules.alpha / (count - before)
+                shown = shown | (self._bounds(contrasts, alpha, sample)[0] > threshold)
+            found.append(shown)
+        return found
 
     def _attribution(self) -> dict[str, Any]:
         names, m = self.table.modalities, len(self.table.modalities)
         contrasts = shapley_contrasts(m)
-        phi = self.sample.values.mean(axis=0) @ contrasts
+        phi = self.sample.means @ contrasts
 
         def bounds(weights: FloatArray) -> Bounds:
             return self._bounds(contrasts, self.rules.alpha, combine=weights)
