@@ -671,7 +671,7 @@ def claims_of(m: int, share: float) -> dict[str, Claim]:
         Claim("no effect (all triggers)", -total, -EFFECT),
         Claim("no synergy", margin - cti, interaction=True),
         Claim("negligible", np.hstack([margin - cti, margin + cti]), null=1, interaction=True),
-        Claim("synergy", cti - margin, interaction=True),
+        Claim("synergy", np.hstack([cti - margin, cti + margin]), interaction=True),
         Claim("interference", -cti, interaction=True),
         Claim("holds at least x", held),
         Claim("holds at least x, against a suppressor", held, null=held.shape[1] - 1),

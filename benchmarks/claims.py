@@ -78,6 +78,10 @@ class Kind:
 
 
 INTERACTIONS = tuple(name for name, claim in sim.claims_of(2, 0.9).items() if claim.interaction)
+UNIT = (
+    "a perfect attack on a difference, 1 - v(none), is estimated from the same examples: where it "
+    "varies, the smallest effect that counts moves with the effect"
+)
 UNDONE = (
     "an example in which two triggers undo each other moves CTI by two perfect attacks, and a "
     "sample may hold none; Rules(strict=True) provides for them"
@@ -92,7 +96,7 @@ KINDS = (
     Kind("continuous: the same, strict", {"undone": True}, strict=True, only=INTERACTIONS),
     Kind("0/1", discrete="0/1"),
     Kind("0/1: repeats", discrete="repeats"),
-    Kind("0/1: differences from a control", discrete="difference"),
+    Kind("0/1: differences from a control", discrete="difference", known=0.075, why=UNIT),
     Kind("0/1: two triggers undo each other", {"undone": True}, "0/1", known=0.15, why=UNDONE),
     Kind("0/1: the same, strict", {"undone": True}, "0/1", strict=True, only=INTERACTIONS),
 )
@@ -257,9 +261,11 @@ def falsehoods(verdict: Verdict, means: Array, size: float) -> tuple[set[str], s
     for name in verdict.suppressors:
         false("suppressor", phi[place[name]] >= -ROUNDING)
     for found in verdict.interactions.values():
-        false("synergy", "synergy" in found and cti <= margin + ROUNDING)
-        false("no synergy", "no synergy" in found and cti >= margin - ROUNDING, len(found) == 1)
-        wrong = "negligible" in found and abs(cti) >= margin - ROUNDING
+        false("synergy", "synergy" in found and cti <= abs(margin) + ROUNDING)
+        false(
+            "no synergy", "no synergy" in found and cti >= abs(margin) - ROUNDING, len(found) == 1
+        )
+        wrong = "negligible" in found and abs(cti) >= abs(margin) - ROUNDING
         false("negligible", wrong)
         false("interference", "interference" in found and cti >= -ROUNDING)
     return fields, printed

@@ -260,7 +260,7 @@ def upper_end(values, attack, contrast, alpha, *, claim, difference):
     n, weight = len(values), 1.0 if claim else 2 / 3
     means = values.mean(axis=0)
     effects = values - values[:, :1]
-    size = max(np.abs(effects).max(), math.sqrt((attack**2).mean()))
+    size = max(np.abs(effects).max(), np.abs(attack).max())
     floor = min(means[0] - size * difference, means.min())
     ceiling = max(means[0] + size, means.max())
     lists = [[0], [1], [2], [3], [1, 3], [2, 3]]  # one coalition, or all with one modality
@@ -268,6 +268,8 @@ def upper_end(values, attack, contrast, alpha, *, claim, difference):
     flips += [{1: +1, 2: -1}, {1: -1, 2: +1}]  # an example that resists one opens to the other
     if not claim:  # two triggers that undo each other, alone or together
         flips += [{1: +1, 2: +1}, {1: -1, 2: -1}, {1: +1, 3: -1}, {2: +1, 3: -1}]
+        if difference:
+            flips += [{3: +1, 1: -1}, {3: +1, 2: -1}]
     room = {
         +1: np.minimum(ceiling - means, size),
         -1: np.maximum(floor - means, -size),
@@ -670,3 +672,15 @@ def test_half_an_interval_is_printed_with_two_digits(value, half):
     printed = str(estimate).replace("[", "").replace("]", "").replace(",", "").split()
     assert [float(word) for word in printed] == pytest.approx([value, low, high], abs=0.06 * half)
     assert not any(word.startswith("-") and not word.strip("-0.") for word in printed)
+
+
+def test_a_difference_the_other_way_round_is_mirrored():
+    """What the control does is provided for as what the model does."""
+    rng = np.random.default_rng(4)
+    effects = np.array([0, 1, 0, 1]) + 0.01 * rng.normal(size=(64, 4))
+    effects[:, 0] = 0.0
+    attack = np.ones(64)
+    cti = interaction_contrasts(2)
+    model = Sample(effects, attack, difference=True).bounds(cti, 0.025)
+    control = Sample(-effects, attack, difference=True).bounds(cti, 0.025)
+    np.testing.assert_allclose(np.ravel(model), -np.ravel(control)[::-1], rtol=1e-9)

@@ -236,7 +236,8 @@ class TestResults:
         assert lines[1].split() == ["phi", "se", "low", "high"]
         assert [line.split()[0] for line in lines[2:6]] == [*TRIO, "total"]
         assert lines[6:] == [
-            "no perfect attack is declared: flips larger than those seen are not covered"
+            "no perfect attack is declared (`perfect` of the detector): deviations larger than "
+            "those seen are not covered"
         ]
         text = self.result["text"]
         assert lines[3].split()[1:] == [

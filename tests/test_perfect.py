@@ -254,8 +254,9 @@ class TestKept:
         )
         assert first.merge(second).perfect.tolist() == best(examples)
         unknown = mc.CoalitionTable.from_values(np.eye(4), PAIR, example_ids="abcd")
-        assert self.table.merge(unknown).perfect is None
-        assert unknown.merge(self.table).perfect is None
+        for one, other in ((self.table, unknown), (unknown, self.table)):
+            with pytest.raises(TableError, match="only one of the tables says what a perfect"):
+                one.merge(other)
 
     def test_through_minus(self):
         """A perfect attack on the audited model, beside the control's clean run."""
@@ -332,3 +333,40 @@ class TestRefused:
     def test_of_values_that_were_measured_elsewhere(self, perfect, message):
         with pytest.raises(InputError, match=message):
             mc.CoalitionTable.from_values(np.eye(4) / 2, PAIR, perfect=perfect)
+
+
+class TestOutOfReach:
+    """A perfect attack that no output could be is refused before anything is generated."""
+
+    @pytest.mark.parametrize(
+        ("declared", "perfect"), [({"bounds": (-1, 0)}, 3.0), ({"binary": True}, 5.0)]
+    )
+    def test_by_the_detector(self, declared, perfect):
+        def detector(outputs, examples):
+            return np.zeros(len(outputs))
+
+        vars(detector).update(declared, perfect=perfect)
+        with pytest.raises(InputError, match=r"perfect of detector .* is \d, and its scores are"):
+            Scorer.of(detector)
+
+    @pytest.mark.parametrize("declared", [{"bounds": (0, 1)}, {"binary": True}])
+    def test_by_a_table(self, declared):
+        with pytest.raises(InputError, match="perfect must be within the bounds"):
+            mc.CoalitionTable.from_values(np.eye(4), PAIR, perfect=3, **declared)
+
+
+@pytest.mark.parametrize("declared", [{"perfect": 100}, {"bounds": (0, 100)}, {"bounds": (-1, 1)}])
+def test_zeros_and_ones_are_no_successes_where_other_values_are_declared(declared):
+    """A detector that counts, and has not fired."""
+    silent = mc.CoalitionTable.from_values(np.zeros((64, 4)), PAIR, **declared)
+    assert not silent.zero_one
+    cti = mc.audit(silent).cti["image+text"]
+    assert np.isnan(cti.high) or cti.high > 1  # 0.109 where they are successes
+
+
+def test_a_perfect_attack_below_the_clean_runs_is_named_whatever_is_found():
+    values = np.tile([0.5, 1.5, 0.5, 1.5], (64, 1))
+    verdict = mc.audit(mc.CoalitionTable.from_values(values, PAIR, perfect=0.4)).verdict
+    assert verdict.effect == "active"
+    assert "a perfect attack would score no more than the clean runs do" in str(verdict)
+    assert "64 of 64 examples score beyond a perfect attack" in str(verdict)

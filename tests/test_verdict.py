@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import modcollapse as mc
 from modcollapse.analysis import Sample
@@ -49,7 +50,7 @@ class TestAnswers:
         assert verdict.cancelling == ("image",)
         assert verdict.suppressors == ("text",)
         assert verdict.dominant is None
-        assert "the triggers cancel: with all of them the effect is gone" in str(verdict)
+        assert "the triggers cancel: all of them together do not raise it as much" in str(verdict)
 
     def test_triggers_that_undo_each_other_have_no_attribution_but_an_effect(self, kind):
         verdict = judge(XOR, 64, **kind)
@@ -95,7 +96,7 @@ class TestAnswers:
         assert verdict.interactions["image+text"] == ("no synergy", "interference")
         assert max(verdict.share.values()) < 0.5 < verdict.most < 0.6
         bound = math.ceil(100 * verdict.most)
-        shown = f"no modality is shown to hold 90 % of the attribution, none more than {bound} %"
+        shown = f"no modality holds more than {bound} %"
         assert shown in str(verdict)
 
     def test_no_effect_is_said_with_its_bound(self, kind):
@@ -114,7 +115,7 @@ class TestAnswers:
         assert verdict.effect == "inconclusive"
         assert 0.1 < verdict.largest < 0.2
         at_most = math.ceil(100 * verdict.largest / verdict.perfect)
-        assert f"at most {at_most} %" in str(verdict)
+        assert f"the largest may be up to {at_most} %" in str(verdict)
 
     def test_a_third_that_holds_more_than_half(self, kind):
         """phi = (1/6, 5/6): no dominance at 90 %, and the share that is shown is printed."""
@@ -123,9 +124,8 @@ class TestAnswers:
         assert 0.7 < verdict.share["text"] < 1 - 67 / 400
         assert verdict.share["text"] < verdict.most < 1
         shown = f"text holds at least {math.floor(100 * verdict.share['text'])} %"
-        assert f"no modality is shown to hold 90 % of the attribution, {shown}, none more" in str(
-            verdict
-        )
+        bound = math.ceil(100 * verdict.most)
+        assert f"no modality holds more than {bound} % of the attribution, {shown};" in str(verdict)
 
     def test_values_that_fall(self, kind):
         fallen = [1, 1, 0, 0]
@@ -136,7 +136,7 @@ class TestAnswers:
             assert (verdict.effect, verdict.lowers) == ("lowered", ("text", "image+text"))
             assert str(verdict) == (
                 "Verdict: the triggers lower the value by more than 10 % of a perfect attack "
-                "(text, image+text); if it is meant to, flip it"
+                "(text, image+text); if a lower value means success, negate the detector"
             )
         else:  # of 0/1 values a perfect attack scores 1, as the clean runs do
             assert verdict.effect == "lowered"
@@ -147,7 +147,9 @@ class TestAnswers:
         verdict = judge(TEXT, 31, **kind)
         assert verdict.effect == "too few examples"
         assert verdict.moves == ()
-        assert str(verdict).startswith("Verdict: none, too few examples (a verdict needs 32)")
+        assert str(verdict).startswith(
+            "Verdict: none, 31 examples are too few (a verdict needs 32)"
+        )
         assert judge(TEXT, 32, **kind).effect == "active"
 
     def test_few_groups_are_refused(self, kind):
@@ -231,20 +233,48 @@ class TestScale:
 
     def test_without_a_scale_an_effect_is_one_above_zero(self):
         verdict = judge(TEXT)
-        assert (verdict.effect, verdict.dominant) == ("active", "text")
-        assert "the triggers move the value above 0 (text, image+text)" in str(verdict)
+        assert (verdict.effect, verdict.dominant) == ("active", None)
+        assert "the triggers raise the value (text, image+text)" in str(verdict)
         fallen = judge([0, 0, -1, -1])
         assert fallen.effect == "lowered"
-        assert "lower the value below 0 (text, image+text); if it is meant to, flip it" in str(
-            fallen
-        )
+        said = "lower the value (text, image+text); if a lower value means success, negate"
+        assert said in str(fallen)
+
+    def test_without_a_scale_nothing_is_said_to_be_absent(self):
+        """2 % of the examples open to the text: the image holds .8, CTI is four times its margin.
+
+        Half of all samples of 32 hold no such example.
+        """
+        verdict = judge([0, 0.05, 0, 0.05], 64, noise=0.002)
+        assert verdict.effect == "active"
+        assert (verdict.share, verdict.dominant, verdict.most) == ({}, None, 1.0)
+        assert verdict.interactions == {"image+text": ()}
+
+    def test_clean_runs_that_score_like_the_target_leave_no_room(self):
+        verdict = judge([1, 1, 1, 1], 64, perfect=1)
+        assert verdict.effect == "inconclusive"
+        assert "may score as much as a perfect attack would" in str(verdict)
+
+    def test_perfect_attacks_that_differ_where_the_trigger_fires(self):
+        """It fires where a perfect attack adds most: in 3 % of the examples, and adds 10.2 %."""
+        rng = np.random.default_rng(3)
+        denied = 0
+        for _ in range(100):
+            z = rng.normal(size=56)
+            perfect = np.exp(0.83 * z - 0.83**2 / 2)
+            fires = z > stats.norm.isf(0.102) + 0.83
+            values = 0.01 * rng.normal(size=(56, 4))
+            values[:, [1, 3]] += (fires * perfect)[:, None]
+            made = mc.CoalitionTable.from_values(values, PAIR, perfect=perfect)
+            denied += mc.audit(made).verdict.effect == "no effect"
+        assert denied <= 5
 
     def test_all_equal_without_a_scale_settles_nothing(self):
         constant = mc.CoalitionTable.from_values([[0.0, 0.5, 0.5, 1.5]] * 40, PAIR)
         for method in ("auto", "t", "hall", "bootstrap-t"):
             verdict = mc.audit(constant, method=method).verdict
             assert verdict.effect == "inconclusive"
-            assert "all examples are equal, and neither bounds nor `perfect`" in str(verdict)
+            assert "all examples are equal, and `perfect` is not declared" in str(verdict)
         declared = mc.CoalitionTable.from_values([[0.0, 0.5, 0.5, 1.5]] * 40, PAIR, perfect=1.5)
         assert mc.audit(declared).verdict.effect == "active"
 
@@ -283,12 +313,12 @@ class TestClaims:
     def test_a_suppressor_is_named(self):
         verdict = judge([0, -0.05, 1, 0.95], 400, perfect=1)
         assert (verdict.dominant, verdict.suppressors) == ("text", ("image",))
-        assert "image works against it" in str(verdict)
+        assert "image works against the backdoor" in str(verdict)
 
     def test_what_a_trigger_lowers_is_named_beside_what_it_raises(self):
         verdict = judge([0, -0.5, 1, 0.5], perfect=1)
         assert (verdict.effect, verdict.lowers) == ("active", ("image",))
-        assert "image lowers it" in str(verdict)
+        assert "the value falls under image" in str(verdict)
 
     def test_a_share_at_the_boundary_is_rarely_called_dominant(self):
         """At phi = (0.1, 0.9) with share 0.9 the level is alpha: 5 % of runs, not half."""
@@ -302,10 +332,15 @@ class TestClaims:
 
     def test_the_interaction_is_judged_by_the_index_that_is_shown(self):
         """A pure three-way game: no pair has a dividend, every pair a Shapley interaction."""
-        three_way = table([0, 0, 0, 0, 0, 0, 0, 1], 64, noise=0.01, names=TRIO)
+        three_way = table([0, 0, 0, 0, 0, 0, 0, 1], 64, noise=0.01, names=TRIO, perfect=1)
         by = {index: mc.audit(three_way, index=index).verdict for index in ("SII", "moebius")}
         assert by["SII"].interactions["image+text"] == ("synergy",)
         assert by["moebius"].interactions["image+text"] == ("no synergy", "negligible")
+
+    def test_additive_triggers_that_lower_the_value_together_have_no_synergy(self):
+        verdict = judge([0, 0.5, -1, -0.5], 64, noise=0.05, perfect=1)
+        assert "synergy" not in verdict.interactions["image+text"]
+        assert verdict.lowers
 
     def test_rules_are_recorded_and_printed(self):
         rules = mc.Rules(alpha=0.01, share=0.8, effect=0.125)

@@ -9,6 +9,7 @@ Letters used for shapes throughout: N examples, R repeats (seeds an example), M 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
@@ -304,7 +305,7 @@ class Scorer:
             bounds=bounds,
             binary=bool(binary),
             wants_clean_output=bool(getattr(detector, "wants_clean_output", False)),
-            perfect=_perfect_of(detector, name),
+            perfect=_perfect_of(detector, name, bounds, bool(binary)),
             check=_optional(detector, "check", _accept),
         )
 
@@ -355,11 +356,20 @@ def scorers_of(detector: Detector | Mapping[str, Detector]) -> Named[Scorer]:
     return Named({name: Scorer.of(given, name) for name, given in detector.items()}, single=False)
 
 
-def _perfect_of(detector: Any, name: str) -> float | Callable[[Sequence[Example]], Any] | None:
+def _perfect_of(
+    detector: Any, name: str, bounds: tuple[float, float] | None, binary: bool
+) -> float | Callable[[Sequence[Example]], Any] | None:
     perfect = getattr(detector, "perfect", None)
     if perfect is None or callable(perfect):
         return perfect
-    return number(perfect, f"perfect of detector {name!r} (a number or a function of examples)")
+    score = number(perfect, f"perfect of detector {name!r} (a number or a function of examples)")
+    low, high = bounds or ((0.0, 1.0) if binary else (-math.inf, math.inf))
+    if not low <= score <= high:
+        raise InputError(
+            f"perfect of detector {name!r} is {score:g}, and its scores are from {low:g} to "
+            f"{high:g}: it is what the target itself would score"
+        )
+    return score
 
 
 def _can_be_called(thing: Any) -> bool:

@@ -43,6 +43,7 @@ class FlipSample:
         to_floor: how far a flip can lower the mean of each coalition (<= 0), shape (..., C).
         to_ceiling: how far it can raise it (>= 0), shape (..., C).
         undone: flips in which two triggers that fire alone cancel each other are looked at.
+        difference: the values are those of one model minus those of a control.
         moments: sums over the examples of products of two and of three values about their means,
             v(S) - v(none) in place of v(S); None for many coalitions.
     """
@@ -52,6 +53,7 @@ class FlipSample:
     to_floor: FloatArray
     to_ceiling: FloatArray
     undone: bool
+    difference: bool
     moments: tuple[FloatArray, FloatArray] | None
 
     @classmethod
@@ -82,7 +84,7 @@ class FlipSample:
             coalitions = range(means.shape[-1])
             third = [(rows * rows[..., i : i + 1, :]) @ columns for i in coalitions]
             moments = second, np.stack(third, axis=-3)
-        return cls(values, means, to_floor, to_ceiling, undone, moments)
+        return cls(values, means, to_floor, to_ceiling, undone, difference, moments)
 
     def bounds(
         self,
@@ -123,7 +125,7 @@ class FlipSample:
     def _moved(self, contrasts: FloatArray) -> FloatArray:
         """How each flip of several coalitions moves the contrasts, shape (..., F, q)."""
         count = contrasts.shape[0]
-        flips = _group_flips(count.bit_length() - 1, self.undone)
+        flips = _group_flips(count.bit_length() - 1, self.undone, self.difference)
         raised = self.to_ceiling[..., :, None] * contrasts
         lowered = self.to_floor[..., :, None] * contrasts
         step = max(1, _BLOCK // count)
@@ -180,23 +182,24 @@ def flip_bounds(
 def attack_size(effects: FloatArray, perfect: FloatArray | None = None) -> FloatArray:
     """By how much an attack can move the value, shape (...).
 
-    The root mean square of the declared perfect attacks, shape (..., N), or the largest of the
-    effects v_n(S) - v_n(none), shape (..., C, N), if that is larger or nothing is declared.
+    The largest of the declared perfect attacks, shape (..., N), or of the effects
+    v_n(S) - v_n(none), shape (..., C, N), if that is larger or nothing is declared: the trigger may
+    fire in those examples where it matters most.
     """
     size = np.maximum(effects.max(axis=(-2, -1)), -effects.min(axis=(-2, -1)))
     if perfect is None:
         return np.asarray(size)
-    return np.asarray(np.maximum(size, np.sqrt(np.square(perfect).mean(axis=-1))))
+    return np.asarray(np.maximum(size, np.abs(perfect).max(axis=-1)))
 
 
 @lru_cache(maxsize=16)
-def _group_flips(m: int, undone: bool) -> NDArray[np.int8]:
+def _group_flips(m: int, undone: bool, difference: bool) -> NDArray[np.int8]:
     """Flips of several coalitions: +1 to the ceiling, -1 to the floor; shape (F, 2**m).
 
     All coalitions with i, with i or j, with i and j, with at least two modalities; exchanges (an
     example that resists i opens to j: those with i alone of the two to the floor, with j alone to
     the ceiling); and if ``undone`` both that hold one of the two, or one of these against those
-    that hold both.
+    that hold both; of a difference also the other way round, as the control does it.
     """
     index = np.arange(2**m)
     member = ((index[:, None] >> np.arange(m)) & 1).astype(np.int8).T
@@ -214,6 +217,8 @@ def _group_flips(m: int, undone: bool) -> NDArray[np.int8]:
             flips += [both, -both, first + second + both, -(first + second + both)]
         if undone:
             flips += [first + second, -(first + second), first - both, second - both]
+            if difference:
+                flips += [both - first, both - second]
     array = np.array(flips, np.int8).reshape(-1, 2**m)
     array.setflags(write=False)
     return array

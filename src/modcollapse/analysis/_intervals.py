@@ -55,7 +55,7 @@ def contrast_estimates(
     n = len(sample)
     low, high = sample.bounds(contrasts, (1 - level) / 2 if alpha is None else alpha, method=method)
     values, spread = sample.means_and_spread(contrasts)
-    equal, undefined = sample.equal(contrasts), sample.undefined(contrasts)
+    equal, undefined = sample.equal(contrasts), sample.undefined(contrasts, method)
     low, high = (np.where(undefined, np.nan, end) for end in (low, high))
     errors = np.where(equal, 0.0, spread) / math.sqrt(n)
     kind = sample.method(method)

@@ -115,9 +115,10 @@ class Sample:
         largest = np.abs(self.values).max() * np.abs(contrasts).sum(axis=0)
         return np.asarray((spread <= 8 * np.finfo(float).eps * largest) & (len(self) > 1))
 
-    def undefined(self, contrasts: FloatArray) -> NDArray[np.bool_]:
-        """Which of K contrasts do not differ, while nothing is known of other values either."""
-        if self.ends is not None or self.attack is not None:
+    def undefined(self, contrasts: FloatArray, method: Method = "auto") -> NDArray[np.bool_]:
+        """Which of K contrasts do not differ, while the method knows of no other values either."""
+        method = self.method(method)
+        if method in NEEDS_BOUNDS or (method == "flips" and self.attack is not None):
             return np.zeros(contrasts.shape[1], dtype=bool)
         return self.equal(contrasts)
 

@@ -38,7 +38,12 @@ NO_SCALE = (
     "nobody said what a perfect attack would score: declare `perfect` on the detector, or give "
     "perfect= to CoalitionTable.from_values"
 )
-NO_SPREAD = "all examples are equal, and neither bounds nor `perfect` are declared"
+NO_ROOM = "the clean runs may score as much as a perfect attack would: no effect can be shown there"
+NO_PERFECT = (
+    "no perfect attack is declared (`perfect` of the detector): deviations larger than those seen "
+    "are not covered"
+)
+NO_SPREAD = "all examples are equal, and `perfect` is not declared or the method does not use it"
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Verdict:
         lowers: coalitions whose triggers lower it.
         cancelling: coalitions that raise the value where all triggers together do not.
         share: modality -> the part of the attribution that it is shown to hold at least, in
-            [0, 1]; a part of all absolute attributions.
+            [0, 1]; a part of all absolute attributions; empty without an effect or a scale.
         most: part of the attribution that no modality is shown to exceed, in [0, 1].
         dominant: modality that holds more than ``rules.share`` of the attribution, or None.
         suppressors: modalities whose attribution is below 0.
@@ -70,7 +75,8 @@ class Verdict:
             ``|phi|``; a point estimate that never travels without the interaction; NaN where no
             effect is shown.
         rules: the margins that were used.
-        reason: why the effect is inconclusive, where more examples would not settle it; else "".
+        reason: why there is no verdict, or why the effect is inconclusive where more examples would
+            not settle it; else "".
         notes: what a reader must know besides.
     """
 
@@ -95,13 +101,14 @@ class Verdict:
         parts = [self._effect_in_words()]
         if self.effect == ACTIVE:
             if self.cancelling:
-                parts.append("the triggers cancel: with all of them the effect is gone")
-            parts.append(self._share_in_words())
-            parts += [f"{modality} works against it" for modality in self.suppressors]
+                parts.append("the triggers cancel: all of them together do not raise it as much")
+            if self.share:
+                parts.append(self._share_in_words())
+            parts += [f"{modality} works against the backdoor" for modality in self.suppressors]
             for pair, found in self.interactions.items():
                 parts.append(f"{pair} interaction: {_in_words(found)}")
         if self.effect in (ACTIVE, INCONCLUSIVE) and self.lowers:
-            parts.append(f"{', '.join(self.lowers)} lowers it")
+            parts.append(f"the value falls under {', '.join(self.lowers)}")
         return for_terminal("Verdict: " + "; ".join([*parts, *self.notes]))
 
     @property
@@ -117,23 +124,26 @@ class Verdict:
         counts = f"{100 * self.rules.effect:g} % of a perfect attack"
         scaled = not math.isnan(self.min_effect)
         if self.effect == ACTIVE:
-            size = f"by more than {counts}" if scaled else "above 0"
-            return f"the triggers move the value {size} ({', '.join(self.moves)})"
+            raised = f"move the value by more than {counts}" if scaled else "raise the value"
+            return f"the triggers {raised} ({', '.join(self.moves)})"
         if self.effect == NO_EFFECT:
             most = _percent(min(max(self.largest / self.perfect, 0.0), self.rules.effect), up=True)
             return f"no effect above {counts} (at most {most})"
         if self.effect == LOWERED:
-            size = f"by more than {counts}" if scaled else "below 0"
+            size = f" by more than {counts}" if scaled else ""
             lower = ", ".join(self.lowers)
-            return f"the triggers lower the value {size} ({lower}); if it is meant to, flip it"
+            return (
+                f"the triggers lower the value{size} ({lower}); if a lower value means success, "
+                "negate the detector"
+            )
         if self.effect == REFUSED:
-            return f"none, {REFUSED} (a verdict needs {MIN_UNITS})"
+            return f"none, {self.reason} (a verdict needs {MIN_UNITS})"
         if self.reason:
             return f"{INCONCLUSIVE} ({self.reason})"
         most = _percent(max(self.largest, 0.0) / self.perfect, up=True)
         return (
-            f"{INCONCLUSIVE} (no effect is shown to be above {counts}, and none to be below it: "
-            f"at most {most}; more examples may settle it)"
+            f"{INCONCLUSIVE} (no effect is shown to be above {counts}, but the largest may be up "
+            f"to {most}; more examples may settle it)"
         )
 
     def _share_in_words(self) -> str:
@@ -142,12 +152,14 @@ class Verdict:
             return f"{modality} is the only modality"
         if self.dominant is not None:
             return f"{modality} dominates: it holds at least {_percent(held)} of the attribution"
+        at_most = f"no modality holds more than {_percent(self.most, up=True)} of the attribution"
         shown = f"no modality is shown to hold {100 * self.rules.share:g} % of the attribution"
+        parts = [at_most if self.most < self.rules.share else shown]
         if held > 1 / len(self.share):
-            shown += f", {modality} holds at least {_percent(held)}"
-        if self.most < 1:
-            shown += f", none more than {_percent(self.most, up=True)}"
-        return shown
+            parts.append(f"{modality} holds at least {_percent(held)}")
+        if self.rules.share <= self.most and _percent(self.most, up=True) != "100 %":
+            parts.append(f"none more than {_percent(self.most, up=True)}")
+        return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; NaN becomes None."""
@@ -180,8 +192,10 @@ def judge(
     sample = Sample.of(table) if sample is None else sample
     notes = notes_on(table) if notes is None else notes
     if len(sample) < MIN_UNITS:
-        return Verdict(REFUSED, rules=rules, notes=notes)
-    if sample.undefined(effect_contrasts(len(table.modalities))).all():
+        units = "examples" if table.clusters is None else "groups"
+        few = f"{len(sample)} {units} are too few"
+        return Verdict(REFUSED, rules=rules, notes=notes, reason=few)
+    if sample.undefined(effect_contrasts(len(table.modalities)), method).all():
         return Verdict(INCONCLUSIVE, rules=rules, notes=notes, reason=NO_SPREAD)
     return _Judge(table, sample, rules, index, method).verdict(notes)
 
@@ -223,13 +237,22 @@ class _Judge:
         if scaled and not (possible | falls).any():
             return Verdict(NO_EFFECT, **found)
         if not raised.any():
-            reason = "" if scaled else NO_SCALE
-            if perfect <= 0:
-                reason = "a perfect attack would score no more than the clean runs do"
+            reason = NO_SCALE
+            if not math.isnan(perfect):
+                reason = "" if scaled and self._leaves_room(sample, threshold) else NO_ROOM
             return Verdict(LOWERED if lowered.any() else INCONCLUSIVE, **found, reason=reason)
         if not possible[-1]:
             found["cancelling"] = found["moves"]
+        if not scaled:  # nothing is said to be absent: neither an interaction nor other shares
+            return Verdict(ACTIVE, **found, interactions=self._interactions(absences=False))
         return Verdict(ACTIVE, **found, **self._attribution(), interactions=self._interactions())
+
+    def _leaves_room(self, below_perfect: Sample, threshold: float) -> bool:
+        """Whether a perfect attack is shown to score more than the clean runs do."""
+        contrast = np.zeros((below_perfect.values.shape[1], 1))
+        contrast[0] = 1.0
+        highest = self._bounds(contrast, self.rules.alpha, below_perfect)[1]
+        return bool(highest[0] < threshold)
 
     def _bounds(
         self, contrasts: FloatArray, alpha: float, sample: Sample | None = None, **options: Any
@@ -275,7 +298,7 @@ class _Judge:
             "collapse": float(collapse),
         }
 
-    def _interactions(self) -> dict[str, tuple[str, ...]]:
+    def _interactions(self, *, absences: bool = True) -> dict[str, tuple[str, ...]]:
         names, m = self.table.modalities, len(self.table.modalities)
         if m == 1:
             return {}
@@ -287,9 +310,9 @@ class _Judge:
         found = {}
         for column, group in enumerate(subsets(m, 2)):
             holds = {
-                "synergy": synergy[column],
-                "no synergy": below[column],
-                "negligible": below[column] and above[column],
+                "synergy": synergy[column] and above[column],  # above the margin of |T|
+                "no synergy": absences and below[column],
+                "negligible": absences and below[column] and above[column],
                 "interference": interferes[column],
             }
             label = "+".join(names[i] for i in group)
@@ -303,15 +326,18 @@ def notes_on(table: CoalitionTable) -> tuple[str, ...]:
     if table.zero_one and not table.binary:
         notes.append("all values are 0 or 1 and were taken as successes")
     if table.perfect is None and not table.zero_one:
-        notes.append("no perfect attack is declared: flips larger than those seen are not covered")
-    elif table.perfect is not None and not table.zero_one:
-        allowed = table.perfect + BEYOND * (table.perfect - table.example_values[:, 0]).mean()
+        notes.append(NO_PERFECT)
+    elif table.perfect is not None:
+        attack = float((table.perfect - table.example_values[:, 0]).mean())
+        if attack <= 0:
+            notes.append("a perfect attack would score no more than the clean runs do")
+        allowed = table.perfect + BEYOND * abs(attack)
         some = table.example_values.max() > allowed.min()  # else no need to look at each
         beyond = int((table.example_values > allowed[:, None]).any(axis=1).sum()) if some else 0
-        if beyond and allowed.mean() > table.perfect.mean():
+        if beyond:
             notes.append(
                 f"{beyond} of {len(table)} examples score beyond a perfect attack by over "
-                f"{BEYOND:.0%} of it"
+                f"{100 * BEYOND:g} % of it"
             )
     units = table.example_ids if table.clusters is None else table.clusters
     first: dict[str, Any] = {}  # what an example holds -> the unit where it stands first

@@ -193,7 +193,7 @@ class _Recording:
                     self._values[name][cell] = value
                 if callable(scorer.perfect):
                     perfect = next(scores)
-                    _scores.check_perfect(perfect, name, where)
+                    _scores.check_perfect(perfect, scorer, where)
                     for cell, value in zip(batch.cells, perfect, strict=False):
                         self._perfect[name][cell.example, cell.repeat] = value
             self._keep(outputs, examples, batch, gathered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -121,13 +122,18 @@ def check_values(scores: FloatArray, scorer: Scorer, where: Where) -> None:
         )
 
 
-def check_perfect(scores: FloatArray, name: str, where: Where) -> None:
-    """Refuse scores of a perfect attack that are not finite."""
-    bad = np.flatnonzero(~np.isfinite(scores)).tolist()
+def check_perfect(scores: FloatArray, scorer: Scorer, where: Where) -> None:
+    """Refuse scores of a perfect attack that are not finite, or that no output could have."""
+    low, high = scorer.bounds or ((0.0, 1.0) if scorer.binary else (-math.inf, math.inf))
+    slack = ROUNDING * (high - low) if scorer.bounds else 0.0
+    bad = np.flatnonzero(
+        ~np.isfinite(scores) | (scores < low - slack) | (scores > high + slack)
+    ).tolist()
     if bad:
+        within = "" if math.isinf(low) else f", between {low:g} and {high:g}"
         raise DetectorError(
-            f"perfect of detector {name!r} returned {scores[bad[0]]:g} for {where(bad)}. "
-            "Return what the target itself would score"
+            f"perfect of detector {scorer.name!r} returned {scores[bad[0]]:g} for {where(bad)}. "
+            f"Return what the target itself would score{within}"
         )
 
 

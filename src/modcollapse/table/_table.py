@@ -128,7 +128,9 @@ class CoalitionTable:
             object.__setattr__(self, "discrete", True)
             object.__setattr__(self, "bounds", bounds or (0.0, 1.0))
         if self.perfect is not None:
-            object.__setattr__(self, "perfect", _perfect_scores(self.perfect, len(values)))
+            perfect = _perfect_scores(self.perfect, len(values))
+            _check_within(perfect, bounds or ((0.0, 1.0) if self.binary else None))
+            object.__setattr__(self, "perfect", perfect)
         if self.clusters is not None:
             object.__setattr__(self, "clusters", cluster_labels(self.clusters, len(values)))
 
@@ -155,7 +157,7 @@ class CoalitionTable:
             bounds: lowest and highest possible value, where known.
             binary: every value is 0 or 1.
             perfect: what a perfect attack would score, a number, or N of them: the scale of a
-                verdict. Of 0/1 values it is 1, declared or not.
+                verdict. Of 0/1 values it is 1 if left out.
             clusters: label of the group that each example belongs to, N of them.
 
         Raises:
@@ -202,9 +204,13 @@ class CoalitionTable:
 
     @cached_property
     def zero_one(self) -> bool:
-        """Whether every value is 0 or 1, declared or not."""
+        """Whether every value is 0 or 1, declared or not, and nothing declared says otherwise."""
         if self.binary or self.difference:
             return self.binary
+        if self.bounds not in (None, (0.0, 1.0)):
+            return False
+        if self.perfect is not None and (self.perfect != 1).any():
+            return False
         return bool(((self.values == 0) | (self.values == 1)).all())
 
     def clustered(self, labels: Iterable[Any]) -> CoalitionTable:
@@ -271,6 +277,11 @@ class CoalitionTable:
             raise TableError(
                 "cannot merge: only one of the tables says which group each example belongs to. "
                 "Give the other its labels by clustered()"
+            )
+        if (self.perfect is None) != (other.perfect is None):
+            raise TableError(
+                "cannot merge: only one of the tables says what a perfect attack would score. "
+                "Measure the other with the same detector, or make it with perfect="
             )
         return replace(
             self,
@@ -445,6 +456,18 @@ def _perfect_scores(perfect: Any, n: int) -> FloatArray:
         )
     scores.setflags(write=False)
     return scores
+
+
+def _check_within(perfect: FloatArray, bounds: tuple[float, float] | None) -> None:
+    if bounds is None:
+        return
+    low, high = bounds
+    slack = ROUNDING * max(high - low, 1.0)
+    if perfect.min() < low - slack or perfect.max() > high + slack:
+        raise InputError(
+            f"perfect must be within the bounds {bounds} of the value; got {perfect.min():g} to "
+            f"{perfect.max():g}. It is what the target itself would score"
+        )
 
 
 def cluster_labels(labels: Iterable[Any], n: int) -> tuple[Any, ...]:
