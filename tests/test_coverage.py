@@ -107,11 +107,11 @@ def test_claims_on_0_1_values_exactly(method, holds):
                 kinds = sim.draw_patterns_at_boundary(rng, "0/1", claim, few=True)
             rate = kinds.rates[1]
             counts = two_kinds(n, rate, rate)
-            size = 1 - counts @ kinds.clean / n
+            perfect = counts @ kinds.perfect / n
             made = np.ones(len(counts), dtype=bool)
-            for contrast in claim.contrasts.T:
+            for contrast in claim.less_perfect.T:
                 low, _ = of_counts(method, kinds.rows @ contrast, counts, contrast, 0.05, True)
-                made &= low > claim.above * size + 1e-9
+                made &= low > claim.above * perfect + 1e-9
             worst = max(worst, stats.binom.pmf(counts[:, 1], n, rate) @ made)
     assert (worst <= 0.05) == holds, worst
 
@@ -144,9 +144,9 @@ def test_claims_on_continuous_values(method, holds):
         cell = replace(cell, n=sim.draw_n(rng, 32, 128))
         made = 0
         for batch in sim.samples(rng, cell, runs):
-            low, _ = of_batch(method, batch, claim.contrasts, 0.05, True)
-            size = batch.attack.mean(axis=-1)[:, None]
-            made += (low > claim.above * size).all(axis=-1).sum()
+            below, _ = batch.below_perfect() if claim.above else (batch, 0.0)
+            low, _ = of_batch(method, below, claim.less_perfect, 0.05, True)
+            made += (low > 0).all(axis=-1).sum()
         worst = max(worst, made / runs)
     noise = 3 * np.sqrt(MOST * (1 - MOST) / runs)
     assert (worst <= MOST + noise) == holds, worst

@@ -143,7 +143,7 @@ def test_plain_functions_will_do_in_place_of_every_class():
         [sys.executable, script, "--examples", "4"], capture_output=True, text=True, check=True
     )
     assert "Trigger Modality Attribution (4 examples" in out.stdout
-    assert "Verdict: none, too few examples" in out.stdout
+    assert "Verdict: none, 4 examples are too few" in out.stdout
 
 
 @pytest.mark.parametrize(

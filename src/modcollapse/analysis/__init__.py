@@ -14,10 +14,10 @@ from modcollapse.analysis._results import (
 from modcollapse.analysis._results import data_frame as data_frame
 from modcollapse.analysis._sample import Sample, effect_contrasts
 from modcollapse.analysis._settings import AnalysisOptions, Method, Rules, Settings
-from modcollapse.analysis._verdict import FAMILY, Verdict, judge
+from modcollapse.analysis._verdict import FAMILY as FAMILY
+from modcollapse.analysis._verdict import Verdict, judge
 
 __all__ = [
-    "FAMILY",
     "AnalysisOptions",
     "Attribution",
     "Audit",

@@ -117,7 +117,7 @@ class Verdict:
         together = f"at most {100 * FAMILY:g} %" if self.rules.alpha == Rules.alpha else "more"
         return (
             f"Each claim of a verdict is false in at most {100 * self.rules.alpha:g} % of audits, "
-            f"some claim of it in {together}."
+            f"some claim of it in {together}: as measured, and Concepts names the exceptions."
         )
 
     def _effect_in_words(self) -> str:
