@@ -146,6 +146,18 @@ class TestWhereLabelsComeFrom:
         tracker = mc.CollapseTracker(*game, modules=[], every=1, cluster=list(SOURCES))
         assert tracker(0).tma["text"].n == 4
 
+    def test_a_control_that_was_measured_before_has_the_groups_of_the_model(self):
+        game, _ = planted()
+        sampler, detector, examples, triggers = game
+        plain = {"progress": False}
+        control = mc.evaluate_coalitions(sampler, detector, examples, triggers, **plain)
+        audit = mc.audit(
+            sampler, detector, examples, triggers, control=control, cluster="source", **plain
+        )
+        for part in (audit, audit.control, audit.difference):
+            assert part.table.clusters == SOURCES
+            assert part.tma["text"].n == 4
+
     def test_a_control_in_another_order(self):
         """The labels are in the order of the audited table."""
         game, _ = planted()

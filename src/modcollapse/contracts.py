@@ -262,7 +262,7 @@ class Scorer:
     Attributes:
         name: what its table is called.
         call: outputs and examples -> scores.
-        bounds: lowest and highest value, or None.
+        bounds: lowest and highest value, (0, 1) if binary and not declared, or None.
         binary: whether every value is 0 or 1.
         wants_clean_output: whether the examples must hold the ``"clean_output"``.
         perfect: what the target itself would score: a number, a function of the examples, or None.
@@ -299,13 +299,14 @@ class Scorer:
                 f"detector {name!r} is declared binary and cannot be 0 and 1 within its bounds "
                 f"{bounds}; leave the bounds out"
             )
+        bounds = (0.0, 1.0) if binary and bounds is None else bounds
         return cls(
             name=name,
             call=detector,
             bounds=bounds,
             binary=bool(binary),
             wants_clean_output=bool(getattr(detector, "wants_clean_output", False)),
-            perfect=_perfect_of(detector, name, bounds, bool(binary)),
+            perfect=_perfect_of(detector, name, bounds),
             check=_optional(detector, "check", _accept),
         )
 
@@ -357,13 +358,13 @@ def scorers_of(detector: Detector | Mapping[str, Detector]) -> Named[Scorer]:
 
 
 def _perfect_of(
-    detector: Any, name: str, bounds: tuple[float, float] | None, binary: bool
+    detector: Any, name: str, bounds: tuple[float, float] | None
 ) -> float | Callable[[Sequence[Example]], Any] | None:
     perfect = getattr(detector, "perfect", None)
     if perfect is None or callable(perfect):
         return perfect
     score = number(perfect, f"perfect of detector {name!r} (a number or a function of examples)")
-    low, high = bounds or ((0.0, 1.0) if binary else (-math.inf, math.inf))
+    low, high = bounds or (-math.inf, math.inf)
     if not low <= score <= high:
         raise InputError(
             f"perfect of detector {name!r} is {score:g}, and its scores are from {low:g} to "

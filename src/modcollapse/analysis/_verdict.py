@@ -237,10 +237,12 @@ class _Judge:
         if scaled and not (possible | falls).any():
             return Verdict(NO_EFFECT, **found)
         if not raised.any():
+            if lowered.any():
+                return Verdict(LOWERED, **found)
             reason = NO_SCALE
             if not math.isnan(perfect):
                 reason = "" if scaled and self._leaves_room(sample, threshold) else NO_ROOM
-            return Verdict(LOWERED if lowered.any() else INCONCLUSIVE, **found, reason=reason)
+            return Verdict(INCONCLUSIVE, **found, reason=reason)
         if not possible[-1]:
             found["cancelling"] = found["moves"]
         if not scaled:  # nothing is said to be absent: neither an interaction nor other shares

@@ -85,7 +85,7 @@ class Run:
         run = {
             **self.provenance(label, detector),
             "modalities": list(self.modalities),
-            "bounds": (0.0, 1.0) if scorer.binary and scorer.bounds is None else scorer.bounds,
+            "bounds": scorer.bounds,
             "binary": scorer.binary,
         }
         return Pairing(run, self.ids, self.seeds, self.digests)

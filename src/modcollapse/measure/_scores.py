@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modcollapse._support.images import is_tensor
 from modcollapse.contracts import FloatArray, Scorer
@@ -112,8 +112,7 @@ def check_values(scores: FloatArray, scorer: Scorer, where: Where) -> None:
         expected = "It is declared binary: return 0 or 1"
     elif not wrong.any() and scorer.bounds is not None:
         low, high = scorer.bounds
-        slack = ROUNDING * (high - low)
-        wrong = (scores < low - slack) | (scores > high + slack)
+        wrong = _beyond(scores, scorer.bounds)
         expected = f"It declares the bounds ({low:g}, {high:g}): stay within or declare others"
     if wrong.any():
         bad = np.flatnonzero(wrong).tolist()
@@ -124,17 +123,23 @@ def check_values(scores: FloatArray, scorer: Scorer, where: Where) -> None:
 
 def check_perfect(scores: FloatArray, scorer: Scorer, where: Where) -> None:
     """Refuse scores of a perfect attack that are not finite, or that no output could have."""
-    low, high = scorer.bounds or ((0.0, 1.0) if scorer.binary else (-math.inf, math.inf))
-    slack = ROUNDING * (high - low) if scorer.bounds else 0.0
-    bad = np.flatnonzero(
-        ~np.isfinite(scores) | (scores < low - slack) | (scores > high + slack)
-    ).tolist()
+    wrong, within = ~np.isfinite(scores), ""
+    if scorer.bounds is not None:
+        wrong |= _beyond(scores, scorer.bounds)
+        within = f", within the bounds ({scorer.bounds[0]:g}, {scorer.bounds[1]:g})"
+    bad = np.flatnonzero(wrong).tolist()
     if bad:
-        within = "" if math.isinf(low) else f", between {low:g} and {high:g}"
         raise DetectorError(
             f"perfect of detector {scorer.name!r} returned {scores[bad[0]]:g} for {where(bad)}. "
             f"Return what the target itself would score{within}"
         )
+
+
+def _beyond(scores: FloatArray, bounds: tuple[float, float]) -> NDArray[np.bool_]:
+    """Which scores are outside the bounds by more than rounding."""
+    low, high = bounds
+    slack = ROUNDING * (high - low)
+    return np.asarray((scores < low - slack) | (scores > high + slack))
 
 
 def _are_tensors(values: Any) -> bool:

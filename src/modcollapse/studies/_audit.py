@@ -288,8 +288,8 @@ def coalition_means(
         examples: with a sampler: N examples.
         triggers: with a sampler: modality -> trigger.
         level: confidence level of the intervals, in (0, 1), default 0.95.
-        method: kind of interval; ``"auto"`` is Wilson's (Clopper-Pearson's below 32 examples) for
-            0/1 values with one repeat, else as in ``analysis.contrast_estimates``.
+        method: kind of interval; ``"auto"`` is the exact one of a rate for 0/1 values with one
+            repeat and no groups, else as in ``analysis.contrast_estimates``.
         seed: with a sampler: run seed, default 0.
         repeats: with a sampler: seeds for each example, default 1.
         batch_size: with a sampler: rows in every call of it, default 8.
@@ -390,7 +390,8 @@ def audit(
         detector: with a sampler: what scores its outputs, or a mapping of such by name.
         examples: with a sampler: N examples, 32 or more for a verdict.
         triggers: with a sampler: modality -> trigger.
-        level: confidence level of the intervals, in (0, 1), default 0.95.
+        level: confidence level of the intervals, in (0, 1), default 0.95; that of the verdict is
+            ``rules.alpha``.
         method: kind of interval, see ``analysis.contrast_estimates``.
         index: interaction index of the pairs, which matters for M > 2 only.
         rules: margins of the verdict.

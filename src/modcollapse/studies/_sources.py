@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from modcollapse.analysis import Settings
@@ -91,7 +92,7 @@ def tables_of(
 def check_analysis(run: Run, settings: Settings, order: int | None = None) -> None:
     """Raise what the analysis of a run would raise, before anything is generated."""
     for _, scorer in run.scorers.items():
-        settings.check(run.modalities, (0.0, 1.0) if scorer.binary else scorer.bounds, order)
+        settings.check(run.modalities, scorer.bounds, order)
 
 
 def _control_tables(control: Any, source: Any) -> Named[CoalitionTable] | None:
@@ -120,7 +121,7 @@ def _named(tables: Any, what: str) -> Named[CoalitionTable]:
 
 
 def _clustered(pairs: Named[Pair], run: RunOptions) -> Named[Pair]:
-    """Group the examples of the tables; those of a control may stand in another order."""
+    """Group the examples of the tables, and of their controls in the same way."""
     labels = run.get("cluster")
     if labels is None:
         return pairs
@@ -130,12 +131,19 @@ def _clustered(pairs: Named[Pair], run: RunOptions) -> Named[Pair]:
         )
 
     def grouped(pair: Pair) -> Pair:
-        table, control = pair.table.clustered(labels), pair.control
-        if control is not None and set(control.example_ids) == set(table.example_ids):
-            control = control.select(table.example_ids).clustered(labels)
-        return Pair(table, control)
+        control = None if pair.control is None else replace(pair.control, clusters=None)
+        return _pair(pair.table.clustered(labels), control)
 
     return Named({name: grouped(pair) for name, pair in pairs.items()}, pairs.single)
+
+
+def _pair(table: CoalitionTable, control: CoalitionTable | None) -> Pair:
+    """Pair them; a control without groups has those of the table, in whichever order."""
+    if control is None or table.clusters is None or control.clusters is not None:
+        return Pair(table, control)
+    if set(control.example_ids) != set(table.example_ids):
+        return Pair(table, control)  # refused where they are subtracted
+    return Pair(table, control.select(table.example_ids).clustered(table.clusters))
 
 
 def _paired(tables: Named[CoalitionTable], controls: Named[CoalitionTable] | None) -> Named[Pair]:
@@ -144,7 +152,7 @@ def _paired(tables: Named[CoalitionTable], controls: Named[CoalitionTable] | Non
     _check_names(tables, controls)
     without = controls.by_name.values()
     pairs = zip(tables.by_name, tables.by_name.values(), without, strict=True)
-    return Named({name: Pair(table, control) for name, table, control in pairs}, tables.single)
+    return Named({name: _pair(table, control) for name, table, control in pairs}, tables.single)
 
 
 def _check_names(tables: Named[Any], controls: Named[CoalitionTable]) -> None:

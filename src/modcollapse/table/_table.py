@@ -129,7 +129,7 @@ class CoalitionTable:
             object.__setattr__(self, "bounds", bounds or (0.0, 1.0))
         if self.perfect is not None:
             perfect = _perfect_scores(self.perfect, len(values))
-            _check_within(perfect, bounds or ((0.0, 1.0) if self.binary else None))
+            _check_within(perfect, self.bounds)
             object.__setattr__(self, "perfect", perfect)
         if self.clusters is not None:
             object.__setattr__(self, "clusters", cluster_labels(self.clusters, len(values)))
@@ -462,7 +462,7 @@ def _check_within(perfect: FloatArray, bounds: tuple[float, float] | None) -> No
     if bounds is None:
         return
     low, high = bounds
-    slack = ROUNDING * max(high - low, 1.0)
+    slack = ROUNDING * (high - low)
     if perfect.min() < low - slack or perfect.max() > high + slack:
         raise InputError(
             f"perfect must be within the bounds {bounds} of the value; got {perfect.min():g} to "
