@@ -141,9 +141,7 @@ def test_bootstrap_t_is_always_the_same():
     first = interval(sample, "bootstrap-t", None)
     np.random.seed(1)  # noqa: NPY002
     assert interval(sample, "bootstrap-t", None) == first
-    low, high = interval(sample, "t", None)
     assert first[1] - sample.mean() > sample.mean() - first[0]  # skewed to the right
-    np.testing.assert_allclose(first, (low, high), atol=0.5 * (high - low))
 
 
 @settings(deadline=None)
@@ -191,7 +189,7 @@ def test_claims_on_two_values_are_clopper_and_pearsons(k, alpha):
     assume(0 < k < 64)
     low, high = zero_one(k).bounds(np.eye(4)[:, 2:3], alpha, claim=True)
     exact = stats.binomtest(64 - k, 64).proportion_ci(1 - 2 * alpha, method="exact")
-    np.testing.assert_allclose((low[0], high[0]), exact, atol=1e-3)
+    np.testing.assert_allclose((low[0], high[0]), exact, atol=2e-4)
     assert low[0] <= exact.low + 2e-4  # an unseen value may cost something, never gain it
     assert high[0] >= exact.high - 2e-4
 
