@@ -411,12 +411,15 @@ class Kinds:
         score: Array = 1 - self.clean + self.rows[:, 0]
         return score
 
-    def merged(self, contrasts: Array, *, perfect: bool = False) -> Kinds:
-        """The same with kinds counted as equal that are so in some contrasts (4, q)."""
-        told_apart = np.column_stack([self.rows @ contrasts, self.perfect * perfect])
-        _, first, kind = np.unique(
-            np.round(told_apart, 9), axis=0, return_index=True, return_inverse=True
-        )
+    @property
+    def patterns(self) -> Array:
+        """The rows, and what a perfect attack would score beside them, shape (K, 5)."""
+        return np.column_stack([self.rows, self.perfect])
+
+    def merged(self, contrasts: Array) -> Kinds:
+        """The same with kinds counted as equal that are so in some contrasts (4 or 5, q)."""
+        told_apart = np.round(self.patterns[:, : len(contrasts)] @ contrasts, 9)
+        _, first, kind = np.unique(told_apart, axis=0, return_index=True, return_inverse=True)
         rates = np.bincount(kind.ravel(), self.rates)
         merged = replace(self, rows=self.rows[first], rates=rates, clean=self.clean[first])
         return merged.where(rates > 0)
@@ -434,6 +437,7 @@ def pattern_lower(
     contrast: Array,
     alpha: float,
     *,
+    target: Array | float = 1.0,
     claim: bool = False,
     strict: bool = False,
     difference: bool = False,
@@ -443,15 +447,22 @@ def pattern_lower(
     Args:
         x: values (K,) of the contrast in each kind of example.
         counts: how many of each there are, shape (R, K).
-        contrast: its weights, shape (2**M,).
+        contrast: its weights, shape (2**M,), or one more for what a perfect attack scores.
         alpha: as for ``Sample.bounds``, which says the same of each sample.
+        target: what a perfect attack scores in each kind, shape (K,), or in all.
         claim: as there.
         strict: as there.
         difference: the values are differences of 0/1 values.
     """
     reaches = math.inf if strict else 1.0 if claim and not difference else REACHES
     means = (counts @ x / counts.sum(1))[:, None]
-    low, _ = provided_ends(means, contrast[:, None], difference=difference, reaches=reaches)
+    low, _ = provided_ends(
+        means,
+        contrast[:, None],
+        target=(float(np.min(target)), float(np.max(target))),
+        difference=difference,
+        reaches=reaches,
+    )
     each = alpha if claim else FIGURE_SPENDS * alpha
     return lower_bounds(np.broadcast_to(x, counts.shape), counts, low[:, 0], each)
 
@@ -633,15 +644,20 @@ class Claim:
 
     @property
     def less_perfect(self) -> Array:
-        """Contrasts of the values less what a perfect attack would score, above 0 if it is true."""
-        contrasts = self.contrasts.copy()
+        """Contrasts that are above 0 if it is true, with a row for P = perfect - v(none)."""
+        return np.vstack([self.contrasts, np.full(self.contrasts.shape[1], -self.above)])
+
+    @property
+    def on_target(self) -> Array:
+        """The same, with weights of what a perfect attack scores and of v(none) in place of P."""
+        contrasts = self.less_perfect
         contrasts[0] += self.above
         return contrasts
 
     @property
     def boundary(self) -> Array:
         """Contrast whose mean, less ``above``, is 0 at the boundary: 1 - v(none) is the unit."""
-        contrast: Array = self.less_perfect[:, self.null]
+        contrast: Array = self.on_target[:-1, self.null]
         return contrast
 
     def holds(self, means: Array, size: float) -> bool:
@@ -685,14 +701,8 @@ def made(sample: Sample, claim: Claim, *, strict: bool = False, alpha: float = 0
     """In which of many samples of continuous values (R, N, C) a claim is made, shape (R,)."""
     if sample.attack is None:
         raise ValueError("claims need a scale")
-    if claim.above:
-        sample, _ = sample.below_perfect()
-    low, _ = sample.bounds(
-        claim.less_perfect,
-        alpha,
-        method="flips",
-        claim=True,
-        strict=strict and claim.interaction,
+    low = sample.lower(
+        claim.less_perfect, alpha, method="flips", strict=strict and claim.interaction
     )
     return (low > 0).all(axis=-1)
 
@@ -758,20 +768,20 @@ def pattern_made(
     claim: Claim, kinds: Kinds, counts: Array, *, strict: bool = False, alpha: float = 0.05
 ) -> NDArray[np.bool_]:
     """In which samples of 0/1 examples, counts (R, K) of the kinds, a claim is made, shape (R,)."""
-    perfect = counts @ kinds.perfect / counts.sum(1)
     holds = np.ones(len(counts), dtype=bool)
-    for contrast in claim.less_perfect.T:
+    for contrast in claim.on_target.T:
         open_ = np.flatnonzero(holds)
         if not len(open_):
             break
         low = pattern_lower(
-            kinds.rows @ contrast,
+            kinds.patterns @ contrast,
             counts[open_],
             contrast,
             alpha,
+            target=kinds.perfect,
             claim=True,
             strict=strict and claim.interaction,
             difference=kinds.difference,
         )
-        holds[open_] = low > claim.above * perfect[open_] + ROUNDING
+        holds[open_] = low > ROUNDING
     return holds

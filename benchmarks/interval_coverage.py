@@ -38,8 +38,8 @@ import _simulation as sim
 from _common import environment, publish
 from _simulation import BANDS, ROUNDING, Array, Cell, Kinds, Rng
 from modcollapse.analysis import Sample
+from modcollapse.analysis._contrasts import possible_range
 from modcollapse.analysis._discrete import _threshold_functions, contrast_bounds, rate_bounds
-from modcollapse.analysis._sample import possible_range
 
 LEVEL = 0.95
 ALPHA = (1 - LEVEL) / 2
@@ -365,7 +365,7 @@ def discrete_cell(rng: Rng, kinds: Kinds, n: int, runs: int) -> Result:
         low, high = pattern_interval(x, counts, contrast, difference=kinds.difference)
         at = int(chance.argmax())
         expected = contrast_bounds(
-            of_name.rows, counts[at], contrast[:, None], difference=kinds.difference, level=LEVEL
+            of_name.rows, counts[at], contrast[:, None], ALPHA, difference=kinds.difference
         )
         sim.agree([[low[at]], [high[at]]], expected, "patterns")
         names.append(name)

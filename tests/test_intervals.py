@@ -21,9 +21,9 @@ from modcollapse.analysis import (
     rate_estimates,
 )
 from modcollapse.analysis import _flips as flips_module
+from modcollapse.analysis._contrasts import possible_range
 from modcollapse.analysis._discrete import FIGURE_SPENDS, rate_bounds
-from modcollapse.analysis._sample import possible_range
-from modcollapse.analysis._share import least_shares, most_share
+from modcollapse.analysis._share import shown_shares
 from modcollapse.errors import InputError
 from modcollapse.game import interaction_contrasts, shapley_contrasts
 
@@ -493,7 +493,7 @@ def test_shares_are_those_of_a_search_over_all(weights, pair):
 
     steps = np.linspace(0, 1, 501)
     phi = values.mean(axis=0) @ contrasts
-    least = least_shares(phi, bounds)
+    least, most = shown_shares(phi, lambda weights: bounds(weights)[0])
     tops = []
     for j in range(m):
         others = [k for k in range(m) if k != j]
@@ -510,7 +510,7 @@ def test_shares_are_those_of_a_search_over_all(weights, pair):
             weights[j] = sign * (1 - steps)
             below = bounds(weights)[1] < 0
             tops.append(steps[below].min(initial=1))
-    assert max(tops) - 0.002 - 1e-4 <= most_share(m, bounds) <= max(tops) + 1e-4
+    assert max(tops) - 0.002 - 1e-4 <= most <= max(tops) + 1e-4
     assert least.max() > 0.1 or max(tops) < 1  # something is shown at all
 
 
@@ -518,11 +518,10 @@ def test_shares_of_a_single_modality():
     rows = np.random.default_rng(0).normal([0, 1], 0.1, (40, 2))
     for values, share in ((rows, 1), (rows * [1, 0], 0)):
         sample = Sample(values, 1 - values[:, 0])
-        shares = least_shares(
-            np.ones(1),
-            lambda w, s=sample: s.bounds(shapley_contrasts(1), 0.05, claim=True, combine=w),
+        shares = shown_shares(
+            np.ones(1), lambda w, s=sample: s.lower(shapley_contrasts(1), 0.05, combine=w)
         )
-        assert shares.tolist() == [share]
+        assert shares.least.tolist() == [share]
 
 
 # --- statuses ---------------------------------------------------------------------------------

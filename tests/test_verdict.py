@@ -346,7 +346,7 @@ class TestClaims:
         rules = mc.Rules(alpha=0.01, share=0.8, effect=0.125)
         verdict = judge(TEXT, perfect=1, rules=rules)
         assert verdict.to_dict()["rules"] == {
-            "alpha": 0.01, "share": 0.8, "margin": 0.1, "effect": 0.125, "strict": False,
+            "alpha": 0.01, "share": 0.8, "margin": 0.1, "effect": 0.125, "strict": True,
         }  # fmt: skip
         assert verdict.min_effect == pytest.approx(0.125, rel=0.02)
         assert "by more than 12.5 % of a perfect attack" in str(verdict)

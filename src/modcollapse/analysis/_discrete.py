@@ -29,6 +29,7 @@ from itertools import combinations, product
 import numpy as np
 from scipy import optimize, special
 
+from modcollapse.analysis._contrasts import split
 from modcollapse.contracts import FloatArray
 
 FIGURE_SPENDS = 1.36
@@ -64,7 +65,7 @@ def rate_bounds(
     [0.    0.949] [0.051 1.   ]
     """
     k = np.asarray(successes, dtype=float)
-    alpha = _side(level, claim)
+    alpha = 1 - level if claim else _spent((1 - level) / 2)
     return _beta_quantile(k, n - k + 1, alpha), 1 - _beta_quantile(n - k, k + 1, alpha)
 
 
@@ -72,43 +73,53 @@ def contrast_bounds(
     patterns: FloatArray,
     counts: FloatArray,
     contrasts: FloatArray,
+    alpha: FloatArray | float,
     *,
     ends: tuple[float, float] = (0.0, 1.0),
     difference: bool = False,
-    level: float = 0.95,
     claim: bool = False,
     strict: bool = False,
-) -> tuple[FloatArray, FloatArray]:
+    lower: bool = False,
+) -> FloatArray:
     """Both bounds of the means of K contrasts of the values of N examples.
 
     Args:
-        patterns: distinct rows of values, shape (D, C), C = 2**M, bit i of the column for player
-            i; the unit of a row is the example, or the cluster: average what is below it first.
+        patterns: distinct rows of values, shape (D, C) or more columns, C = 2**M, bit i of the
+            column for player i, and in the column after them what a perfect attack scores; the unit
+            of a row is the example, or the cluster: average what is below it first.
         counts: how many of the N examples hold each, shape (D,).
-        contrasts: weights, shape (C, K).
+        contrasts: weights, shape (C, K), or one row more for what a perfect attack scores.
+        alpha: how often each bound may lie on the wrong side of the mean, in (0, 0.5); a number, or
+            shape (K,). A figure spends ``FIGURE_SPENDS`` times as much.
         ends: lowest and highest value; of a difference those of its two parts, (0, 1) for 0/1.
         difference: the values are those of one model minus those of another.
-        level: of the interval of a figure, in (0, 1); with ``claim`` of each bound alone.
-        claim: bounds for claims, each at 1 - level.
+        claim: bounds for claims.
         strict: provide for every pattern of the coalitions, not for threshold functions alone.
+        lower: the lower bounds alone.
 
     Returns:
-        Lower and upper bounds, shape (K,) each, within the possible range.
+        Lower and upper bounds, shape (2, K), or (1, K) of lower bounds alone.
     """
     contrasts = np.asarray(contrasts, dtype=float)
-    samples = contrasts.T @ patterns.T
+    samples = contrasts.T @ patterns[:, : len(contrasts)].T
     lowest, highest = provided_ends(
         samples @ counts / counts.sum(),
         contrasts,
         ends,
+        target=(patterns[:, -1].min(), patterns[:, -1].max()),
         difference=difference,
         reaches=math.inf if strict else 1.0 if claim and not difference else REACHES,
     )
-    alpha = _side(level, claim)
+    alpha = np.broadcast_to(alpha if claim else _spent(alpha), len(samples))
+    if lower:
+        return lower_bounds(samples, counts, lowest, alpha)[None]
     both = lower_bounds(
-        np.concatenate([samples, -samples]), counts, np.concatenate([lowest, -highest]), alpha
+        np.concatenate([samples, -samples]),
+        counts,
+        np.concatenate([lowest, -highest]),
+        np.concatenate([alpha, alpha]),
     )
-    return both[: len(samples)], -both[len(samples) :]
+    return np.stack([both[: len(samples)], -both[len(samples) :]])
 
 
 def provided_ends(
@@ -116,34 +127,44 @@ def provided_ends(
     contrasts: FloatArray,
     ends: tuple[float, float] = (0.0, 1.0),
     *,
+    target: tuple[float, float] = (1.0, 1.0),
     difference: bool = False,
     reaches: float = 1.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest value to provide for, of contrasts (C, K) with means (..., K): (..., K).
 
     Those of threshold functions, and what lies within ``reaches`` times their size from the mean,
-    as far as any pattern goes; of a difference, those of one of its parts, the other at rest.
+    as far as any pattern goes; of a difference, those of one of its parts, the other at rest. Where
+    a row more weighs what a perfect attack scores, that may be anything within ``target``, and of a
+    difference anything that a value may be.
 
     >>> cti = np.array([[1.0], [-1.0], [-1.0], [1.0]])
     >>> [provided_ends(np.zeros(1), cti, reaches=r)[1].item() for r in (1.0, 1.6, np.inf)]
     [1.0, 1.6, 2.0]
     """
     low, high = ends
+    contrasts, of_target = split(contrasts)
     lowest, highest = _reach(contrasts)
     down, up = np.minimum(contrasts, 0).sum(0), np.maximum(contrasts, 0).sum(0)
     size = np.maximum(highest, -lowest)
+    scale = high - low
     base = low * contrasts.sum(0)
     if difference:
         lowest, highest, down, up, base = -size, size, down - up, up - down, 0.0
-    scale, size = high - low, (high - low) * size * reaches
+        target = (min(target[0], 0.0), max(target[1], scale))
+    least = most = base
+    if len(of_target):
+        sides = np.outer(target, of_target)
+        least, most = base + sides.min(0), base + sides.max(0)
+    size = scale * size * reaches
     return (
-        np.maximum(base + scale * down, np.minimum(base + scale * lowest, means - size)),
-        np.minimum(base + scale * up, np.maximum(base + scale * highest, means + size)),
+        np.maximum(least + scale * down, np.minimum(least + scale * lowest, means - size)),
+        np.minimum(most + scale * up, np.maximum(most + scale * highest, means + size)),
     )
 
 
 def lower_bounds(
-    samples: FloatArray, counts: FloatArray, ends: FloatArray, alpha: float
+    samples: FloatArray, counts: FloatArray, ends: FloatArray, alpha: FloatArray | float
 ) -> FloatArray:
     """Lower bounds of K means at level alpha, shape (K,), by the rule of this module.
 
@@ -151,14 +172,15 @@ def lower_bounds(
         samples: distinct values, shape (K, D).
         counts: how many examples hold each, shape (D,), or (K, D); zero for none.
         ends: lowest value to provide for, shape (K,); a lower one that was seen replaces it.
-        alpha: how often a bound may lie above the mean, in (0, 0.5).
+        alpha: how often a bound may lie above the mean, in (0, 0.5); a number, or shape (K,).
     """
     rows = max(1, CHUNK // min(samples.shape[1], GRID + 1))
     shared = counts.ndim == 1
+    each = np.broadcast_to(alpha, len(samples))
     parts = [
-        _lower(samples[at : at + rows], counts if shared else counts[at : at + rows], end, alpha)
+        _lower(samples[part], counts if shared else counts[part], ends[part], each[part])
         for at in range(0, len(samples), rows)
-        for end in [ends[at : at + rows]]
+        for part in [slice(at, at + rows)]
     ]
     return np.concatenate(parts) if parts else np.empty(0)
 
@@ -184,11 +206,12 @@ def gaffke_bound(
     return _gaffke(sample, low_end, alpha), -_gaffke(-sample, -high_end, alpha)
 
 
-def _side(level: float, claim: bool) -> float:
-    return 1 - level if claim else min(FIGURE_SPENDS * (1 - level) / 2, 0.5)
+def _spent(alpha: FloatArray | float) -> FloatArray:
+    """What each bound of a figure spends of the error that it states."""
+    return np.minimum(FIGURE_SPENDS * np.asarray(alpha), 0.5)
 
 
-def _beta_quantile(a: FloatArray, b: FloatArray, probability: float) -> FloatArray:
+def _beta_quantile(a: FloatArray, b: FloatArray, probability: FloatArray | float) -> FloatArray:
     quantile: FloatArray = special.betaincinv(np.maximum(a, 1e-300), b, probability)
     return np.where(a > 0, quantile, 0.0)
 
@@ -243,7 +266,9 @@ def patterns_of(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     return levels[keys[:, None] // base % len(levels)], often.astype(float)
 
 
-def _lower(samples: FloatArray, counts: FloatArray, ends: FloatArray, alpha: float) -> FloatArray:
+def _lower(
+    samples: FloatArray, counts: FloatArray, ends: FloatArray, alpha: FloatArray
+) -> FloatArray:
     n = counts.sum(-1)
     seen = counts > 0
     bottom = np.where(seen, samples, np.inf).min(1)
@@ -269,7 +294,7 @@ def _lower(samples: FloatArray, counts: FloatArray, ends: FloatArray, alpha: flo
     goal = special.ndtri(alpha)
     left = _root(lambda x: _dirichlet(z, counts, np.expm1(x), spread)[1] - goal, len(z))
     right = np.log1p(np.maximum(-2.5 / spread, -0.95))
-    q = -np.expm1(math.log(alpha) / n)
+    q = -np.expm1(np.log(alpha) / n)
     lowest = (1 - q) * span - q * far
     for steps in STEPS:
         nodes = np.linspace(left, right, steps + 1)

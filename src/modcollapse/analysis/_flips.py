@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from modcollapse.analysis._contrasts import split
 from modcollapse.contracts import FloatArray
 
 FIGURE, CLAIM = 2 / 3, 1.0
@@ -28,7 +29,8 @@ FIGURE, CLAIM = 2 / 3, 1.0
 _BLOCK = 2**21
 """Entries of the largest temporary array (16 MiB)."""
 _TENSORS = 8
-"""Up to so many coalitions the moments of all contrasts follow from those of the values."""
+"""Up to so many coalitions the moments of all contrasts follow from those of the values, and flips
+of a single one stand among those of several."""
 _PAIRS = 12
 """Up to so many modalities all flips of pairs are looked at."""
 
@@ -37,74 +39,109 @@ _PAIRS = 12
 class FlipSample:
     """The values of one table, or of many (leading axes), made ready for bounds of any contrasts.
 
+    A flip takes coalitions of an example to the floor, the mean of v(none), or to the ceiling, a
+    perfect attack above it: a single one, or several (``_group_flips``).
+
     Attributes:
-        values: shape (..., N, C).
-        means: of the values over the examples, shape (..., C).
+        values: coalition values, shape (..., N, C), C = 2**M, repeats averaged before.
+        perfect: what a perfect attack scores in each example, shape (..., N), in the unit of the
+            values; None where nobody declared it: only flips of the size seen are covered then.
+        means: of the values, and of ``perfect`` where it is known, shape (..., R), R = C or C + 1.
         to_floor: how far a flip can lower the mean of each coalition (<= 0), shape (..., C).
         to_ceiling: how far it can raise it (>= 0), shape (..., C).
-        undone: flips in which two triggers that fire alone cancel each other are looked at.
         difference: the values are those of one model minus those of a control.
-        moments: sums over the examples of products of two and of three values about their means,
+        moments: sums over the examples of products of two and of three of ``means`` about them,
             v(S) - v(none) in place of v(S); None for many coalitions.
     """
 
     values: FloatArray
+    perfect: FloatArray | None
     means: FloatArray
     to_floor: FloatArray
     to_ceiling: FloatArray
-    undone: bool
     difference: bool
     moments: tuple[FloatArray, FloatArray] | None
 
     @classmethod
     def of(
-        cls,
-        values: FloatArray,
-        *,
-        perfect: FloatArray | None = None,
-        difference: bool = False,
-        undone: bool = True,
+        cls, values: FloatArray, perfect: FloatArray | None = None, *, difference: bool = False
     ) -> FlipSample:
-        """Sum up a table; see ``flip_bounds`` for the arguments."""
+        """Sum up a table."""
         values = np.asarray(values, float)
-        rows = np.array(np.swapaxes(values, -1, -2), order="C")  # a copy, changed below
-        clean = rows[..., :1, :]
-        size = attack_size(rows - clean, perfect)[..., None]
+        count = values.shape[-1]
+        length = count + (perfect is not None)
+        rows = np.empty((*values.shape[:-2], length, values.shape[-2]))
+        rows[..., :count, :] = np.swapaxes(values, -1, -2)
+        if perfect is not None:
+            rows[..., count, :] = perfect
         means = rows.mean(axis=-1)
-        floor = means[..., :1] - size * difference
-        ceiling = means[..., :1] + size
-        to_floor = np.clip(np.minimum(floor, means.min(-1, keepdims=True)) - means, -size, 0.0)
-        to_ceiling = np.clip(np.maximum(ceiling, means.max(-1, keepdims=True)) - means, 0.0, size)
+        clean = rows[..., :1, :].copy()
+        attack = None if perfect is None else rows[..., count, :] - clean[..., 0, :]
+        rows[..., 1:count, :] -= clean
+        size = attack_size(rows[..., 1:count, :], attack)[..., None]
+        of_values = means[..., :count]
+        floor = of_values[..., :1] - size * difference
+        ceiling = of_values[..., :1] + size
+        lowest, highest = of_values.min(-1, keepdims=True), of_values.max(-1, keepdims=True)
+        to_floor = np.clip(np.minimum(floor, lowest) - of_values, -size, 0.0)
+        to_ceiling = np.clip(np.maximum(ceiling, highest) - of_values, 0.0, size)
         moments = None
-        if means.shape[-1] <= _TENSORS:
-            rows[..., 1:, :] -= clean
+        if count <= _TENSORS:
             rows -= rows.mean(axis=-1, keepdims=True)
             columns = np.swapaxes(rows, -1, -2)
-            second = rows @ columns
-            coalitions = range(means.shape[-1])
-            third = [(rows * rows[..., i : i + 1, :]) @ columns for i in coalitions]
-            moments = second, np.stack(third, axis=-3)
-        return cls(values, means, to_floor, to_ceiling, undone, difference, moments)
+            products = [
+                (rows[..., i:, :] * rows[..., i : i + 1, :]) @ columns for i in range(length)
+            ]
+            third = np.concatenate(products, axis=-2)[..., _pairs(length), :]
+            moments = rows @ columns, third
+        return cls(values, perfect, means, to_floor, to_ceiling, difference, moments)
 
     def bounds(
         self,
         contrasts: FloatArray,
+        alpha: FloatArray | float,
         *,
-        level: float = 0.95,
         weight: float = FIGURE,
+        undone: bool = True,
         combine: FloatArray | None = None,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper bounds, each of shape (..., K); see ``flip_bounds``."""
+        lower: bool = False,
+    ) -> FloatArray:
+        """Lower and upper bounds of the means of K contrasts.
+
+        Args:
+            contrasts: weights, shape (C, K), or (C, q) where ``combine`` is given; one row more
+                weighs what a perfect attack scores.
+            alpha: how often each bound may lie on the wrong side of the mean, in (0, 0.5); a
+                number, or shape (K,).
+            weight: of the pseudo-example: 2/3 for figures, 1 for claims.
+            undone: look at flips that move an interaction by two perfect attacks, too: two triggers
+                that fire alone and cancel each other.
+            combine: shape (q, K); the contrasts are ``contrasts @ combine``, formed in blocks.
+            lower: the lower bounds alone.
+
+        Returns:
+            Shape (2, ..., K), or (1, ..., K) of lower bounds alone, in the unit of the values; NaN
+            for N = 1. Where all values are equal and no perfect attack is declared, nothing is
+            known of flips: both are the mean.
+        """
         n, count = self.values.shape[-2:]
+        sides = 1 if lower else 2
         width = contrasts.shape[1] if combine is None else combine.shape[1]
-        low, high = np.full((2, *self.values.shape[:-2], width), np.nan)
+        found = np.full((sides, *self.values.shape[:-2], width), np.nan)
         if n == 1 or width == 0:
-            return low, high
-        moved = self._moved(contrasts)
-        means = self.means @ contrasts
-        sample = contrasts if self.moments is not None else self.values @ contrasts
+            return found
+        rows = len(contrasts)
+        moved = self._flips(undone) @ contrasts[:count]
+        means = self.means[..., :rows] @ contrasts
+        sample = None
+        if self.moments is None:
+            of_values, of_target = split(contrasts)
+            sample = self.values @ of_values
+            if len(of_target) and self.perfect is not None:
+                sample += self.perfect[..., None] * of_target
         tables = max(1, int(np.prod(self.values.shape[:-2], dtype=int)))
-        step = max(1, _BLOCK // (tables * (count if self.moments is not None else max(n, count))))
+        step = max(1, _BLOCK // (tables * (count if sample is None else max(n, count))))
+        signs = np.array([-1.0, 1.0][:sides]).reshape(-1, *[1] * (found.ndim - 1))
         for start in range(0, width, step):
             part = slice(start, start + step)
 
@@ -113,70 +150,36 @@ class FlipSample:
 
             weights = take(contrasts)
             if self.moments is not None:
-                second, third = moments_of(weights, *self.moments)
-            else:
+                of_two, of_three = self.moments
+                second, third = moments_of(
+                    weights, of_two[..., :rows, :rows], of_three[..., :rows, :rows, :rows]
+                )
+            elif sample is not None:
                 second, third = _moments(take(sample))
-            down, up = self._reach(weights, take(moved))
-            mean = take(means)
-            low[..., part] = mean - _distance(n, second, -third, down, level, weight)
-            high[..., part] = mean + _distance(n, second, third, up, level, weight)
-        return low, high
+            reach = self._reach(weights[:count], take(moved), sides)
+            level = alpha[part] if isinstance(alpha, np.ndarray) else alpha
+            distance = _distance(n, second, signs * third, reach, 1 - level, weight)
+            found[..., part] = take(means) + signs * distance
+        return found
 
-    def _moved(self, contrasts: FloatArray) -> FloatArray:
-        """How each flip of several coalitions moves the contrasts, shape (..., F, q)."""
-        count = contrasts.shape[0]
-        flips = _group_flips(count.bit_length() - 1, self.undone, self.difference)
-        raised = self.to_ceiling[..., :, None] * contrasts
-        lowered = self.to_floor[..., :, None] * contrasts
-        step = max(1, _BLOCK // count)
-        parts = [flips[start : start + step] for start in range(0, len(flips), step)]
-        moved = [(p > 0).astype(float) @ raised + (p < 0).astype(float) @ lowered for p in parts]
-        return np.concatenate(moved, axis=-2) if moved else raised[..., :0, :]
+    def _flips(self, undone: bool) -> FloatArray:
+        """How far each flip moves the mean of each coalition, shape (..., F, C)."""
+        count = self.values.shape[-1]
+        flips = _group_flips(count.bit_length() - 1, undone, self.difference, count <= _TENSORS)
+        up, down = (flips > 0).astype(float), (flips < 0).astype(float)
+        far: FloatArray = up * self.to_ceiling[..., None, :] + down * self.to_floor[..., None, :]
+        return far
 
-    def _reach(self, contrasts: FloatArray, moved: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """How far the worst flips take each contrast down and up, both >= 0, shape (..., K)."""
-        lowered = self.to_floor[..., :, None] * contrasts
-        raised = self.to_ceiling[..., :, None] * contrasts
-        every = (lowered, raised, moved)
-        down = np.minimum.reduce([flips.min(axis=-2, initial=0.0) for flips in every])
-        up = np.maximum.reduce([flips.max(axis=-2, initial=0.0) for flips in every])
-        return -down, up
-
-
-def flip_bounds(
-    values: FloatArray,
-    contrasts: FloatArray,
-    *,
-    perfect: FloatArray | None = None,
-    difference: bool = False,
-    undone: bool = True,
-    level: float = 0.95,
-    weight: float = FIGURE,
-    combine: FloatArray | None = None,
-) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper bounds of the mean of K contrasts; axes may lead, one table for each.
-
-    A flip takes coalitions of an example to the floor, the mean of v(none), or to the ceiling, a
-    perfect attack above it: a single one, or several (``_group_flips``).
-
-    Args:
-        values: coalition values, shape (..., N, C), C = 2**M, repeats averaged before.
-        contrasts: weights, shape (C, K), or (C, q) where ``combine`` is given.
-        perfect: what a perfect attack adds to v(none), shape (..., N), in the unit of the values;
-            None where nobody declared it: only flips of the size seen are covered then.
-        difference: the values are those of one model minus those of a control.
-        undone: look at flips that move an interaction by two perfect attacks, too: two triggers
-            that fire alone and cancel each other.
-        level: of the two-sided interval; each end is a bound of level (1 + level) / 2.
-        weight: of the pseudo-example: 2/3 for figures, 1 for claims.
-        combine: shape (q, K); the contrasts are ``contrasts @ combine``, formed in blocks.
-
-    Returns:
-        Both of shape (..., K), in the unit of the values; NaN for N = 1. Where all values are
-        equal and no perfect attack is declared, nothing is known of flips: both are the mean.
-    """
-    sample = FlipSample.of(values, perfect=perfect, difference=difference, undone=undone)
-    return sample.bounds(contrasts, level=level, weight=weight, combine=combine)
+    def _reach(self, contrasts: FloatArray, moved: FloatArray, sides: int) -> FloatArray:
+        """How far the worst flips take each contrast down and up, >= 0, shape (sides, ..., K)."""
+        every = [moved]
+        if contrasts.shape[0] > _TENSORS:  # flips of a single coalition, not among the groups
+            every += [to[..., :, None] * contrasts for to in (self.to_floor, self.to_ceiling)]
+        down = [-flips.min(axis=-2, initial=0.0) for flips in every]
+        if sides == 1:
+            return np.asarray(np.maximum.reduce(down)[None])
+        up = [flips.max(axis=-2, initial=0.0) for flips in every]
+        return np.stack([np.maximum.reduce(down), np.maximum.reduce(up)])
 
 
 def attack_size(effects: FloatArray, perfect: FloatArray | None = None) -> FloatArray:
@@ -186,24 +189,29 @@ def attack_size(effects: FloatArray, perfect: FloatArray | None = None) -> Float
     v_n(S) - v_n(none), shape (..., C, N), if that is larger or nothing is declared: the trigger may
     fire in those examples where it matters most.
     """
-    size = np.maximum(effects.max(axis=(-2, -1)), -effects.min(axis=(-2, -1)))
+    size = np.maximum(
+        effects.max(axis=(-2, -1), initial=0.0), -effects.min(axis=(-2, -1), initial=0.0)
+    )
     if perfect is None:
         return np.asarray(size)
     return np.asarray(np.maximum(size, np.abs(perfect).max(axis=-1)))
 
 
 @lru_cache(maxsize=16)
-def _group_flips(m: int, undone: bool, difference: bool) -> NDArray[np.int8]:
+def _group_flips(m: int, undone: bool, difference: bool, single: bool) -> NDArray[np.int8]:
     """Flips of several coalitions: +1 to the ceiling, -1 to the floor; shape (F, 2**m).
 
     All coalitions with i, with i or j, with i and j, with at least two modalities; exchanges (an
     example that resists i opens to j: those with i alone of the two to the floor, with j alone to
-    the ceiling); and if ``undone`` both that hold one of the two, or one of these against those
-    that hold both; of a difference also the other way round, as the control does it.
+    the ceiling); if ``single`` each coalition alone; and if ``undone`` both that hold one of the two,
+    or one of these against those that hold both; of a difference also the other way round, as the
+    control does it.
     """
     index = np.arange(2**m)
     member = ((index[:, None] >> np.arange(m)) & 1).astype(np.int8).T
     flips: list[Any] = []
+    if single:
+        flips += [sign * alone for alone in np.eye(2**m, dtype=np.int8) for sign in (1, -1)]
     if m > 1:
         flips += [sign * alone for alone in member for sign in (1, -1)]
     if m > 2:
@@ -224,13 +232,23 @@ def _group_flips(m: int, undone: bool, difference: bool) -> NDArray[np.int8]:
     return array
 
 
+@lru_cache(maxsize=16)
+def _pairs(count: int) -> NDArray[np.intp]:
+    """The place of the pair of any two, shape (count, count), where pairs i <= j are in order."""
+    first, second = np.triu_indices(count)
+    place = np.zeros((count, count), dtype=np.intp)
+    place[first, second] = place[second, first] = np.arange(len(first))
+    return place
+
+
 def moments_of(
     contrasts: FloatArray, of_two: FloatArray, of_three: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """The same of contrasts of values, from the sums of products of two and three values."""
+    """Sums of squares and of cubes of contrasts (R, K), from those of products: ``FlipSample``."""
     weights = contrasts.copy()
-    weights[0] = contrasts.sum(axis=0)
-    weights[0, np.abs(weights[0]) <= 1e-12 * np.abs(contrasts).sum(axis=0)] = 0.0
+    of_values, _ = split(contrasts)
+    weights[0] = of_values.sum(axis=0)
+    weights[0, np.abs(weights[0]) <= 1e-12 * np.abs(of_values).sum(axis=0)] = 0.0
     second = ((of_two @ weights) * weights).sum(axis=-2)
     third = ((((of_three @ weights) * weights).sum(axis=-2)) * weights).sum(axis=-2)
     return np.maximum(second, 0.0), third
@@ -244,9 +262,14 @@ def _moments(sample: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _distance(
-    n: int, second: FloatArray, third: FloatArray, reach: FloatArray, level: float, weight: float
+    n: int,
+    second: FloatArray,
+    third: FloatArray,
+    reach: FloatArray,
+    tail: FloatArray | float,
+    weight: float,
 ) -> FloatArray:
-    """Distance from the mean to the upper bound.
+    """Distance from the mean to its upper bound of level ``tail``.
 
     ``second`` and ``third`` are the sums of squares and of cubes about the mean, s2 and s3; the
     pseudo-example of weight h stands ``reach`` = r above it. With p2 = s2 + h r**2 and
@@ -262,7 +285,6 @@ def _distance(
     square = np.maximum(raw - total * move**2, 0.0)
     cube = tilt - 3 * move * raw + 2 * total * move**3
     skewness = 2 * cube / np.where(square > 0, square, 1.0) ** 1.5
-    tail = (1 + level) / 2
     shrink = np.sqrt((total - 1) / (total + 1))
     excess = special.stdtrit(n - 1, tail) - shrink * special.ndtri(tail)
     quantile = shrink * _gamma_quantile(skewness, tail) + excess * np.exp(-(skewness**2))
@@ -270,7 +292,7 @@ def _distance(
     return np.asarray(shift + np.sqrt(square / (total * (total - 1))) * quantile)
 
 
-def _gamma_quantile(skewness: FloatArray, tail: float) -> FloatArray:
+def _gamma_quantile(skewness: FloatArray, tail: FloatArray | float) -> FloatArray:
     """Quantile of the (mirrored, if skewness < 0) gamma distribution of mean 0 and variance 1."""
     size = np.maximum(np.abs(skewness), 1e-4)
     root = 2 / size

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from modcollapse.analysis._contrasts import effect_contrasts
 from modcollapse.analysis._intervals import contrast_estimates, rate_estimates
 from modcollapse.analysis._results import Attribution, Audit, CoalitionMeans, Interaction
-from modcollapse.analysis._sample import Sample, effect_contrasts
+from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Settings
 from modcollapse.analysis._verdict import judge, notes_on
 from modcollapse.contracts import FloatArray

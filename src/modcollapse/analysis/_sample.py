@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modcollapse.analysis import _classical
+from modcollapse.analysis._contrasts import Bounds, possible_range, split
 from modcollapse.analysis._discrete import contrast_bounds, gaffke_bound, patterns_of
 from modcollapse.analysis._flips import CLAIM, FIGURE, FlipSample, moments_of
 from modcollapse.analysis._settings import NEEDS_BOUNDS, Method
 from modcollapse.contracts import FloatArray
 from modcollapse.errors import InputError
 from modcollapse.table import CoalitionTable
-
-Bounds = tuple[FloatArray, FloatArray]
-"""Lower and upper bounds, shape (K,) each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,32 +65,27 @@ class Sample:
         """Mean of what a perfect attack adds to v(none); NaN where nobody declared it."""
         return float("nan") if self.attack is None else float(self.attack.mean())
 
-    def below_perfect(self) -> tuple[Sample, float]:
-        """The values less what a perfect attack would score, and what is left of that.
-
-        Of continuous values each unit's own is taken away, and nothing is left; discrete values
-        stay what they are, and the mean is left.
-        """
-        if self.attack is None:
-            return self, math.nan
-        perfect = self.attack + self.values[..., 0]
-        if self.discrete:
-            return self, float(perfect.mean())
-        ends = self.ends and (self.ends[0] - perfect.max(), self.ends[1] - perfect.min())
-        return replace(self, values=self.values - perfect[..., None], ends=ends), 0.0
+    @cached_property
+    def _target(self) -> FloatArray | None:
+        """What a perfect attack scores in each unit, shape (U,)."""
+        return None if self.attack is None else self.attack + self.values[..., 0]
 
     @cached_property
     def _flips(self) -> FlipSample:
-        return FlipSample.of(self.values, perfect=self.attack, difference=self.difference)
+        return FlipSample.of(self.values, self._target, difference=self.difference)
 
     @cached_property
     def _patterns(self) -> tuple[FloatArray, FloatArray]:
-        return patterns_of(self.values)
+        if self._target is None:
+            return patterns_of(self.values)
+        return patterns_of(np.column_stack([self.values, self._target]))
 
     @cached_property
     def means(self) -> FloatArray:
         """Mean value under each coalition, shape (2**M,)."""
-        return self.values.mean(axis=0) if self.discrete else self._flips.means
+        if self.discrete:
+            return np.asarray(self.values.mean(axis=0))
+        return np.asarray(self._flips.means[..., : self.values.shape[-1]])
 
     def means_and_spread(self, contrasts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of K contrasts over the units, shape (K,) each."""
@@ -102,11 +94,13 @@ class Sample:
             return means, np.full(len(means), np.nan)
         if self.discrete:
             patterns, counts = self._patterns
-            squares = counts @ (patterns @ contrasts - means) ** 2
+            squares = counts @ (patterns[:, : len(contrasts)] @ contrasts - means) ** 2
             return means, np.sqrt(squares / (len(self) - 1))
         if self._flips.moments is None:
             return means, (contrasts.T @ self.values.T).std(axis=1, ddof=1)
-        squares, _ = moments_of(contrasts, *self._flips.moments)
+        of_two, of_three = self._flips.moments
+        rows = slice(len(contrasts))
+        squares, _ = moments_of(contrasts, of_two[rows, rows], of_three[rows, rows, rows])
         return means, np.sqrt(squares / (len(self) - 1))
 
     def equal(self, contrasts: FloatArray) -> NDArray[np.bool_]:
@@ -131,7 +125,7 @@ class Sample:
     def bounds(
         self,
         contrasts: FloatArray,
-        alpha: float,
+        alpha: FloatArray | float,
         *,
         method: Method = "auto",
         claim: bool = False,
@@ -141,8 +135,12 @@ class Sample:
         """Lower and upper bounds of the means of K contrasts, within the possible range.
 
         Args:
-            contrasts: weights, shape (2**M, K), or (2**M, q) where ``combine`` is given.
-            alpha: how often each of the two may lie on the wrong side of the mean, in (0, 0.5).
+            contrasts: weights, shape (2**M, K), or (2**M, q) where ``combine`` is given. One row
+                more holds the weight of P, what a perfect attack adds to v(none): with 1 at S, -1
+                at none and -0.1 there, the bounds are those of e(S) - 0.1 P, in which what is not
+                known of P is not left out.
+            alpha: how often each bound may lie on the wrong side of the mean, in (0, 0.5); a
+                number, or shape (K,).
             method: kind of interval, see ``contrast_estimates``.
             claim: what rests on a bound is a claim: it differs from a figure in the weight of what
                 the sample has not shown.
@@ -151,55 +149,109 @@ class Sample:
             combine: shape (q, K): the contrasts are ``contrasts @ combine``.
 
         Raises:
-            InputError: the method needs bounds of the value, and there are none.
+            InputError: the method needs bounds of the value, or a contrast P, and there is none.
         """
+        low, high = self._bounds(contrasts, alpha, method, claim, strict, combine)
+        return low, high
+
+    def lower(
+        self,
+        contrasts: FloatArray,
+        alpha: FloatArray | float,
+        *,
+        method: Method = "auto",
+        strict: bool = False,
+        combine: FloatArray | None = None,
+    ) -> FloatArray:
+        """The lower bounds of ``bounds`` on which claims rest, alone, shape (..., K)."""
+        only = self._bounds(contrasts, alpha, method, True, strict, combine, lower=True)
+        return np.asarray(only[0])
+
+    def _bounds(
+        self,
+        contrasts: FloatArray,
+        alpha: FloatArray | float,
+        method: Method,
+        claim: bool,
+        strict: bool,
+        combine: FloatArray | None,
+        *,
+        lower: bool = False,
+    ) -> FloatArray:
         method = self.method(method)
         if method in NEEDS_BOUNDS and self.ends is None:
             raise InputError(f"method={method!r} needs the bounds of the value function")
+        contrasts = self._on_target(contrasts)
         if method == "flips":
-            flips = replace(self._flips, undone=strict or not claim)
-            weight = CLAIM if claim else FIGURE
-            low, high = flips.bounds(contrasts, level=1 - 2 * alpha, weight=weight, combine=combine)
+            found = self._flips.bounds(
+                contrasts,
+                alpha,
+                weight=CLAIM if claim else FIGURE,
+                undone=strict or not claim,
+                combine=combine,
+                lower=lower,
+            )
         else:
             contrasts = contrasts if combine is None else contrasts @ combine
-            low, high = self._by_contrast(contrasts, alpha, method, claim, strict)
+            combine = None
+            found = self._by_contrast(contrasts, alpha, method, claim, strict, lower)
         if self.ends is None:
-            return low, high
-        whole = contrasts if combine is None or method != "flips" else contrasts @ combine
-        lowest, highest = possible_range(whole, self.ends)
-        return np.maximum(low, lowest), np.minimum(high, highest)
+            return found
+        whole = contrasts if combine is None else contrasts @ combine
+        lowest, highest = possible_range(whole, self.ends, self._target)
+        return np.clip(found, lowest, highest)
+
+    def _on_target(self, contrasts: FloatArray) -> FloatArray:
+        """Weights of P = perfect - v(none), if any, as weights of perfect and of v(none)."""
+        count = self.values.shape[-1]
+        if len(contrasts) == count:
+            return contrasts
+        if self.attack is None:
+            raise InputError("a contrast weighs a perfect attack, and nobody declared one")
+        contrasts = contrasts.copy()
+        contrasts[0] -= contrasts[count]
+        return contrasts
 
     def _by_contrast(
-        self, contrasts: FloatArray, alpha: float, method: Method, claim: bool, strict: bool
-    ) -> Bounds:
+        self,
+        contrasts: FloatArray,
+        alpha: FloatArray | float,
+        method: Method,
+        claim: bool,
+        strict: bool,
+        lower: bool,
+    ) -> FloatArray:
         if method == "patterns":
-            level = 1 - alpha if claim else 1 - 2 * alpha
             ends = (0.0, 1.0) if self.ends is None else self.ends
             if self.difference:
                 ends = (ends[0] / 2, ends[1] / 2)  # (-1, 1) of parts in (0, 1): a width of 1
             return contrast_bounds(
                 *self._patterns,
                 contrasts,
+                alpha,
                 ends=ends,
                 difference=self.difference,
-                level=level,
                 claim=claim,
                 strict=strict,
+                lower=lower,
             )
-        samples = self.values @ contrasts
+        of_values, of_target = split(contrasts)
+        samples = self.values @ of_values
+        if len(of_target) and self._target is not None:
+            samples += self._target[:, None] * of_target
         if len(self) == 1:
-            nothing = np.full(samples.shape[1], np.nan)
-            return nothing, nothing
+            return np.full((1 if lower else 2, samples.shape[1]), np.nan)
+        each = np.broadcast_to(alpha, samples.shape[1:]).tolist()
         if method in NEEDS_BOUNDS and self.ends is not None:
-            lowest, highest = possible_range(contrasts, self.ends)
+            lowest, highest = possible_range(contrasts, self.ends, self._target)
             bounded = {
                 "gaffke": gaffke_bound,
                 "plus-ends": _classical.plus_ends_bounds,
                 "betting": _classical.betting_bounds,
             }[method]
             pairs = [
-                bounded(sample, low, high, alpha)
-                for sample, low, high in zip(samples.T, lowest, highest, strict=True)
+                bounded(sample, low, high, error)
+                for sample, low, high, error in zip(samples.T, lowest, highest, each, strict=True)
             ]
         else:
             plain = {
@@ -207,27 +259,5 @@ class Sample:
                 "hall": _classical.hall_bounds,
                 "bootstrap-t": _classical.bootstrap_t_bounds,
             }[method]
-            pairs = [plain(sample, alpha) for sample in samples.T]
-        low, high = np.array(pairs).reshape(-1, 2).T
-        return low, high
-
-
-def possible_range(contrasts: FloatArray, ends: tuple[float, float]) -> Bounds:
-    """Lowest and highest value of contrasts, shape (2**M, K), of values within ``ends``.
-
-    >>> low, high = possible_range(np.array([[1.0], [-1.0], [-1.0], [1.0]]), (0.0, 1.0))
-    >>> low.tolist(), high.tolist()
-    ([-2.0], [2.0])
-    """
-    up, down = contrasts.clip(min=0).sum(axis=0), -contrasts.clip(max=0).sum(axis=0)
-    return ends[0] * up - ends[1] * down, ends[1] * up - ends[0] * down
-
-
-def effect_contrasts(m: int) -> FloatArray:
-    """Weights of e(S) = v(S) - v(none) of every coalition but none, shape (2**m, 2**m - 1).
-
-    The last is the total effect.
-    """
-    contrasts: FloatArray = np.eye(2**m)[:, 1:]
-    contrasts[0] = -1.0
-    return contrasts
+            pairs = [plain(sample, error) for sample, error in zip(samples.T, each, strict=True)]
+        return np.array(pairs).reshape(-1, 2).T[: 1 if lower else 2]

@@ -28,9 +28,9 @@ class Rules:
         share: part of the attribution that a dominant modality holds, in (0.5, 1).
         margin: interaction that still counts as negligible, as a part of the total effect.
         effect: smallest effect that counts, as a part of a perfect attack, in (0, 1).
-        strict: let the claims about interactions hold their level also where examples that the
-            sample has not shown let two triggers undo each other; costs power below about 100
-            examples.
+        strict: the claims about interactions hold their level also where in a few examples, none of
+            them in the sample, two triggers undo each other. False leaves such examples out, which
+            shows more below about 100 examples.
 
     Raises:
         InputError: a margin is out of its range.
@@ -40,7 +40,7 @@ class Rules:
     share: float = 0.9
     margin: float = 0.1
     effect: float = 0.1
-    strict: bool = False
+    strict: bool = True
 
     def __post_init__(self) -> None:
         number(self.alpha, "alpha", "(0, 0.5)")

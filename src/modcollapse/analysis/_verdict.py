@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modcollapse.analysis._sample import Bounds, Sample, effect_contrasts
+from modcollapse.analysis._contrasts import effect_contrasts
+from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Method, Rules
-from modcollapse.analysis._share import least_shares, most_share
+from modcollapse.analysis._share import shown_shares
 from modcollapse.contracts import FloatArray
 from modcollapse.game import Index, interaction_contrasts, shapley_contrasts, subsets
 from modcollapse.report import for_terminal
@@ -211,24 +212,25 @@ class _Judge:
     def verdict(self, notes: tuple[str, ...]) -> Verdict:
         perfect = self.sample.perfect
         scaled = perfect > 0
-        # e(S) beyond a part of P = perfect - v(none) is a claim on one contrast of the values less
-        # perfect, so that what is not known of P is not left out
-        sample, threshold = self.sample.below_perfect() if scaled else (self.sample, 0.0)
         part = self.rules.effect if scaled else 0.0
         effects = effect_contrasts(len(self.table.modalities))
-        above, below = effects.copy(), -effects
-        above[0] += part
-        below[0] += part
-        threshold *= part
         labels = np.array(self.table.coalitions[1:], dtype=object)
-        raised, lowered = self._together(sample, above, below, threshold=threshold)
-        every = np.hstack([above, below, effects])
-        high = self._bounds(every, self.rules.alpha, sample)[1].reshape(3, -1)
-        possible, falls = high[:2] >= threshold
+        # e(S) beyond a part of P is one contrast, so that what is not known of P is not left out
+        above, below, falling = effects, -effects, -effects
+        if scaled:
+            above, below = _beyond(above, part), _beyond(below, part)
+            falling = _beyond(falling, 0.0)
+        count, alpha = len(labels), self.rules.alpha
+        low = self._lower(
+            np.hstack([above, below, -above, -below, falling]),
+            np.repeat([alpha / count, alpha], [2 * count, 3 * count]),
+        ).reshape(5, count)
+        raised, lowered = self._together(above, low[0] > 0), self._together(below, low[1] > 0)
+        possible, falls = low[2] <= 0, low[3] <= 0
         found: dict[str, Any] = {
             "min_effect": part * perfect if scaled else math.nan,
             "perfect": perfect,
-            "largest": float(high[2].max()),
+            "largest": float(-low[4].min()),
             "moves": tuple(labels[raised]),
             "lowers": tuple(labels[lowered]),
             "rules": self.rules,
@@ -241,7 +243,7 @@ class _Judge:
                 return Verdict(LOWERED, **found)
             reason = NO_SCALE
             if not math.isnan(perfect):
-                reason = "" if scaled and self._leaves_room(sample, threshold) else NO_ROOM
+                reason = "" if scaled and self._leaves_room() else NO_ROOM
             return Verdict(INCONCLUSIVE, **found, reason=reason)
         if not possible[-1]:
             found["cancelling"] = found["moves"]
@@ -249,54 +251,48 @@ class _Judge:
             return Verdict(ACTIVE, **found, interactions=self._interactions(absences=False))
         return Verdict(ACTIVE, **found, **self._attribution(), interactions=self._interactions())
 
-    def _leaves_room(self, below_perfect: Sample, threshold: float) -> bool:
+    def _leaves_room(self) -> bool:
         """Whether a perfect attack is shown to score more than the clean runs do."""
-        contrast = np.zeros((below_perfect.values.shape[1], 1))
-        contrast[0] = 1.0
-        highest = self._bounds(contrast, self.rules.alpha, below_perfect)[1]
-        return bool(highest[0] < threshold)
+        room = np.zeros((self.sample.values.shape[1] + 1, 1))
+        room[-1] = 1.0
+        return bool(self._lower(room, self.rules.alpha)[0] > 0)
 
-    def _bounds(
-        self, contrasts: FloatArray, alpha: float, sample: Sample | None = None, **options: Any
-    ) -> Bounds:
-        sample = self.sample if sample is None else sample
-        return sample.bounds(contrasts, alpha, method=self.method, claim=True, **options)
+    def _lower(
+        self, contrasts: FloatArray, alpha: FloatArray | float, **options: Any
+    ) -> FloatArray:
+        return self.sample.lower(contrasts, alpha, method=self.method, **options)
 
-    def _together(
-        self, sample: Sample, *families: FloatArray, threshold: float
-    ) -> list[NDArray[np.bool_]]:
-        """Contrasts above the threshold, those of a family together at level alpha (Holm 1979)."""
-        count = families[0].shape[1]
-        first = self._bounds(np.hstack(families), self.rules.alpha / count, sample)[0] > threshold
-        found = []
-        for contrasts, shown in zip(families, first.reshape(-1, count), strict=True):
-            before = 0
-            while before < shown.sum() < count:
-                before = int(shown.sum())
-                alpha = self.rules.alpha / (count - before)
-                shown = shown | (self._bounds(contrasts, alpha, sample)[0] > threshold)
-            found.append(shown)
-        return found
+    def _together(self, contrasts: FloatArray, shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Contrasts above 0, all of them together at level alpha, after the first step (Holm)."""
+        before, count = 0, len(shown)
+        while before < shown.sum() < count:
+            before = int(shown.sum())
+            alpha = self.rules.alpha / (count - before)
+            shown = shown | (self._lower(contrasts, alpha) > 0)
+        return shown
 
     def _attribution(self) -> dict[str, Any]:
         names, m = self.table.modalities, len(self.table.modalities)
         contrasts = shapley_contrasts(m)
         phi = self.sample.means @ contrasts
 
-        def bounds(weights: FloatArray) -> Bounds:
-            return self._bounds(contrasts, self.rules.alpha, combine=weights)
+        def lower(weights: FloatArray) -> FloatArray:
+            return self._lower(contrasts, self.rules.alpha, combine=weights)
 
-        shares = dict(zip(names, least_shares(phi, bounds).tolist(), strict=True))
+        least, most = shown_shares(phi, lower)
+        shares = dict(zip(names, least.tolist(), strict=True))
         dominant = [name for name, share in shares.items() if share > self.rules.share]
-        high = bounds(np.eye(m))[1]
+        below = lower(-np.eye(m)) > 0
         size = np.abs(phi)
         defined = m > 1 and size.sum() > 0
         collapse = (m * size.max() / size.sum() - 1) / (m - 1) if defined else math.nan
         return {
             "share": shares,
-            "most": most_share(m, bounds) if m > 1 else 1.0,
+            "most": most,
             "dominant": dominant[0] if dominant else None,
-            "suppressors": tuple(name for name, top in zip(names, high, strict=True) if top < 0),
+            "suppressors": tuple(
+                name for name, is_below in zip(names, below, strict=True) if is_below
+            ),
             "collapse": float(collapse),
         }
 
@@ -307,7 +303,7 @@ class _Judge:
         pairs = interaction_contrasts(m, self.index, 2)
         margin = self.rules.margin * effect_contrasts(m)[:, -1:]
         contrasts = np.hstack([margin - pairs, margin + pairs, -pairs, pairs - margin])
-        low, _ = self._bounds(contrasts, self.rules.alpha, strict=self.rules.strict)
+        low = self._lower(contrasts, self.rules.alpha, strict=self.rules.strict)
         below, above, interferes, synergy = (low > 0).reshape(4, -1)
         found = {}
         for column, group in enumerate(subsets(m, 2)):
@@ -320,6 +316,11 @@ class _Judge:
             label = "+".join(names[i] for i in group)
             found[label] = tuple(claim for claim, is_shown in holds.items() if is_shown)
         return found
+
+
+def _beyond(effects: FloatArray, part: float) -> FloatArray:
+    """Effects less a part of a perfect attack, as contrasts with one row more for that."""
+    return np.vstack([effects, np.full(effects.shape[1], -part)])
 
 
 def notes_on(table: CoalitionTable) -> tuple[str, ...]:
