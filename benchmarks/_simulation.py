@@ -697,7 +697,7 @@ def claims_of(m: int, share: float) -> dict[str, Claim]:
     return {claim.name: claim for claim in found}
 
 
-def made(sample: Sample, claim: Claim, *, strict: bool = False, alpha: float = 0.05) -> Any:
+def made(sample: Sample, claim: Claim, *, strict: bool = True, alpha: float = 0.05) -> Any:
     """In which of many samples of continuous values (R, N, C) a claim is made, shape (R,)."""
     if sample.attack is None:
         raise ValueError("claims need a scale")
@@ -765,7 +765,7 @@ def draw_patterns_at_boundary(
 
 
 def pattern_made(
-    claim: Claim, kinds: Kinds, counts: Array, *, strict: bool = False, alpha: float = 0.05
+    claim: Claim, kinds: Kinds, counts: Array, *, strict: bool = True, alpha: float = 0.05
 ) -> NDArray[np.bool_]:
     """In which samples of 0/1 examples, counts (R, K) of the kinds, a claim is made, shape (R,)."""
     holds = np.ones(len(counts), dtype=bool)

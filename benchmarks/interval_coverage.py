@@ -38,8 +38,8 @@ import _simulation as sim
 from _common import environment, publish
 from _simulation import BANDS, ROUNDING, Array, Cell, Kinds, Rng
 from modcollapse.analysis import Sample
-from modcollapse.analysis._contrasts import possible_range
 from modcollapse.analysis._discrete import _threshold_functions, contrast_bounds, rate_bounds
+from modcollapse.analysis._weights import possible_range
 
 LEVEL = 0.95
 ALPHA = (1 - LEVEL) / 2

@@ -18,6 +18,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "results" / "levels.md"
 
 Report = Mapping[str, Any]
+BANDS = ((32, 45), (46, 90), (91, 180), (181, 360), (361, 512))
+"""Numbers of examples over which widths are summed up."""
 
 
 def render(coverage: Report, claims: Report) -> str:
@@ -29,6 +31,16 @@ def render(coverage: Report, claims: Report) -> str:
             (
                 (kind["kind"], _percent(kind["mean"]), _percent(kind["worst"]), _why(kind))
                 for kind in coverage["kinds"]
+            ),
+        ),
+        "Median width of the same intervals, by the number of examples; 1 is the width where the "
+        "variance is known and nothing else is to be feared:",
+        _table(
+            ("data", *(f"{low} to {high}" for low, high in BANDS)),
+            (
+                (kind["kind"], *(f"{_width_of(kind, band):.2f}" for band in BANDS))
+                for kind in coverage["kinds"]
+                if all(_width_of(kind, band) for band in BANDS)
             ),
         ),
         "Claims that are false where they are just not true, by the worst claim and cell:",
@@ -58,6 +70,12 @@ def render(coverage: Report, claims: Report) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _width_of(kind: Report, n: tuple[int, int]) -> float:
+    """Median width in a band of n; 0 where none was measured."""
+    widths = [band["median_width"] for band in kind["bands"] if tuple(band["n"]) == n]
+    return widths[0] or 0.0 if widths else 0.0
 
 
 def _why(kind: Report) -> str:

@@ -18,8 +18,8 @@ from scipy import stats
 
 import modcollapse as mc
 from modcollapse.analysis import Sample, judge
-from modcollapse.analysis._contrasts import possible_range
 from modcollapse.analysis._discrete import rate_bounds
+from modcollapse.analysis._weights import possible_range
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import _simulation as sim

@@ -21,9 +21,9 @@ from modcollapse.analysis import (
     rate_estimates,
 )
 from modcollapse.analysis import _flips as flips_module
-from modcollapse.analysis._contrasts import possible_range
 from modcollapse.analysis._discrete import FIGURE_SPENDS, rate_bounds
 from modcollapse.analysis._share import shown_shares
+from modcollapse.analysis._weights import possible_range
 from modcollapse.errors import InputError
 from modcollapse.game import interaction_contrasts, shapley_contrasts
 

@@ -1,6 +1,5 @@
 """Table -> estimates and claims: how sure a figure is, and what may be said of it."""
 
-from modcollapse.analysis._contrasts import effect_contrasts
 from modcollapse.analysis._discrete import gaffke_bound
 from modcollapse.analysis._intervals import contrast_estimates, rate_estimates
 from modcollapse.analysis._metrics import analyse, attribution, interaction, means
@@ -17,6 +16,7 @@ from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import AnalysisOptions, Method, Rules, Settings
 from modcollapse.analysis._verdict import FAMILY as FAMILY
 from modcollapse.analysis._verdict import Verdict, judge
+from modcollapse.analysis._weights import effect_contrasts
 
 __all__ = [
     "AnalysisOptions",

@@ -27,9 +27,10 @@ from functools import lru_cache
 from itertools import combinations, product
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize, special
 
-from modcollapse.analysis._contrasts import split
+from modcollapse.analysis._weights import split
 from modcollapse.contracts import FloatArray
 
 FIGURE_SPENDS = 1.36
@@ -292,7 +293,7 @@ def _lower(
 
     # the tilt whose quantile is that of alpha, then the best between it and that of beta near 1
     goal = special.ndtri(alpha)
-    left = _root(lambda x: _dirichlet(z, counts, np.expm1(x), spread)[1] - goal, len(z))
+    left = _root(lambda x: _dirichlet(z, counts, np.expm1(x), spread)[1] - goal, span > 0)
     right = np.log1p(np.maximum(-2.5 / spread, -0.95))
     q = -np.expm1(np.log(alpha) / n)
     lowest = (1 - q) * span - q * far
@@ -350,21 +351,22 @@ def _on_grid(z: FloatArray, counts: FloatArray) -> tuple[FloatArray, FloatArray]
     return grid, split.reshape(len(z), -1)
 
 
-def _root(falling: Callable[[FloatArray], FloatArray], size: int) -> FloatArray:
-    """Where each of ``size`` falling functions crosses zero between -6 and 16 (Illinois)."""
+def _root(falling: Callable[[FloatArray], FloatArray], wanted: NDArray[np.bool_]) -> FloatArray:
+    """Where each of some falling functions crosses zero between -6 and 16 (Illinois), if wanted."""
+    size = len(wanted)
     low, high = np.full(size, -6.0), np.full(size, 16.0)
     at_low, at_high = falling(low), falling(high)
     side = np.zeros(size)
     for _ in range(40):
         x = (low * at_high - high * at_low) / (at_high - at_low)
         value = falling(x)
+        if np.all((np.abs(value) < 1e-6) | ~wanted):
+            break
         up = value > 0
         low, at_high = np.where(up, x, low), np.where(up & (side > 0), at_high / 2, at_high)
         high, at_low = np.where(up, high, x), np.where(~up & (side < 0), at_low / 2, at_low)
         at_low, at_high = np.where(up, value, at_low), np.where(up, at_high, value)
         side = np.where(up, 1.0, -1.0)
-        if np.all(np.abs(value) < 1e-6):
-            break
     return x
 
 

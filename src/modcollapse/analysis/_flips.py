@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from modcollapse.analysis._contrasts import split
+from modcollapse.analysis._weights import split
 from modcollapse.contracts import FloatArray
 
 FIGURE, CLAIM = 2 / 3, 1.0
@@ -203,9 +203,9 @@ def _group_flips(m: int, undone: bool, difference: bool, single: bool) -> NDArra
 
     All coalitions with i, with i or j, with i and j, with at least two modalities; exchanges (an
     example that resists i opens to j: those with i alone of the two to the floor, with j alone to
-    the ceiling); if ``single`` each coalition alone; and if ``undone`` both that hold one of the two,
-    or one of these against those that hold both; of a difference also the other way round, as the
-    control does it.
+    the ceiling); if ``single`` each coalition alone; and if ``undone`` both that hold one of the
+    two, or one of these against those that hold both; of a difference also the other way round, as
+    the control does it.
     """
     index = np.arange(2**m)
     member = ((index[:, None] >> np.arange(m)) & 1).astype(np.int8).T

@@ -4,74 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from modcollapse.analysis._contrasts import effect_contrasts
 from modcollapse.analysis._intervals import contrast_estimates, rate_estimates
 from modcollapse.analysis._results import Attribution, Audit, CoalitionMeans, Interaction
 from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Settings
-from modcollapse.analysis._verdict import judge, notes_on
+from modcollapse.analysis._verdict import Verdict, judge, notes_on
+from modcollapse.analysis._weights import effect_contrasts
 from modcollapse.contracts import FloatArray
 from modcollapse.game import interaction_contrasts, shapley_contrasts, subsets
 from modcollapse.table import CoalitionTable, Estimate
 
 
-class AtHand(NamedTuple):
-    """What several metrics of one table need, computed once."""
-
-    sample: Sample
-    notes: tuple[str, ...]
-
-
-def attribution(
-    table: CoalitionTable, settings: Settings, at_hand: AtHand | None = None
-) -> Attribution:
+def attribution(table: CoalitionTable, settings: Settings) -> Attribution:
     """Shapley value of each modality, and the total effect to which they sum; see ``mc.tma``."""
-    m = len(table.modalities)
-    attributions = shapley_contrasts(m)
-    contrasts = np.column_stack([attributions, effect_contrasts(m)[:, -1]])
-    *estimates, total = _estimates(table, contrasts, settings, at_hand)
-    return Attribution(
-        **_common(table, settings, table.modalities, estimates, attributions, at_hand), total=total
-    )
+    return _Metrics(table, settings).attribution()
 
 
-def interaction(
-    table: CoalitionTable, settings: Settings, order: int = 2, at_hand: AtHand | None = None
-) -> Interaction:
+def interaction(table: CoalitionTable, settings: Settings, order: int = 2) -> Interaction:
     """Interaction of every group of ``order`` modalities; see ``mc.cti``.
 
     Raises:
         InputError: ``order`` is not between 2 and M.
     """
     settings.check(table.modalities, (0.0, 1.0) if table.zero_one else table.bounds, order)
-    m = len(table.modalities)
-    contrasts = interaction_contrasts(m, settings.index, order)
-    labels = ["+".join(table.modalities[i] for i in group) for group in subsets(m, order)]
-    estimates = _estimates(table, contrasts, settings, at_hand)
-    return Interaction(
-        **_common(table, settings, labels, estimates, contrasts, at_hand), index=settings.index
-    )
+    return _Metrics(table, settings).interaction(order)
 
 
-def means(
-    table: CoalitionTable, settings: Settings, at_hand: AtHand | None = None
-) -> CoalitionMeans:
+def means(table: CoalitionTable, settings: Settings) -> CoalitionMeans:
     """Mean value under each coalition; see ``mc.coalition_means``."""
-    single = table.zero_one and table.values.shape[1] == 1 and table.clusters is None
-    contrasts = np.eye(len(table.coalitions))
-    if single and settings.method in ("auto", "patterns"):
-        alpha = settings.alpha(_estimate_count(table))
-        estimates = rate_estimates(table.example_values, level=settings.level, alpha=alpha)
-    else:
-        estimates = _estimates(table, contrasts, settings, at_hand)
-    return CoalitionMeans(
-        **_common(table, settings, table.coalitions, estimates, contrasts, at_hand),
-        success=table.zero_one,
-    )
+    return _Metrics(table, settings).means()
 
 
 def analyse(
@@ -93,51 +58,76 @@ def analyse(
 
 
 def _audit(table: CoalitionTable, settings: Settings, *, judged: bool) -> Audit:
-    at_hand = AtHand(Sample.of(table), notes_on(table))
+    metrics = _Metrics(table, settings)
     return Audit(
         table=table,
-        means=means(table, settings, at_hand),
-        tma=attribution(table, settings, at_hand),
-        cti=interaction(table, settings, 2, at_hand) if len(table.modalities) > 1 else None,
-        verdict=(
-            judge(table, settings.rules, settings.index, settings.method, *at_hand)
-            if judged
-            else None
-        ),
+        means=metrics.means(),
+        tma=metrics.attribution(),
+        cti=metrics.interaction(2) if len(table.modalities) > 1 else None,
+        verdict=metrics.verdict() if judged else None,
     )
 
 
-def _estimate_count(table: CoalitionTable) -> int:
-    """Number of estimates of an audit: means, attributions, the total, interactions of pairs."""
-    m = len(table.modalities)
-    return len(table.coalitions) + m + 1 + m * (m - 1) // 2
+class _Metrics:
+    """The metrics of one table; what several of them need is computed once."""
 
+    def __init__(self, table: CoalitionTable, settings: Settings) -> None:
+        self.table, self.settings = table, settings
+        self.sample, self.notes = Sample.of(table), notes_on(table)
+        m = len(table.modalities)
+        # means, attributions, the total, interactions of pairs
+        self.alpha = settings.alpha(len(table.coalitions) + m + 1 + m * (m - 1) // 2)
 
-def _common(
-    table: CoalitionTable,
-    settings: Settings,
-    names: Sequence[str],
-    estimates: Sequence[Estimate],
-    contrasts: FloatArray,
-    at_hand: AtHand | None,
-) -> dict[str, Any]:
-    """What all results hold."""
-    return {
-        "estimates": dict(zip(names, estimates, strict=True)),
-        "per_example": table.example_values @ contrasts,
-        "example_ids": table.example_ids,
-        "simultaneous": settings.simultaneous,
-        "notes": notes_on(table) if at_hand is None else at_hand.notes,
-    }
+    def means(self) -> CoalitionMeans:
+        table, settings = self.table, self.settings
+        contrasts = np.eye(len(table.coalitions))
+        single = table.zero_one and table.values.shape[1] == 1 and table.clusters is None
+        if single and settings.method in ("auto", "patterns"):
+            values = table.example_values
+            estimates = rate_estimates(values, level=settings.level, alpha=self.alpha)
+        else:
+            estimates = self._estimates(contrasts)
+        common = self._common(table.coalitions, estimates, contrasts)
+        return CoalitionMeans(**common, success=table.zero_one)
 
+    def attribution(self) -> Attribution:
+        m = len(self.table.modalities)
+        attributions = shapley_contrasts(m)
+        contrasts = np.column_stack([attributions, effect_contrasts(m)[:, -1]])
+        *estimates, total = self._estimates(contrasts)
+        common = self._common(self.table.modalities, estimates, attributions)
+        return Attribution(**common, total=total)
 
-def _estimates(
-    table: CoalitionTable, contrasts: FloatArray, settings: Settings, at_hand: AtHand | None
-) -> list[Estimate]:
-    return contrast_estimates(
-        Sample.of(table) if at_hand is None else at_hand.sample,
-        contrasts,
-        level=settings.level,
-        method=settings.method,
-        alpha=settings.alpha(_estimate_count(table)),
-    )
+    def interaction(self, order: int) -> Interaction:
+        names, index = self.table.modalities, self.settings.index
+        contrasts = interaction_contrasts(len(names), index, order)
+        labels = ["+".join(names[i] for i in group) for group in subsets(len(names), order)]
+        common = self._common(labels, self._estimates(contrasts), contrasts)
+        return Interaction(**common, index=index)
+
+    def verdict(self) -> Verdict:
+        settings = self.settings
+        return judge(
+            self.table, settings.rules, settings.index, settings.method, self.sample, self.notes
+        )
+
+    def _estimates(self, contrasts: FloatArray) -> list[Estimate]:
+        return contrast_estimates(
+            self.sample,
+            contrasts,
+            level=self.settings.level,
+            method=self.settings.method,
+            alpha=self.alpha,
+        )
+
+    def _common(
+        self, names: Sequence[str], estimates: Sequence[Estimate], contrasts: FloatArray
+    ) -> dict[str, Any]:
+        """What all results hold."""
+        return {
+            "estimates": dict(zip(names, estimates, strict=True)),
+            "per_example": self.table.example_values @ contrasts,
+            "example_ids": self.table.example_ids,
+            "simultaneous": self.settings.simultaneous,
+            "notes": self.notes,
+        }

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modcollapse.analysis import _classical
-from modcollapse.analysis._contrasts import Bounds, possible_range, split
 from modcollapse.analysis._discrete import contrast_bounds, gaffke_bound, patterns_of
 from modcollapse.analysis._flips import CLAIM, FIGURE, FlipSample, moments_of
 from modcollapse.analysis._settings import NEEDS_BOUNDS, Method
+from modcollapse.analysis._weights import Bounds, possible_range, split
 from modcollapse.contracts import FloatArray
 from modcollapse.errors import InputError
 from modcollapse.table import CoalitionTable

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modcollapse.analysis._contrasts import effect_contrasts
 from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Method, Rules
 from modcollapse.analysis._share import shown_shares
+from modcollapse.analysis._weights import effect_contrasts
 from modcollapse.contracts import FloatArray
 from modcollapse.game import Index, interaction_contrasts, shapley_contrasts, subsets
 from modcollapse.report import for_terminal

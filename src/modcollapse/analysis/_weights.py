@@ -1,4 +1,4 @@
-"""Contrasts: weights of the 2**M coalition values, one column each.
+"""Weights of contrasts: of the 2**M coalition values, one column each.
 
 One row more, where there is one, weighs what a perfect attack scores.
 """
