@@ -116,10 +116,13 @@ class Verdict:
     def level(self) -> str:
         """How often its claims are false, one by one and together, in words."""
         together = f"at most {100 * FAMILY:g} %" if self.rules.alpha == Rules.alpha else "more"
-        return (
+        text = (
             f"Each claim of a verdict is false in at most {100 * self.rules.alpha:g} % of audits, "
-            f"some claim of it in {together}: as measured, and Concepts names the exceptions."
+            f"some claim of it in {together}, as measured (see Concepts)."
         )
+        if self.rules.strict:
+            return text
+        return text + " strict=False: not where two triggers undo each other in a few examples."
 
     def _effect_in_words(self) -> str:
         counts = f"{100 * self.rules.effect:g} % of a perfect attack"
