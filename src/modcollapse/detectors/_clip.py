@@ -32,7 +32,8 @@ class ClipShift(Detector):
 
     Args:
         target: the backdoor target: a PIL image, a numpy array (H, W, 3), a torch tensor (3, H, W)
-            in [0, 1], or the path of an image file. Any size.
+            in [0, 1], or the path of an image file, which is read as diffusers' load_image does,
+            but refused where that loses transparency or depth. Any size.
         model: name in open_clip (``"ViT-B-32"``, with ``pretrained``), ``"hf-hub:<org>/<name>"``, a
             folder with ``open_clip_config.json`` and safetensors, or a ready torch module with
             ``encode_image``, which stays on its device, is put into eval mode and must not be

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from modcollapse._support.images import (
     ImageError,
+    as_rgb,
     check_range,
     expected,
     float_tensor,
@@ -19,6 +20,7 @@ from modcollapse._support.images import (
     is_tensor,
     is_uint8,
     out_of_range,
+    read_picture,
 )
 from modcollapse._support.optional import require
 from modcollapse._support.validation import described
@@ -98,22 +100,20 @@ def target_image(target: Any) -> Tensor:
     """The backdoor target as a float32 tensor (3, H, W) in [0, 1], a copy.
 
     Args:
-        target: an image of any kind, or the path of an image file that Pillow reads.
+        target: an image of any kind, or the path of an image file. The file is read as load_image
+            of diffusers and transformers does: its first frame, upright, in RGB.
 
     Raises:
-        InputError: a path without a file, a file that is no image, or what is no single image.
+        InputError: a path without a file, a file that is no image, or what is no single image; a
+            file that RGB would take transparency or more than 8 bits a channel from.
     """
     if not isinstance(target, str | Path):
         return image_tensor(target, "target").clone()
     if not Path(target).is_file():
         raise InputError(f"target: no file {str(target)!r}. Give the path of one, or {expected()}")
-    pil = require("PIL.Image", extra="clip", needed_by="a target that is a path")
-    try:
-        with pil.open(target) as opened:
-            opened.load()
-    except (OSError, SyntaxError) as error:  # Pillow says SyntaxError of a broken PNG.
-        raise InputError(f"target: {str(target)!r} cannot be read as an image: {error}") from error
-    return image_tensor(opened, f"target {str(target)!r}")
+    require("PIL.Image", extra="clip", needed_by="a target that is a path")
+    picture = read_picture(target, f"target: {str(target)!r} cannot be read as an image")
+    return image_tensor(as_rgb(picture), f"target {str(target)!r}")
 
 
 def _in_range(images: Tensor, name: Callable[[int], str], error: ImageError) -> Tensor:

@@ -48,7 +48,8 @@ class NegativeMSE(_TargetMSE):
 
     Args:
         target: the backdoor target, of the size of the outputs: a PIL image, a numpy array
-            (H, W, 3), a torch tensor (3, H, W) in [0, 1], or the path of an image file.
+            (H, W, 3), a torch tensor (3, H, W) in [0, 1], or the path of an image file, which is
+            read as diffusers' load_image does, but refused where that loses transparency or depth.
 
     Raises:
         InputError: the target is no image.

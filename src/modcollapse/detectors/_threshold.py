@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modcollapse._support.digests import identity
+from modcollapse._support.identities import identity
 from modcollapse._support.validation import number
 from modcollapse.contracts import Detector, Example, Scorer
 from modcollapse.errors import DetectorError, InputError

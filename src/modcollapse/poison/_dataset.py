@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from modcollapse._support.digests import form
+from modcollapse._support.images import ambiguous, is_pil
 from modcollapse._support.validation import did_you_mean, listed
 from modcollapse.contracts import Triggers, TriggerSpec
 from modcollapse.errors import InputError, context
@@ -83,6 +84,8 @@ class PoisonedDataset:
         keys: Mapping[str, str] | None = None,
         mark: bool = False,
     ) -> None:
+        if is_pil(target) and (fault := ambiguous(target)):
+            raise InputError(f"PoisonedDataset: the target is {fault[0]}. {fault[1]}")
         self.dataset = dataset
         self.plan = plan
         self._triggers = _trigger_specs(triggers, plan)

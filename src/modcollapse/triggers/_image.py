@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from modcollapse._support.images import is_pil
+from modcollapse._support.images import ambiguous, conversion, is_pil, read_picture, upright
 from modcollapse._support.validation import choice, number
 from modcollapse.errors import InputError
 from modcollapse.triggers._stamp import ImageTrigger, Stamp
@@ -98,7 +98,7 @@ class ImageOverlay(ImageTrigger):
 
     Args:
         picture: RGBA: a ``PIL.Image``, an array (H, W, 4) of uint8 or of floats in [0, 1], or the
-            path of a picture file. It is kept with 8 bits a channel.
+            path of a picture file, which is turned upright. It is kept with 8 bits a channel.
         width: width of the picture as a fraction of the image's width, in (0, 1]. Its height
             follows from its shape.
         center: where its centre lies, as fractions of the image's width and height, in [0, 1].
@@ -173,20 +173,17 @@ def _rgba(picture: Any) -> npt.NDArray[np.uint8]:
     """The picture as a read-only array (H, W, 4) of its own."""
     origin = ""
     if isinstance(picture, (str, os.PathLike)):
-        from PIL import Image, UnidentifiedImageError
-
         origin = f" in {os.fspath(picture)}"
-        try:
-            with Image.open(picture) as opened:
-                opened.load()
-                picture = opened
-        except UnidentifiedImageError as error:
-            raise InputError(f"ImageOverlay: no picture that Pillow can read{origin}.") from error
+        picture = read_picture(picture, f"ImageOverlay: no picture that Pillow can read{origin}")
+        picture = upright(picture) if picture.mode == "RGBA" else picture
     if is_pil(picture):
+        if fault := ambiguous(picture):
+            raise InputError(f"ImageOverlay: the picture{origin} is {fault[0]}. {fault[1]}")
         if picture.mode != "RGBA":
+            call = conversion(picture, "RGBA").removeprefix("image.")
             raise InputError(
                 f"ImageOverlay: the picture{origin} must be RGBA, got mode {picture.mode}. Call "
-                'convert("RGBA"), and see to it that what is not to cover the image is transparent.'
+                f"{call}, and see to it that what is not to cover the image is transparent."
             )
         picture = np.array(picture)
     if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 4:

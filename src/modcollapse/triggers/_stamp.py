@@ -54,7 +54,10 @@ class ImageTrigger(Trigger):
         if is_pil(source):
             from PIL import Image
 
-            return Image.fromarray(_stamped(np.array(source), stamp))
+            triggered = Image.fromarray(_stamped(np.array(source), stamp))
+            # Without its profile, who reads colours by it would see more changed than the stamp.
+            triggered.info |= {k: v for k, v in source.info.items() if k == "icc_profile"}
+            return triggered
         return _stamped(source.copy(), stamp)
 
     def check(self, image: Any) -> None:
