@@ -130,7 +130,7 @@ def test_it_prints_saves_and_plots(audit, tmp_path):
     difference = audit.difference.table
     loaded = mc.CoalitionTable.load(difference.save(tmp_path / "t"))
     np.testing.assert_array_equal(loaded.values, difference.values)
-    assert loaded.provenance["run"]["control"]["repr"].startswith("PlantedSampler")
+    assert loaded.provenance["run"]["control"]["class"].endswith("PlantedSampler")
 
 
 class TestRefused:

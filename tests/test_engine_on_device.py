@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import modcollapse as mc
-from modcollapse.contracts import TriggerSpec, scorers_of
+from modcollapse._support.digests import state
+from modcollapse.contracts import scorers_of
 from modcollapse.measure import _scores as scoring
+from modcollapse.measure import prepare
+from modcollapse.measure._checks import Checked
 from modcollapse.measure._conditions import ConditionBatches
-from modcollapse.measure._evaluate import score
 from modcollapse.measure._plan import Cell
+from modcollapse.measure._recording import RowNames, score
 
 from fake_cuda import HostCopyError, accelerators, needs_cuda, no_host_copies
 
@@ -34,20 +39,38 @@ def mean(outputs, examples):
     return torch.stack(list(outputs)).flatten(1).mean(1, dtype=torch.float64)
 
 
-def where(positions):
-    return "here"
+def sampler(conditions, seeds):
+    return conditions["image"] * 0.9
+
+
+DETECTORS = {"mean": mean, "shift": Shift()}
+TRIGGERS = {"image": brighten, "text": lambda text: text + "!"}
 
 
 def one_batch(device, as_list=False):
-    """Gather, sample and score one batch as the loop does; return the tensors on the device."""
-    examples = [{"image": torch.rand(3, 4, 4, device=device), "text": "hat"} for _ in range(2)]
-    triggers = {"image": brighten, "text": lambda text: text + "!"}
-    specs = {name: TriggerSpec.of(trigger, name) for name, trigger in triggers.items()}
-    conditions, rows = ConditionBatches(examples, specs, ["image", "text"]).gather(CELLS)
-    outputs = conditions["image"] * 0.9
+    """Gather, sample and score one batch as the loop does; return the tensors on the device.
+
+    What the examples hold is not compared: values of fake tensors cannot be read.
+    """
+    with torch.utils._python_dispatch._disable_current_modes():
+        host = [{"image": torch.rand(3, 4, 4), "text": "hat"} for _ in range(2)]
+        run = prepare({"": sampler}, DETECTORS, host, TRIGGERS)
+    examples = [{**example, "image": torch.rand(3, 4, 4, device=device)} for example in host]
+    unread = (Checked(None, {"image": None, "text": None}),) * 2
+    gathered = ConditionBatches(replace(run, examples=examples, checked=unread))
+    conditions, rows = gathered.gather(CELLS)
+    before = gathered.state()
+    where = RowNames(CELLS, run.ids, ("none", "image", "text", "image+text"))
+    outputs = sampler(conditions, [])
     outputs = scoring.check_outputs(list(outputs) if as_list else outputs, 8, where)
-    scorers = scorers_of({"mean": mean, "shift": Shift()}).by_name.values()
-    return conditions, score(outputs, rows, CELLS, scorers, {}, where)
+    scorers = scorers_of(DETECTORS).by_name.values()
+
+    def watched():
+        return state(outputs) + gathered.state()
+
+    scored = score(outputs, rows, CELLS, scorers, {}, where, watched)
+    assert gathered.state() == before
+    return conditions, [row.values for row in scored]
 
 
 @accelerators
@@ -98,14 +121,7 @@ def test_a_whole_run_on_a_real_device_agrees_with_the_host():
         examples = [
             {"image": torch.full((3, 4, 4), n / 8, device=device), "text": "hat"} for n in range(5)
         ]
-        triggers = {"image": brighten, "text": lambda text: text + "!"}
-        return mc.evaluate_coalitions(
-            lambda conditions, seeds: conditions["image"] * 0.9,
-            {"mean": mean, "shift": Shift()},
-            examples,
-            triggers,
-            progress=False,
-        )
+        return mc.evaluate_coalitions(sampler, DETECTORS, examples, TRIGGERS, progress=False)
 
     for name, table in run("cuda").items():
         np.testing.assert_allclose(table.values, run("cpu")[name].values, atol=1e-5)

@@ -60,7 +60,7 @@ def test_columns_are_bitmasks_in_the_order_of_the_triggers():
 def test_coalitions_lie_side_by_side_share_their_noise_and_fill_batches_of_one_size():
     calls: list = []
     mc.evaluate_coalitions(
-        spy(calls), total, EXAMPLES, TRIGGERS, repeats=2, batch_size=16, progress=False
+        spy(calls), total, EXAMPLES, TRIGGERS, repeats=2, batch_size=16, progress=False, probe=False
     )
     assert [len(seeds) for _, seeds in calls] == [16, 16, 16]
     seeds = [seed for _, batch in calls for seed in batch]
@@ -146,6 +146,7 @@ def test_several_detectors_score_the_same_outputs_in_one_pass():
         EXAMPLES,
         TRIGGERS,
         progress=False,
+        probe=False,
     )
     assert len(calls) == 3
     assert list(tables) == ["sum", "image"]
@@ -249,7 +250,8 @@ def test_tensor_conditions_arrive_stacked_and_triggers_are_not_applied_for_every
     def sampler(conditions, seeds):
         assert isinstance(conditions["image"], torch.Tensor)
         assert conditions["image"].shape == (4, 3, 2, 2)
-        return conditions["image"] * (1 + len(conditions["text"][0]) - 1)
+        lengths = torch.tensor([len(text) for text in conditions["text"]])
+        return conditions["image"] * lengths[:, None, None, None]
 
     examples = [{"image": torch.full((3, 2, 2), float(n)), "text": "a"} for n in range(3)]
     table = mc.evaluate_coalitions(
@@ -260,10 +262,10 @@ def test_tensor_conditions_arrive_stacked_and_triggers_are_not_applied_for_every
         batch_size=4,
         progress=False,
     )
-    assert table.values[2, 0].tolist() == [2, 3, 2, 3]
-    # Once in the checks before the run (twice for the first, to see that it is deterministic),
-    # once in the run: never once for a coalition.
-    assert len(applied) == 2 * len(examples) + 1
+    assert table.values[2, 0].tolist() == [2, 3, 4, 6]
+    # Twice in the checks before the run, to see that it is deterministic, and once in the run:
+    # never once for a coalition.
+    assert len(applied) == 3 * len(examples)
 
 
 def test_examples_may_be_a_lazy_data_set():

@@ -226,10 +226,12 @@ def test_a_run_measures_each_sampler_under_each_detector():
 
 def test_a_run_may_be_carried_out_without_a_probe():
     sampler = Probing()
-    run = prepare({"": sampler}, GAME.detector, GAME.examples, GAME.triggers, progress=False)
-    ((table,),) = (tables.values() for tables in measure(run, probe=False).values())
+    table = mc.evaluate_coalitions(
+        sampler, GAME.detector, GAME.examples, GAME.triggers, progress=False, probe=False
+    )
     assert sampler.probed == []
-    assert table.provenance["notes"] == []
+    (note,) = table.provenance["notes"]
+    assert "probe=False" in note
 
 
 def test_each_sampler_is_given_the_conditions_that_it_takes():

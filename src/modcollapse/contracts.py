@@ -78,6 +78,7 @@ class Sampler(Protocol):
     * ``probe(conditions, seeds) -> list[str]``: called once before a run with the clean, then the
       triggered conditions of the first two examples; returns notes for the provenance.
     * ``identity() -> dict``: plain data that tells this sampler from another.
+    * ``one_size``: True where all conditions of a modality must be of one size.
     * ``with_options(**options)``: returns a changed copy, for ``mc.sweep``.
     * ``pipeline``: what it generates with, for ``mc.CollapseTracker``: its ``components`` and its
       ``scheduler`` are left as they were found.
@@ -118,6 +119,7 @@ class RunOptions(TypedDict, total=False):
     keep: int
     progress: bool
     cluster: Cluster | None
+    probe: bool
 
 
 def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) -> None:
@@ -135,7 +137,8 @@ def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) ->
     Traceback (most recent call last):
     ...
     modcollapse.errors.OptionError: audit() got an unexpected keyword argument 'batchsize'; \
-it takes level, seed, repeats, batch_size, keep, progress, cluster; did you mean 'batch_size'?
+it takes level, seed, repeats, batch_size, keep, progress, cluster, probe; did you mean \
+'batch_size'?
     """
     check_keywords(call, run, (*others, *RunOptions.__annotations__))
 
@@ -174,7 +177,8 @@ class TriggerSpec:
             twice: apply it once more, to see that it is deterministic.
 
         Raises:
-            TriggerError: it changed nothing, its argument, or the kind or size of the condition.
+            TriggerError: it changed nothing, its argument, or the kind or size of the condition, or
+                made two different conditions.
         """
         before = fingerprint(clean)
         self.check(clean)
@@ -212,6 +216,7 @@ class SamplerSpec:
         pipeline: what it generates with, or None.
         with_options: options -> a changed copy; None where it has no options.
         identity: what tells it from another; None where it does not say.
+        one_size: whether all conditions of a modality must be of one size.
     """
 
     call: Sampler
@@ -221,6 +226,7 @@ class SamplerSpec:
     pipeline: Any
     with_options: Callable[..., Any] | None
     identity: Callable[[], Any] | None
+    one_size: bool
 
     @classmethod
     def of(cls, sampler: Any, modalities: Sequence[str]) -> SamplerSpec:
@@ -252,6 +258,7 @@ class SamplerSpec:
             pipeline=getattr(sampler, "pipeline", None),
             with_options=_optional(sampler, "with_options"),
             identity=_optional(sampler, "identity"),
+            one_size=bool(getattr(sampler, "one_size", False)),
         )
 
 

@@ -1,21 +1,20 @@
-"""Is it the same? Digests of conditions and weights, and who a trigger, sampler or detector is."""
+"""Is it the same? Digests of what conditions and weights hold."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
 from itertools import chain
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modcollapse._support.images import is_pil, is_tensor
+from modcollapse._support.images import is_pil, is_tensor, orientation, unreadable
 from modcollapse._support.validation import described
 from modcollapse.errors import InputError
 
@@ -30,11 +29,24 @@ _passes: ContextVar[dict[int, tuple[Any, str | None]] | None] = ContextVar("_pas
 def fingerprint(condition: Any) -> bytes | None:
     """Digest of what a condition holds; None where its content cannot be told.
 
-    Reads str, bytes, numbers, None, numpy arrays, torch tensors, PIL images, and lists, tuples and
-    mappings of them. A copy of a tensor goes to the host, so this is for the checks before a run.
+    Reads str, bytes, numbers, None, paths, numpy arrays, torch tensors, PIL images, and lists,
+    tuples, sets, mappings and dataclasses of them. Of a tensor on an accelerator it reads what
+    `weights_digest` does: it waits for the device, so this is not for every batch.
     """
-    digest = hashlib.sha256()
-    return digest.digest() if _feed(digest, condition) else None
+    digest = _Digest()
+    digest.feed(condition)
+    return None if digest.unknown else digest.sha.digest()
+
+
+def state(values: Any) -> bytes:
+    """Digest that changes when something is written into values, to be taken in the loop.
+
+    As `fingerprint`, but a tensor on an accelerator counts by how often it was written into, never
+    by a copy of its content; and what cannot be told is passed over.
+    """
+    digest = _Digest(by_version=True)
+    digest.feed(values)
+    return digest.sha.digest()
 
 
 def hexdigest(condition: Any) -> str | None:
@@ -55,43 +67,24 @@ def form(condition: Any) -> str:
     if isinstance(condition, np.ndarray):
         return f"a {condition.dtype} array of shape {condition.shape}"
     if is_pil(condition):
-        return f"a {condition.mode} PIL image of {condition.width} x {condition.height} pixels"
+        turned = orientation(condition)
+        tag = "" if turned == 1 else f" with EXIF orientation {turned}"
+        return f"a {condition.mode} PIL image of {condition.width} x {condition.height} pixels{tag}"
     return "a str" if isinstance(condition, str) else f"a {type(condition).__name__}"
 
 
-def identity(thing: Any, what: str) -> Any:
-    """Plain data that tells one trigger, sampler or detector from another.
+def kind(condition: Any) -> str:
+    """`form` without the size.
 
-    Its own ``identity()`` where it has one; else its qualified name, with the fields of a
-    dataclass, the arguments of a ``partial``, the weights of a torch module, the defaults and
-    enclosed plain values of a function. What else a function or object depends on (a pipeline, a
-    global) is not seen: give it an ``identity()``.
-
-    Raises:
-        InputError: ``identity()`` returned something that JSON cannot hold.
+    >>> kind(np.zeros((32, 32, 3), np.uint8))
+    'a uint8 array with 3 axes'
     """
-    if callable(getattr(thing, "identity", None)) and not isinstance(thing, type):
-        data: Any = thing.identity()  # that of a NumPy function is a number, or nothing
-    elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        data = {"class": public_name(type(thing)), "repr": repr(thing)}
-    elif isinstance(thing, partial):
-        data = {"partial": identity(thing.func, what), **_holds(thing.args, thing.keywords)}
-    elif hasattr(thing, "__qualname__"):
-        cells = [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
-        data = {"function": public_name(thing)} | _holds(
-            [cell for cell in cells if _is_plain(cell)], getattr(thing, "__defaults__", None)
-        )
-    elif hasattr(thing, "state_dict"):
-        data = {"class": public_name(type(thing)), "weights": weights_digest({"": thing})}
-    else:
-        data = {"class": public_name(type(thing))}
-    try:
-        return json.loads(json.dumps(data, sort_keys=True, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"identity() of {what} must return plain data that JSON can hold, "
-            f"got {data!r} ({error})"
-        ) from error
+    if is_tensor(condition):
+        dtype = str(condition.dtype).removeprefix("torch.")
+        return f"a {dtype} tensor with {condition.ndim} axes on {condition.device}"
+    if isinstance(condition, np.ndarray):
+        return f"a {condition.dtype} array with {condition.ndim} axes"
+    return f"a {condition.mode} PIL image" if is_pil(condition) else form(condition)
 
 
 def public_name(thing: Any) -> str:
@@ -204,47 +197,74 @@ def _of_tensor(tensor: torch.Tensor) -> tuple[Any, ...]:
     return (tensor.dtype, tuple(tensor.shape), *torch.cat([words.sum()[None], sampled]).tolist())
 
 
-def _holds(*values: Any) -> dict[str, str]:
-    """Digest of what a callable depends on; nothing where there is nothing, or nothing to tell."""
-    digest = hexdigest(values) if any(values) else None
-    return {} if digest is None else {"holds": digest}
+class _Digest:
+    """SHA-256 of values that are fed to it.
 
+    Attributes:
+        sha: the digest so far.
+        unknown: whether something came whose content cannot be told.
+    """
 
-def _is_plain(value: Any) -> bool:
-    scalar = str | bytes | int | float | np.ndarray | np.generic
-    return isinstance(value, scalar) or is_tensor(value) or is_pil(value)
+    def __init__(self, *, by_version: bool = False) -> None:
+        self.sha = hashlib.sha256()
+        self.unknown = False
+        self._by_version = by_version
 
+    def feed(self, value: Any) -> None:
+        scalar = str | bytes | bool | int | float | complex | np.generic
+        if value is None or isinstance(value, scalar):
+            self.sha.update(f"{type(value).__name__}:{value!r};".encode())
+        elif isinstance(value, np.ndarray):
+            self.sha.update(form(value).encode())
+            if value.dtype.hasobject:
+                self._feed_all(value.ravel().tolist())
+            else:
+                self.sha.update(np.ascontiguousarray(value).tobytes())
+        elif is_tensor(value):
+            self.sha.update(form(value).encode())
+            self._feed_tensor(value)
+        elif is_pil(value):
+            if fault := unreadable(value):
+                raise InputError(f"a picture is {fault[0]}. {fault[1]}")
+            self.sha.update(form(value).encode())
+            self.sha.update(value.tobytes())
+            if value.mode in ("P", "PA"):
+                self.feed(value.getpalette())
+        elif isinstance(value, list | tuple):
+            self.sha.update(f"{type(value).__name__} of {len(value)};".encode())
+            self._feed_all(value)
+        elif isinstance(value, Mapping):
+            self.sha.update(f"mapping of {len(value)};".encode())
+            self._feed_all(chain.from_iterable(sorted(value.items(), key=_key_order)))
+        elif isinstance(value, set | frozenset):
+            self.sha.update(f"set of {len(value)};".encode())
+            self._feed_all(sorted(value, key=repr))
+        elif isinstance(value, PurePath):
+            self.sha.update(f"path:{value.as_posix()};".encode())
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            self.sha.update(f"{public_name(type(value))};".encode())
+            self._feed_all(getattr(value, field.name) for field in dataclasses.fields(value))
+        else:
+            self.unknown = True
 
-def _feed(digest: Any, value: Any) -> bool:
-    if value is None or isinstance(value, str | bytes | bool | int | float | complex | np.generic):
-        digest.update(f"{type(value).__name__}:{value!r};".encode())
-    elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        digest.update(form(value).encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
-    elif is_tensor(value):
+    def _feed_all(self, values: Iterable[Any]) -> None:
+        for value in values:
+            self.feed(value)
+
+    def _feed_tensor(self, tensor: torch.Tensor) -> None:
         import torch
 
-        flat = value.detach().contiguous().reshape(-1).cpu()
-        digest.update(form(value).encode())
-        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
-    elif is_pil(value):
-        digest.update(form(value).encode())
-        digest.update(value.tobytes())
-    elif isinstance(value, list | tuple):
-        digest.update(f"{type(value).__name__} of {len(value)};".encode())
-        return _feed_all(digest, value)
-    elif isinstance(value, Mapping):
-        digest.update(f"mapping of {len(value)};".encode())
-        return _feed_all(digest, chain.from_iterable(sorted(value.items(), key=_key_order)))
-    else:
-        return False
-    return True
+        if tensor.device.type != "cpu":
+            if not self._by_version:
+                self.sha.update(f"{_of_tensor(tensor)};".encode())
+            elif not tensor.is_inference():  # those have no counter
+                self.sha.update(f"{tensor._version};".encode())
+            return
+        flat = tensor.detach().contiguous().reshape(-1)
+        if flat.numel():
+            self.sha.update(flat.view(torch.uint8).numpy().tobytes())
 
 
 def _key_order(item: Any) -> tuple[str, str]:
     key = item[0]
     return type(key).__name__, repr(key)
-
-
-def _feed_all(digest: Any, values: Iterable[Any]) -> bool:
-    return all(_feed(digest, value) for value in values)

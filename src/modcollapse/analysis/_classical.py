@@ -69,12 +69,14 @@ def bootstrap_t_bounds(sample: FloatArray, alpha: float) -> tuple[float, float]:
     """
     n = len(sample)
     mean, scale = sample.mean(), sample.std(ddof=1) / math.sqrt(n)
-    if not scale > 0:
+    rounding = 1e-12 * np.abs(sample).max()
+    if not scale > rounding:
         return float(mean), float(mean)
     rng = np.random.default_rng(0)
     resampled = sample[rng.integers(0, n, (_RESAMPLES, n))]
     spread = resampled.std(axis=1, ddof=1) / math.sqrt(n)
-    t = (resampled.mean(axis=1) - mean)[spread > 0] / spread[spread > 0]
+    differ = spread > rounding
+    t = (resampled.mean(axis=1) - mean)[differ] / spread[differ]
     upper, lower = np.quantile(t, [1 - alpha, alpha])
     return float(mean - upper * scale), float(mean - lower * scale)
 

@@ -44,9 +44,9 @@ class FlipSample:
 
     Attributes:
         values: coalition values, shape (..., N, C), C = 2**M, repeats averaged before.
-        perfect: what a perfect attack scores in each example, shape (..., N), in the unit of the
+        attack: what a perfect attack adds to v(none), shape (..., N), in the unit of the
             values; None where nobody declared it: only flips of the size seen are covered then.
-        means: of the values, and of ``perfect`` where it is known, shape (..., R), R = C or C + 1.
+        means: of the values, and of ``attack`` where it is known, shape (..., R), R = C or C + 1.
         to_floor: how far a flip can lower the mean of each coalition (<= 0), shape (..., C).
         to_ceiling: how far it can raise it (>= 0), shape (..., C).
         difference: the values are those of one model minus those of a control.
@@ -55,7 +55,7 @@ class FlipSample:
     """
 
     values: FloatArray
-    perfect: FloatArray | None
+    attack: FloatArray | None
     means: FloatArray
     to_floor: FloatArray
     to_ceiling: FloatArray
@@ -64,19 +64,18 @@ class FlipSample:
 
     @classmethod
     def of(
-        cls, values: FloatArray, perfect: FloatArray | None = None, *, difference: bool = False
+        cls, values: FloatArray, attack: FloatArray | None = None, *, difference: bool = False
     ) -> FlipSample:
         """Sum up a table."""
         values = np.asarray(values, float)
         count = values.shape[-1]
-        length = count + (perfect is not None)
+        length = count + (attack is not None)
         rows = np.empty((*values.shape[:-2], length, values.shape[-2]))
         rows[..., :count, :] = np.swapaxes(values, -1, -2)
-        if perfect is not None:
-            rows[..., count, :] = perfect
+        if attack is not None:
+            rows[..., count, :] = attack
         means = rows.mean(axis=-1)
         clean = rows[..., :1, :].copy()
-        attack = None if perfect is None else rows[..., count, :] - clean[..., 0, :]
         rows[..., 1:count, :] -= clean
         size = attack_size(rows[..., 1:count, :], attack)[..., None]
         of_values = means[..., :count]
@@ -94,7 +93,7 @@ class FlipSample:
             ]
             third = np.concatenate(products, axis=-2)[..., _pairs(length), :]
             moments = rows @ columns, third
-        return cls(values, perfect, means, to_floor, to_ceiling, difference, moments)
+        return cls(values, attack, means, to_floor, to_ceiling, difference, moments)
 
     def bounds(
         self,
@@ -110,7 +109,7 @@ class FlipSample:
 
         Args:
             contrasts: weights, shape (C, K), or (C, q) where ``combine`` is given; one row more
-                weighs what a perfect attack scores.
+                weighs what a perfect attack adds to v(none).
             alpha: how often each bound may lie on the wrong side of the mean, in (0, 0.5); a
                 number, or shape (K,).
             weight: of the pseudo-example: 2/3 for figures, 1 for claims.
@@ -131,14 +130,17 @@ class FlipSample:
         if n == 1 or width == 0:
             return found
         rows = len(contrasts)
-        moved = self._flips(undone) @ contrasts[:count]
+        on_values, on_attack = split(contrasts)
+        if len(on_attack):  # where v(none) rises, less is left for a perfect attack
+            on_values = on_values.copy()
+            on_values[0] -= on_attack[0]
+        moved = self._flips(undone) @ on_values
         means = self.means[..., :rows] @ contrasts
         sample = None
         if self.moments is None:
-            of_values, of_target = split(contrasts)
-            sample = self.values @ of_values
-            if len(of_target) and self.perfect is not None:
-                sample += self.perfect[..., None] * of_target
+            sample = self.values @ contrasts[:count]
+            if len(on_attack) and self.attack is not None:
+                sample += self.attack[..., None] * on_attack
         tables = max(1, int(np.prod(self.values.shape[:-2], dtype=int)))
         step = max(1, _BLOCK // (tables * (count if sample is None else max(n, count))))
         signs = np.array([-1.0, 1.0][:sides]).reshape(-1, *[1] * (found.ndim - 1))
@@ -156,7 +158,7 @@ class FlipSample:
                 )
             elif sample is not None:
                 second, third = _moments(take(sample))
-            reach = self._reach(weights[:count], take(moved), sides)
+            reach = self._reach(take(on_values), take(moved), sides)
             level = alpha[part] if isinstance(alpha, np.ndarray) else alpha
             distance = _distance(n, second, signs * third, reach, 1 - level, weight)
             found[..., part] = take(means) + signs * distance
@@ -225,6 +227,7 @@ def _group_flips(m: int, undone: bool, difference: bool, single: bool) -> NDArra
             flips += [both, -both, first + second + both, -(first + second + both)]
         if undone:
             flips += [first + second, -(first + second), first - both, second - both]
+            flips += [first + second - both, both - first - second]
             if difference:
                 flips += [both - first, both - second]
     array = np.array(flips, np.int8).reshape(-1, 2**m)

@@ -129,5 +129,5 @@ class _Metrics:
             "per_example": self.table.example_values @ contrasts,
             "example_ids": self.table.example_ids,
             "simultaneous": self.settings.simultaneous,
-            "notes": self.notes,
+            "notes": (*self.notes, *self.table.run_notes),
         }

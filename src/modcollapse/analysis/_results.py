@@ -100,7 +100,8 @@ class Attribution(Estimates):
     symbol = "phi"
 
     def _rows(self) -> Mapping[str, Estimate]:
-        return {**self.estimates, "total": self.total}
+        name = "total" if "total" not in self.estimates else "total effect"
+        return {**self.estimates, name: self.total}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -167,6 +168,8 @@ class CoalitionMeans(Estimates):
         )
 
 
+MEASURED = ("flips", "patterns")
+"""Methods whose claims ``benchmarks/claims.py`` has measured."""
 NO_VERDICT = (
     "Verdict: none, since these are differences between two tables: give the second as control= to "
     "judge the first beside it"
@@ -235,17 +238,28 @@ class Audit:
         return {estimate_label(symbol, name): value for symbol, name, value in self.entries}
 
     def __str__(self) -> str:
+        parts = self._parts()
+        if self.difference is not None:
+            parts += ["Difference from the control:", *self.difference._parts()]
+        controls = () if self.control is None else self.control.table.run_notes
+        notes = dict.fromkeys((*self.table.run_notes, *controls))
+        if notes:
+            parts.append("\n".join(f"Note: {note}" for note in notes))
+        return for_terminal("\n\n".join(parts))
+
+    def _parts(self) -> list[str]:
+        """Figures and verdict."""
         figures = [part for part in (self.means, self.tma, self.cti) if part is not None]
         parts = [str(replace(part, notes=())) for part in figures]
         if self.verdict is None:
-            parts += [NO_VERDICT, *self.means.notes]
-        elif self.verdict.effect == REFUSED:
-            parts.append(str(self.verdict))
-        else:
-            parts.append(f"{self.verdict}\n{self.verdict.level}")
-        if self.difference is not None:
-            parts += ["Difference from the control:", str(self.difference)]
-        return for_terminal("\n\n".join(parts))
+            return [*parts, NO_VERDICT, *self.means.notes]
+        if self.verdict.effect == REFUSED:
+            return [*parts, str(self.verdict)]
+        method = self.tma.total.method
+        level = self.verdict.level
+        if method not in MEASURED:
+            level = f"How often its claims are false is not measured for method={method!r}."
+        return [*parts, f"{self.verdict}\n{level}"]
 
     __repr__ = __str__
 

@@ -72,7 +72,7 @@ class Sample:
 
     @cached_property
     def _flips(self) -> FlipSample:
-        return FlipSample.of(self.values, self._target, difference=self.difference)
+        return FlipSample.of(self.values, self.attack, difference=self.difference)
 
     @cached_property
     def _patterns(self) -> tuple[FloatArray, FloatArray]:
@@ -181,10 +181,10 @@ class Sample:
         method = self.method(method)
         if method in NEEDS_BOUNDS and self.ends is None:
             raise InputError(f"method={method!r} needs the bounds of the value function")
-        contrasts = self._on_target(contrasts)
+        given, contrasts = contrasts, self._on_target(contrasts)
         if method == "flips":
             found = self._flips.bounds(
-                contrasts,
+                given,
                 alpha,
                 weight=CLAIM if claim else FIGURE,
                 undone=strict or not claim,

@@ -120,9 +120,11 @@ class Verdict:
             f"Each claim of a verdict is false in at most {100 * self.rules.alpha:g} % of audits, "
             f"some claim of it in {together}, as measured (see Concepts)."
         )
-        if self.rules.strict:
-            return text
-        return text + " strict=False: not where two triggers undo each other in a few examples."
+        if not self.rules.strict:
+            text += " Not so where two triggers undo each other in a few examples (strict=False)."
+        if math.isnan(self.perfect):
+            text += " Not so where no example shows what a few would (no perfect is declared)."
+        return text
 
     def _effect_in_words(self) -> str:
         counts = f"{100 * self.rules.effect:g} % of a perfect attack"

@@ -1,6 +1,6 @@
 """Weights of contrasts: of the 2**M coalition values, one column each.
 
-One row more, where there is one, weighs what a perfect attack scores.
+One row more, where there is one, weighs a perfect attack: what it scores, or adds to v(none).
 """
 
 from __future__ import annotations

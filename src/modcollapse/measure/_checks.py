@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from modcollapse._support.digests import form, hexdigest
+from modcollapse._support.digests import fingerprint, form, hexdigest, kind
+from modcollapse._support.images import is_tensor
 from modcollapse._support.validation import described, did_you_mean, listed
 from modcollapse.contracts import (
     Cluster,
@@ -53,6 +54,32 @@ def count_examples(examples: Sequence[Example]) -> int:
     return len(examples)
 
 
+class Checked(NamedTuple):
+    """What an example held when it was checked.
+
+    Attributes:
+        example: digest of all but its id; None where that cannot be told.
+        triggered: modality -> fingerprint of its triggered condition, or None.
+    """
+
+    example: str | None
+    triggered: Mapping[str, bytes | None]
+
+
+class Examined(NamedTuple):
+    """What a look at all examples has found.
+
+    Attributes:
+        checked: id -> what the example held.
+        clusters: label of the group of each, where there are groups.
+        stacked: modalities whose conditions are tensors.
+    """
+
+    checked: Mapping[ExampleId, Checked]
+    clusters: tuple[Any, ...] | None
+    stacked: frozenset[str]
+
+
 def check_examples(
     examples: Sequence[Example],
     triggers: Mapping[str, TriggerSpec],
@@ -60,19 +87,16 @@ def check_examples(
     samplers: Mapping[str, SamplerSpec],
     scorers: Iterable[Scorer],
     cluster: Cluster | None,
-) -> tuple[dict[ExampleId, str | None], tuple[Any, ...] | None]:
-    """Look at every example and apply every trigger to it once.
+    batch_size: int,
+) -> Examined:
+    """Look at every example and apply every trigger to it twice.
 
-    Returns:
-        Id -> digest of the example, and the label of the group of each, where there are groups.
-
-    A digest is None where what an example holds cannot be told. A run that would fail at its last
-    example fails here instead: a trigger that leaves one condition unchanged, an example of another
-    size, a reference that is missing.
+    A run that would fail at its last example fails here instead: a trigger that leaves one
+    condition unchanged, an example of another size, a reference that is missing.
     """
     positions: dict[ExampleId, int] = {}
-    digests: dict[ExampleId, str | None] = {}
-    forms: dict[str, tuple[str, ExampleId]] = {}
+    checked: dict[ExampleId, Checked] = {}
+    forms = {name: _Forms(name, samplers.values(), batch_size) for name in needed}
     labels: list[Any] = []
     for position in range(len(examples)):
         example = examples[position]
@@ -83,22 +107,16 @@ def check_examples(
                 "ids seed the noise and name the rows of the table, so each must be unique"
             )
         positions[example_id] = position
-        digests[example_id] = hexdigest({key: held for key, held in example.items() if key != "id"})
+        digest, triggered = content_digest(example), {}
         if isinstance(cluster, str) or callable(cluster):
             labels.append(_cluster_label(cluster, example, example_id))
         for modality in needed:
             variants = [example[modality]]
             if modality in triggers:
                 with context(f"example {example_id!r}, trigger of {modality!r}"):
-                    variants.append(triggers[modality].checked(variants[0], twice=position == 0))
-            this_form = form(variants[0])
-            first_form, first_id = forms.setdefault(modality, (this_form, example_id))
-            if this_form != first_form:
-                raise InputError(
-                    f"the {modality} of example {example_id!r} is {this_form}, that of example "
-                    f"{first_id!r} is {first_form}; conditions of one modality must be of one kind "
-                    "and size, since they share a batch. Resize or convert them first"
-                )
+                    variants.append(triggers[modality].checked(variants[0], twice=True))
+                triggered[modality] = fingerprint(variants[1])
+            forms[modality].add(variants[0], example_id)
             for label, sampler in samplers.items():
                 if modality in sampler.modalities:
                     where = f"example {example_id!r}, {modality}"
@@ -108,10 +126,44 @@ def check_examples(
         for scorer in scorers:
             with context(f"example {example_id!r}, detector {scorer.name!r}"):
                 scorer.check(example)
-    if cluster is None:
-        return digests, None
-    given = labels if isinstance(cluster, str) or callable(cluster) else cluster
-    return digests, cluster_labels(given, len(digests))
+        checked[example_id] = Checked(digest, triggered)
+    clusters = None
+    if cluster is not None:
+        given = labels if isinstance(cluster, str) or callable(cluster) else cluster
+        clusters = cluster_labels(given, len(checked))
+    stacked = frozenset(modality for modality, seen in forms.items() if seen.are_tensors)
+    return Examined(checked, clusters, stacked)
+
+
+def content_digest(example: Example) -> str | None:
+    """Digest of what an example holds besides its id; None where that cannot be told."""
+    return hexdigest({key: held for key, held in example.items() if key != "id"})
+
+
+class _Forms:
+    """The conditions of one modality are of one kind, and of one size where a batch needs that."""
+
+    def __init__(self, modality: str, samplers: Iterable[SamplerSpec], batch_size: int) -> None:
+        self._modality, self._batch_size = modality, batch_size
+        takers = [sampler for sampler in samplers if modality in sampler.modalities]
+        self._one_size = any(sampler.one_size for sampler in takers)
+        self._first: tuple[str, ExampleId] | None = None
+        self.are_tensors = True
+
+    def add(self, condition: Any, example_id: ExampleId) -> None:
+        tensor = is_tensor(condition)
+        self.are_tensors = self.are_tensors and tensor
+        one_size = self._one_size or (tensor and self._batch_size > 1)
+        told = form(condition) if one_size else kind(condition)
+        alone = "" if self._one_size or not tensor else ", or give each alone: batch_size=1"
+        first, first_id = self._first = self._first or (told, example_id)
+        if told != first:
+            raise InputError(
+                f"the {self._modality} of example {example_id!r} is {told}, that of example "
+                f"{first_id!r} is {first}; conditions of one modality must be of one kind"
+                f"{' and size' if one_size else ''}, since they share a batch. "
+                f"{'Resize or convert' if one_size else 'Convert'} them first{alone}"
+            )
 
 
 def _cluster_label(

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modcollapse._support.digests import fingerprint
+import numpy as np
+
+from modcollapse._support.digests import fingerprint, state
 from modcollapse._support.images import is_tensor
-from modcollapse.contracts import Example, TriggerSpec
+from modcollapse.contracts import Example
+from modcollapse.errors import InputError, TriggerError, context
+from modcollapse.measure._checks import content_digest
+from modcollapse.measure._copies import own_copy
 from modcollapse.measure._plan import Cell
+from modcollapse.measure._prepare import Run
 
 
 class ConditionBatches:
     """Applies each trigger once for an example and modality and gathers the rows of a batch.
 
-    Only the examples of the current batch and of the probe are held. Where every condition of a
-    modality is a tensor, the rows come as one stacked tensor on the tensors' own device.
+    Only the examples of the current batch are held. Each must be what it was when it was checked.
+    Where every condition of a modality is a tensor, the rows come as one stacked tensor on the
+    tensors' own device.
     """
 
-    def __init__(
-        self,
-        examples: Sequence[Example],
-        triggers: Mapping[str, TriggerSpec],
-        needed: Sequence[str],
-    ) -> None:
-        self._examples = examples
-        self._triggers = triggers
-        self._needed = needed
-        self._player = {modality: bit for bit, modality in enumerate(triggers)}
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.players = {modality: bit for bit, modality in enumerate(run.triggers)}
         self._held: dict[int, tuple[Example, dict[str, tuple[Any, Any]]]] = {}
 
     def gather(self, cells: Sequence[Cell]) -> tuple[dict[str, Any], list[Example]]:
@@ -37,41 +37,62 @@ class ConditionBatches:
         """
         first = min(cell.example for cell in cells)
         self._held = {at: held for at, held in self._held.items() if at >= first}
-        for position in dict.fromkeys(cell.example for cell in cells):
-            if position not in self._held:
-                self._held[position] = self._prepare(position)
-        conditions = {
-            modality: _stacked([self._condition(cell, modality) for cell in cells])
-            for modality in self._needed
+        rows = {
+            modality: [self._condition(cell, modality) for cell in cells]
+            for modality in self._run.needed
         }
-        return conditions, [self._held[cell.example][0] for cell in cells]
+        conditions = {
+            modality: _stacked(held) if modality in self._run.stacked else held
+            for modality, held in rows.items()
+        }
+        return conditions, [self._example(cell.example)[0] for cell in cells]
 
     def triggered(self, position: int) -> dict[str, Any]:
-        """Return the triggered conditions of an example of the current batch."""
-        return {modality: pair[1] for modality, pair in self._held[position][1].items()}
+        """Return the conditions of an example of the current batch, or of the next, with triggers.
 
-    def fingerprints(self) -> list[bytes | None]:
-        """Digests of both variants of every condition of the current batch."""
-        return [
-            fingerprint(variant)
-            for example, variants in self._held.values()
-            for modality in self._needed
-            for variant in variants.get(modality, (example[modality],))
-        ]
+        Those without a trigger come as they are.
+        """
+        example, variants = self._example(position)
+        clean = {modality: example[modality] for modality in self._run.needed}
+        return {**clean, **{modality: pair[1] for modality, pair in variants.items()}}
+
+    def state(self) -> bytes:
+        """Digest of all that is held, which neither a sampler nor a detector may write into."""
+        return state([[example, variants] for example, variants in self._held.values()])
+
+    def _example(self, position: int) -> tuple[Example, dict[str, tuple[Any, Any]]]:
+        if position not in self._held:
+            self._held[position] = self._prepare(position)
+        return self._held[position]
 
     def _prepare(self, position: int) -> tuple[Example, dict[str, tuple[Any, Any]]]:
-        example = self._examples[position]
-        variants = {
-            modality: (example[modality], trigger.call(example[modality]))
-            for modality, trigger in self._triggers.items()
-        }
+        run, example = self._run, self._run.examples[position]
+        example_id, checked = run.ids[position], run.checked[position]
+        if checked.example is not None and content_digest(example) != checked.example:
+            raise InputError(
+                f"example {example_id!r} holds something else than when it was checked: examples "
+                "are read twice, and what was audited would not be what is recorded. Switch random "
+                "augmentation off, or read each once: examples=list(data)"
+            )
+        variants = {}
+        for modality, trigger in run.triggers.items():
+            with context(f"example {example_id!r}, trigger of {modality!r}"):
+                triggered = trigger.call(example[modality])
+                known = checked.triggered[modality]
+                if known is not None and fingerprint(triggered) != known:
+                    raise TriggerError(
+                        f"{trigger.call!r} returned another condition than when it was checked; a "
+                        "trigger must be deterministic and keep no state, or no run can be "
+                        "reproduced. Draw its randomness from the condition"
+                    )
+                variants[modality] = (example[modality], triggered)
         return example, variants
 
     def _condition(self, cell: Cell, modality: str) -> Any:
-        example, variants = self._held[cell.example]
+        example, variants = self._example(cell.example)
         if modality not in variants:
             return example[modality]
-        return variants[modality][(cell.coalition >> self._player[modality]) & 1]
+        return variants[modality][(cell.coalition >> self.players[modality]) & 1]
 
 
 def with_clean_outputs(
@@ -98,16 +119,14 @@ def with_clean_outputs(
     return rows
 
 
-def own_copy(output: Any) -> Any:
-    """A copy that keeps neither its batch alive nor changes when a sampler reuses its memory."""
-    if hasattr(output, "detach"):
-        return output.detach().clone()
-    return output.copy() if hasattr(output, "copy") else output
+def pick(rows: Any, places: Sequence[int]) -> Any:
+    """Some rows of a batch, of conditions or outputs, in the form in which the batch came."""
+    if is_tensor(rows) or isinstance(rows, np.ndarray):
+        return rows[list(places)]
+    return [rows[place] for place in places]
 
 
 def _stacked(conditions: list[Any]) -> Any:
-    if not all(map(is_tensor, conditions)):
-        return conditions
     import torch
 
     return torch.stack(conditions)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modcollapse._support.digests import identity, weights_read_once
+from modcollapse._support.digests import weights_read_once
+from modcollapse._support.identities import identity, says_itself, settled
 from modcollapse._support.validation import whole
 from modcollapse.contracts import (
     Cluster,
@@ -25,8 +26,13 @@ from modcollapse.contracts import (
     TriggerSpec,
     scorers_of,
 )
-from modcollapse.errors import context
-from modcollapse.measure._checks import check_examples, count_examples, trigger_specs
+from modcollapse.errors import InputError, context
+from modcollapse.measure._checks import (
+    Checked,
+    check_examples,
+    count_examples,
+    trigger_specs,
+)
 from modcollapse.measure._plan import Cost, generation_cost, noise_seed
 from modcollapse.table import Pairing
 
@@ -42,12 +48,14 @@ class Run:
         triggers: modality -> trigger, in the order of the players.
         needed: every modality that a sampler is given.
         ids: names of the examples.
-        digests: what the examples hold.
+        checked: what each of them held when it was checked.
+        stacked: modalities whose conditions come as one stacked tensor.
         clusters: label of the group of each example, or None.
         seeds: seed of the noise of each example and repeat, shape (N, R).
         cost: how much each sampler generates.
         keep: number of examples whose outputs are kept.
         progress: whether a progress bar is shown.
+        probe: whether samplers and detectors are looked at first.
         settings: what makes it this run and no other, but for sampler and detector.
         sampler_identities: what tells the samplers apart, by label.
         detector_identities: what tells the detectors apart, by name.
@@ -59,12 +67,14 @@ class Run:
     triggers: Mapping[str, TriggerSpec]
     needed: tuple[str, ...]
     ids: tuple[ExampleId, ...]
-    digests: tuple[str | None, ...]
+    checked: tuple[Checked, ...]
+    stacked: frozenset[str]
     clusters: tuple[Any, ...] | None
     seeds: NDArray[np.int64]
     cost: Cost
     keep: int
     progress: bool
+    probe: bool
     settings: Mapping[str, Any]
     sampler_identities: Mapping[str, Any]
     detector_identities: Mapping[str, Any]
@@ -73,6 +83,11 @@ class Run:
     def modalities(self) -> tuple[str, ...]:
         """The players, in order."""
         return tuple(self.triggers)
+
+    @property
+    def digests(self) -> tuple[str | None, ...]:
+        """What each example holds, where that can be told."""
+        return tuple(checked.example for checked in self.checked)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -98,6 +113,27 @@ class Run:
             "detector": self.detector_identities[detector],
         }
 
+    def settled(self) -> Run:
+        """The same with identities that leave out what the run has changed, such as counters."""
+        return replace(
+            self,
+            settings={
+                **self.settings,
+                "triggers": {
+                    name: _settled(self.settings["triggers"][name], trigger.call)
+                    for name, trigger in self.triggers.items()
+                },
+            },
+            sampler_identities={
+                label: _settled(self.sampler_identities[label], sampler.call)
+                for label, sampler in self.samplers.items()
+            },
+            detector_identities={
+                name: _settled(self.detector_identities[name], scorer.call)
+                for name, scorer in self.scorers.items()
+            },
+        )
+
 
 def prepare(
     samplers: Mapping[str, Sampler],
@@ -111,6 +147,7 @@ def prepare(
     keep: int = 0,
     progress: bool = True,
     cluster: Cluster | None = None,
+    probe: bool = True,
 ) -> Run:
     """Check the arguments of ``evaluate_coalitions`` and plan the run; generate nothing.
 
@@ -125,6 +162,7 @@ def prepare(
         keep: number of examples whose outputs are kept.
         progress: show a progress bar.
         cluster: what groups the examples into units of inference.
+        probe: look at samplers and detectors first.
 
     Raises:
         InputError: an argument is wrong.
@@ -144,8 +182,16 @@ def prepare(
     cost = generation_cost(
         count_examples(examples), len(read_triggers), repeats=repeats, batch_size=batch_size
     )
-    digests, clusters = check_examples(
-        examples, read_triggers, needed, read_samplers, scorers.by_name.values(), cluster
+    if not isinstance(probe, bool):
+        raise InputError(f"probe must be True or False, got {probe!r}")
+    examined = check_examples(
+        examples,
+        read_triggers,
+        needed,
+        read_samplers,
+        scorers.by_name.values(),
+        cluster,
+        cost.batch_size,
     )
     with weights_read_once():
         sampler_identities = {
@@ -160,15 +206,20 @@ def prepare(
         examples=examples,
         triggers=read_triggers,
         needed=needed,
-        ids=tuple(digests),
-        digests=tuple(digests.values()),
-        clusters=clusters,
+        ids=tuple(examined.checked),
+        checked=tuple(examined.checked.values()),
+        stacked=examined.stacked,
+        clusters=examined.clusters,
         seeds=np.array(
-            [[noise_seed(seed, name, repeat) for repeat in range(cost.repeats)] for name in digests]
+            [
+                [noise_seed(seed, name, repeat) for repeat in range(cost.repeats)]
+                for name in examined.checked
+            ]
         ),
         cost=cost,
         keep=keep,
         progress=progress,
+        probe=probe,
         settings={
             "seed": seed,
             "repeats": cost.repeats,
@@ -177,10 +228,28 @@ def prepare(
                 name: identity(trigger.call, f"the trigger of {name!r}")
                 for name, trigger in read_triggers.items()
             },
+            **_autocast(),
         },
         sampler_identities=sampler_identities,
         detector_identities=detector_identities,
     )
+
+
+def _settled(before: Any, thing: Any) -> Any:
+    """What a thing says of itself is believed; what was found out is looked at once more."""
+    return before if says_itself(thing) else settled(before, identity(thing, "what was run"))
+
+
+def _autocast() -> dict[str, Any]:
+    """The number formats of autocast, where it is on: they change every output."""
+    import torch
+
+    formats = {
+        kind: str(torch.get_autocast_dtype(kind)).removeprefix("torch.")
+        for kind in ("cpu", "cuda", "mps", "xpu")
+        if torch.is_autocast_enabled(kind)
+    }
+    return {"autocast": formats} if formats else {}
 
 
 def noted(label: str) -> AbstractContextManager[None]:

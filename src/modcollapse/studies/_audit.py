@@ -94,6 +94,7 @@ def tma(
         progress: with a sampler: show a progress bar, default True.
         cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
             a table, N labels.
+        probe: with a sampler: look at it and the detectors first, default True.
 
     Returns:
         An ``Attribution``: modality -> ``Estimate``, in the unit of the value, each between minus
@@ -200,6 +201,7 @@ def cti(
         progress: with a sampler: show a progress bar, default True.
         cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
             a table, N labels.
+        probe: with a sampler: look at it and the detectors first, default True.
 
     Returns:
         An ``Interaction``: ``"image+text"`` -> ``Estimate``, in the unit of the value. At M = 2 it
@@ -297,6 +299,7 @@ def coalition_means(
         progress: with a sampler: show a progress bar, default True.
         cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
             a table, N labels.
+        probe: with a sampler: look at it and the detectors first, default True.
 
     Returns:
         A ``CoalitionMeans``: ``"none"``, ``"image"``, ``"text"``, ``"image+text"`` -> ``Estimate``.
@@ -407,6 +410,7 @@ def audit(
         progress: with a sampler: show a progress bar, default True.
         cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
             a table, N labels.
+        probe: with a sampler: look at it and the detectors first, default True.
 
     Returns:
         An ``Audit``; with a single modality its ``cti`` is None.

@@ -94,6 +94,7 @@ def sweep(
             default 0.
         progress: show a progress bar, default True.
         cluster: what groups the examples into units, default None.
+        probe: look at the sampler of each point and at the detectors first, default True.
 
     Returns:
         A `Sweep`: ``rows``, ``audits``, ``plot()``, ``to_frame()``, ``to_csv()``.

@@ -11,7 +11,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from modcollapse._support.digests import identity
+from modcollapse._support.identities import identity, without_marks
 from modcollapse._support.validation import described, whole
 from modcollapse.analysis import Audit, analyse
 from modcollapse.contracts import Detector, Example, Sampler, SamplerSpec, Triggers
@@ -70,6 +70,8 @@ class CollapseTracker:
         keep: keep the outputs of the first ``keep`` examples with each audit, default 0.
         progress: show a progress bar for each audit, default False.
         cluster: what groups the examples into units, default None.
+        probe: as in every call that measures, default True; a tracker does not look at its model,
+            see above.
 
     Raises:
         OptionError: there is no such keyword.
@@ -146,9 +148,8 @@ class CollapseTracker:
         with self._evaluating():
             ((label, sampler),) = self._run.samplers.items()
             weights = {label: identity(sampler.call, "the sampler")}  # they have changed
-            (tables,) = measure(
-                replace(self._run, sampler_identities=weights), probe=False
-            ).values()
+            run = replace(self._run, sampler_identities=weights)
+            (tables,) = measure(run, look=False).values()
             audits = {name: analyse(table, self._settings) for name, table in tables.items()}
             found = self._run.scorers.unwrapped(audits)
             rows = list(rows_of(found, {"step": step}))
@@ -189,7 +190,7 @@ class CollapseTracker:
             run.clusters,
             asdict(self._settings),
         ]
-        return hashlib.sha256(json.dumps(setup, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(without_marks(setup), sort_keys=True).encode()).hexdigest()
 
     def _scalars(self, rows: Iterable[Row]) -> dict[str, float]:
         """Estimates by name: ``collapse/phi image``, with ``/low`` and ``/high`` where defined."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from modcollapse._support.identities import CHANGES, UNTOLD, untold
 from modcollapse.contracts import ExampleId
 from modcollapse.errors import TableError
 
@@ -28,13 +29,21 @@ def check_same_run(
 50 in the other. Measure both with the same settings, and with the same version of modcollapse
     """
     for name in sorted((mine.keys() | theirs.keys()) - set(but)):
-        path, my_setting, their_setting = _first_difference(name, mine.get(name), theirs.get(name))
-        if my_setting != their_setting:
+        found = _first_difference(name, mine.get(name), theirs.get(name))
+        if found is None:
+            continue
+        path, my_setting, their_setting = found
+        unknown = [part for side in (my_setting, their_setting) for part in untold(side, path)]
+        if unknown:
             raise TableError(
-                f"cannot {what} of two runs: {path} is {my_setting!r} in one and "
-                f"{their_setting!r} in the other. Measure both with the same settings, and with "
-                "the same version of modcollapse"
+                f"cannot {what} of two runs: it cannot be told whether {unknown[0]} is the same in "
+                f"both. Give the {name} a method identity() -> dict of plain data that says so"
             )
+        raise TableError(
+            f"cannot {what} of two runs: {path} is {my_setting!r} in one and {their_setting!r} in "
+            "the other. Measure both with the same settings, and with the same version of "
+            "modcollapse"
+        )
 
 
 def merged_provenance(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,10 +103,16 @@ def check_paired(mine: Pairing, theirs: Pairing) -> None:
             )
 
 
-def _first_difference(path: str, mine: Any, theirs: Any) -> tuple[str, Any, Any]:
+def _first_difference(path: str, mine: Any, theirs: Any) -> tuple[str, Any, Any] | None:
     """Go down into mappings to the first setting that differs, so that an error stays short."""
-    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
-        for key in sorted(mine.keys() | theirs.keys()):
-            if mine.get(key) != theirs.get(key):
-                return _first_difference(f"{path}.{key}", mine.get(key), theirs.get(key))
-    return path, mine, theirs
+    if mine == theirs or CHANGES in (mine, theirs):
+        return None
+    if not isinstance(mine, Mapping) or not isinstance(theirs, Mapping):
+        return path, mine, theirs
+    if UNTOLD in mine or UNTOLD in theirs:
+        return path, mine, theirs
+    for key in sorted(mine.keys() | theirs.keys()):
+        found = _first_difference(f"{path}.{key}", mine.get(key), theirs.get(key))
+        if found is not None:
+            return found
+    return None

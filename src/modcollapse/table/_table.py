@@ -348,6 +348,11 @@ class CoalitionTable:
         return theirs if mine is None else mine
 
     @property
+    def run_notes(self) -> tuple[str, ...]:
+        """What the run found, or could not look at: to be printed with every result."""
+        return tuple(map(str, self.provenance.get("notes", ())))
+
+    @property
     def pairing(self) -> Pairing:
         """What must agree with a control, but for the sampler, and with a table to merge with."""
         run = {

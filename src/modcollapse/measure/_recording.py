@@ -1,0 +1,320 @@
+"""What one sampler of a run generates, scored."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from modcollapse._support.digests import state
+from modcollapse.contracts import Example, ExampleId, Scorer
+from modcollapse.errors import DetectorError, SamplerError, context
+from modcollapse.game import coalition_labels
+from modcollapse.measure import _scores
+from modcollapse.measure._conditions import ConditionBatches, pick, with_clean_outputs
+from modcollapse.measure._copies import on_host, own_copy
+from modcollapse.measure._look import Look, Rows
+from modcollapse.measure._plan import Batch, Cell
+from modcollapse.measure._prepare import Run, noted
+from modcollapse.table import CoalitionTable, Kept
+
+SEEDS = "seeds reach 2**63: where 32 bits are taken, as by numpy or set_seed, use seed % 2**32"
+NOT_LOOKED_AT = "nobody looked whether outputs and scores follow from their own rows (probe=False)"
+_PACKAGES = ("modcollapse", "numpy", "torch", "diffusers", "transformers", "open_clip_torch")
+
+
+class Score(NamedTuple):
+    """One number for each row of a batch.
+
+    Attributes:
+        name: of the detector, or what a perfect attack would score; "" for whether it is finite.
+        values: B numbers, still where they were computed.
+    """
+
+    name: str
+    values: Any
+
+
+class Recording:
+    """What one sampler of a run generates, scored.
+
+    Attributes:
+        label: what a note on its errors says of the sampler.
+    """
+
+    def __init__(self, run: Run, label: str, *, look: bool) -> None:
+        self.label = label
+        self._looks = look and run.probe
+        self._run, self._sampler = run, run.samplers[label]
+        self._values = {name: np.full(run.shape, np.nan) for name in run.scorers.by_name}
+        self._perfect = {
+            name: np.full(
+                run.shape[:2], scorer.perfect if isinstance(scorer.perfect, float) else np.nan
+            )
+            for name, scorer in run.scorers.items()
+            if scorer.perfect is not None
+        }
+        self._kept: list[Kept] = []
+        self._notes: list[str] = []
+        self._carried: dict[tuple[int, int], Any] = {}
+        self._labels = coalition_labels(run.modalities)
+        self._cells = 0
+
+    @property
+    def finished(self) -> int:
+        """Number of examples that were generated under every coalition and repeat."""
+        return self._cells // (self._run.cost.repeats * self._run.cost.coalitions)
+
+    def probe(self, gathered: ConditionBatches) -> None:
+        """Let a sampler that can look at itself do so: the first two examples, with and without."""
+        if not self._run.probe:
+            self._notes.append(NOT_LOOKED_AT)
+        if not self._looks or self._sampler.probe is None:
+            return
+        run, first = self._run, range(min(2, self._run.cost.examples))
+        columns = (0, run.cost.coalitions - 1)
+        cells = [Cell(example, 0, column) for column in columns for example in first]
+        conditions, _ = gathered.gather(cells)
+        seeds = [int(run.seeds[cell.example, 0]) for cell in cells]
+        rows = {name: list(conditions[name]) for name in self._sampler.modalities}
+        with noted(self.label):
+            self._notes += map(str, self._sampler.probe(rows, seeds))
+
+    def add(
+        self,
+        batch: Batch,
+        conditions: Mapping[str, Any],
+        examples: Sequence[Example],
+        gathered: ConditionBatches,
+    ) -> None:
+        """Generate and score one batch."""
+        with noted(self.label):
+            where = RowNames(batch.cells, self._run.ids, self._labels)
+            seeds = [int(self._run.seeds[cell.example, cell.repeat]) for cell in batch.cells]
+            outputs = self._generated(conditions, seeds, gathered, where)
+            looked = self._looks and self._cells == 0
+            first = own_copy(outputs) if looked else None  # before the sampler is called again
+            scored = self._scored(outputs, examples, batch.cells, self._carried, gathered, where)
+            numbers = _scores.to_host([score.values for score in scored])
+            finite, *rows = numbers[:, : batch.real]
+            _scores.check_finite_outputs(finite, where)
+            scores = iter(rows)
+            for name, scorer in self._run.scorers.items():
+                values = next(scores)
+                _scores.check_values(values, scorer, where)
+                for cell, value in zip(batch.cells, values, strict=False):
+                    self._values[name][cell] = value
+                if callable(scorer.perfect):
+                    perfect = next(scores)
+                    _scores.check_perfect(perfect, scorer, where)
+                    for cell, value in zip(batch.cells, perfect, strict=False):
+                        self._perfect[name][cell.example, cell.repeat] = value
+            self._keep(outputs, examples, batch, gathered)
+            if looked:
+                seen = Rows(batch, conditions, seeds, examples, first, scored, numbers)
+                self._look(seen, gathered, where)
+            self._cells += batch.real
+
+    def tables(self, run: Run) -> dict[str, CoalitionTable]:
+        """Return a table of the finished examples for each detector.
+
+        Args:
+            run: the run, with the identities that the tables are to hold.
+        """
+        done = slice(self.finished)
+        return {
+            name: CoalitionTable(
+                values=self._values[name][done],
+                modalities=run.modalities,
+                example_ids=run.ids[done],
+                seeds=run.seeds[done],
+                digests=run.digests[done],
+                clusters=run.clusters and run.clusters[done],
+                bounds=scorer.bounds,
+                binary=scorer.binary,
+                perfect=self._perfect[name][done].mean(axis=1) if name in self._perfect else None,
+                provenance={
+                    "run": run.provenance(self.label, name),
+                    "environments": [_environment()],
+                    "notes": self._notes,
+                },
+                kept=tuple(self._kept[done]),
+            )
+            for name, scorer in run.scorers.items()
+        }
+
+    def _generated(
+        self,
+        conditions: Mapping[str, Any],
+        seeds: Sequence[int],
+        gathered: ConditionBatches,
+        where: RowNames,
+    ) -> Any:
+        shared = len(self._run.samplers) > 1  # each sampler may do with its batch what it likes
+        rows = {
+            name: own_copy(conditions[name]) if shared else conditions[name]
+            for name in self._sampler.modalities
+        }
+        before = gathered.state()
+        every = range(len(seeds))
+        with context(lambda: f"raised by the sampler for {where(every)}"):
+            try:
+                outputs = self._sampler.call(rows, list(seeds))
+            except (ValueError, OverflowError) as error:
+                if "seed" in str(error).lower():
+                    error.add_note(SEEDS)
+                raise
+        if gathered.state() != before:
+            raise SamplerError(
+                "the sampler wrote into its conditions, which other rows share "
+                f"({where(every)}). Work on copies"
+            )
+        return _scores.check_outputs(outputs, len(seeds), where)
+
+    def _scored(
+        self,
+        outputs: Any,
+        examples: Sequence[Example],
+        cells: Sequence[Cell],
+        carried: dict[tuple[int, int], Any],
+        gathered: ConditionBatches,
+        where: RowNames,
+    ) -> list[Score]:
+        def watched() -> bytes:
+            return state([outputs, carried]) + gathered.state()
+
+        scorers = self._run.scorers.by_name.values()
+        return score(outputs, examples, cells, scorers, carried, where, watched)
+
+    def _look(self, seen: Rows, gathered: ConditionBatches, where: RowNames) -> None:
+        """See in two more batches whether outputs and scores follow from their own rows."""
+        look = Look(seen, where)
+        if self._sampler.probe is None:
+            run = self._run
+            others = [gathered.triggered(at) for at in range(min(2, run.cost.examples))]
+            swaps = look.swaps(gathered.players, self._sampler.modalities, others, run.seeds)
+            for company in look.companies(swaps):
+                conditions, seeds = look.conditions(company)
+                outputs = self._generated(conditions, seeds, gathered, where.of(company.rows))
+                look.check_outputs(company, outputs)
+        for company in look.companies():
+            rows = company.rows
+            cells = [seen.batch.cells[row] for row in rows]
+            examples = [seen.examples[row] for row in rows]
+            clean = {
+                (cell.example, cell.repeat): output
+                for cell, output in zip(seen.batch.cells, seen.outputs, strict=True)
+                if cell.coalition == 0
+            }
+            outputs = pick(seen.outputs, rows)
+            again = self._scored(outputs, examples, cells, clean, gathered, where.of(rows))
+            look.check_scores(company, again)
+        self._notes += look.notes
+
+    def _keep(
+        self, outputs: Any, examples: Sequence[Example], batch: Batch, gathered: ConditionBatches
+    ) -> None:
+        """Copy outputs that were asked for to the host; the others are dropped with the batch."""
+        for row, cell in enumerate(batch.cells[: batch.real]):
+            if cell.example < self._run.keep and cell.repeat == 0:
+                if cell.coalition == 0:
+                    example_id = self._run.ids[cell.example]
+                    conditions = gathered.triggered(cell.example)
+                    triggered = own_copy({name: conditions[name] for name in self._run.triggers})
+                    example = own_copy(dict(examples[row]))
+                    self._kept.append(Kept(example_id, example, triggered, []))
+                self._kept[-1].outputs.append(on_host(own_copy(outputs[row])))
+
+
+def score(
+    outputs: Any,
+    examples: Sequence[Example],
+    cells: Sequence[Cell],
+    scorers: Iterable[Scorer],
+    carried: dict[tuple[int, int], Any],
+    where: RowNames,
+    watched: Callable[[], bytes],
+) -> list[Score]:
+    """Score one batch where it lies.
+
+    Args:
+        outputs: B of them.
+        examples: of the rows.
+        cells: of the rows.
+        scorers: what scores.
+        carried: clean outputs of examples that are not finished, see ``with_clean_outputs``.
+        where: names rows in an error.
+        watched: digest of what no detector may write into.
+
+    Returns:
+        Flags of finite outputs, then of each detector the scores and, where it is a function of the
+        examples, what a perfect attack would score.
+    """
+    scored = [Score("", _scores.finite_flags(outputs))]
+    with_clean: Sequence[Example] | None = None
+    for scorer in scorers:
+        seen = examples
+        if scorer.wants_clean_output:
+            if with_clean is None:
+                with_clean = with_clean_outputs(outputs, examples, cells, carried)
+            seen = with_clean
+        before = watched()
+        with context(partial(_raised_by, scorer, where, len(cells))):
+            scores = scorer.call(outputs, seen)
+        checked = _scores.check_scores(scores, len(cells), scorer.name, where)
+        scored.append(Score(scorer.name, checked))
+        if callable(scorer.perfect):
+            with context(f"raised by perfect of detector {scorer.name!r}"):
+                perfect = scorer.perfect(seen)
+            what = f"{scorer.name}.perfect"
+            scored.append(Score(what, _scores.check_scores(perfect, len(cells), what, where)))
+        if watched() != before:
+            raise DetectorError(
+                f"detector {scorer.name!r} wrote into the outputs or the examples, which other "
+                f"detectors read too ({where(range(len(cells)))}). Work on a copy"
+            )
+    return scored
+
+
+def _raised_by(scorer: Scorer, where: RowNames, rows: int) -> str:
+    return f"raised by detector {scorer.name!r} for {where(range(rows))}"
+
+
+class RowNames:
+    """Name rows of a batch in an error: which examples, which coalitions."""
+
+    def __init__(
+        self, cells: Sequence[Cell], ids: Sequence[ExampleId], labels: Sequence[str]
+    ) -> None:
+        self._cells, self._ids, self._labels = cells, ids, labels
+
+    def of(self, rows: Sequence[int]) -> RowNames:
+        """The same for a batch of some of the rows."""
+        return RowNames([self._cells[row] for row in rows], self._ids, self._labels)
+
+    def __call__(self, rows: Sequence[int]) -> str:
+        cells = [self._cells[row] for row in rows]
+        examples = list(dict.fromkeys(repr(self._ids[cell.example]) for cell in cells))
+        coalitions = list(dict.fromkeys(self._labels[cell.coalition] for cell in cells))
+        return (
+            f"example{'s' if len(examples) > 1 else ''} {_short(examples)}, "
+            f"coalition{'s' if len(coalitions) > 1 else ''} {_short(coalitions)}"
+        )
+
+
+def _short(names: list[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _environment() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
