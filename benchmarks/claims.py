@@ -90,6 +90,11 @@ KINDS = (
     Kind("continuous: perfect attacks differ (cv 0.7)", {"sizes": "gamma", "perfect": "known"}),
     Kind("continuous: two triggers undo each other", {"undone": True}),
     Kind(
+        "continuous: hardly any noise, two triggers undo each other",
+        {"undone": True, "noises": ("tiny",), "attack": "partial"},
+        only=INTERACTIONS,
+    ),
+    Kind(
         "continuous: the same, strict=False", {"undone": True}, "", False, 0.1, UNDONE, INTERACTIONS
     ),
     Kind("0/1", discrete="0/1"),
@@ -428,14 +433,14 @@ SLACK = 0.03
 FLOORS: dict[str, dict[str, tuple[float, ...]]] = {
     "collapse 100/0/100": {
         "active": (100, 100, 100, 100),
-        "negligible": (46, 100, 100, 100),
+        "negligible": (24, 100, 100, 100),
         "no synergy": (100, 100, 100, 100),
         "negligible, strict=False": (100, 100, 100, 100),
         "dominance": (100, 100, 100, 100),
     },
     "collapse 97/0/100": {
         "active": (100, 100, 100, 100),
-        "negligible": (46, 90, 14, 90),
+        "negligible": (42, 90, 14, 90),
         "no synergy": (54, 90, 14, 90),
         "negligible, strict=False": (54, 90, 69, 90),
         "dominance": (98, 100, 99, 99),
