@@ -660,6 +660,10 @@ class Claim:
         contrast: Array = self.on_target[:-1, self.null]
         return contrast
 
+    def is_strict(self, strict: bool, difference: bool) -> bool:
+        """Whether its bounds are: by ``Rules.strict``, or as an effect on a difference."""
+        return (strict and self.interaction) or (difference and self.above != 0)
+
     def holds(self, means: Array, size: float) -> bool:
         """Whether the claim is true, of true means and the true size of a perfect attack."""
         return bool((means @ self.contrasts > self.above * size + ROUNDING).all())
@@ -702,7 +706,7 @@ def made(sample: Sample, claim: Claim, *, strict: bool = True, alpha: float = 0.
     if sample.attack is None:
         raise ValueError("claims need a scale")
     low = sample.lower(
-        claim.less_perfect, alpha, method="flips", strict=strict and claim.interaction
+        claim.less_perfect, alpha, method="flips", strict=claim.is_strict(strict, sample.difference)
     )
     return (low > 0).all(axis=-1)
 
@@ -780,7 +784,7 @@ def pattern_made(
             alpha,
             target=kinds.perfect,
             claim=True,
-            strict=strict and claim.interaction,
+            strict=claim.is_strict(strict, kinds.difference),
             difference=kinds.difference,
         )
         holds[open_] = low > ROUNDING

@@ -109,3 +109,16 @@ class TestShown:
         figure = audit.plot(title=text)
         figure.savefig(io.BytesIO())
         assert "$" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("name", ["total", "none", "total effect"])
+def test_a_modality_may_be_called_like_a_row_of_ours(name):
+    if name == "none":
+        with pytest.raises(InputError, match="none"):
+            mc.CoalitionTable.from_values([[0, 0.3, 0.5, 1]] * 40, [name, "text"])
+        return
+    attribution = mc.tma(mc.CoalitionTable.from_values([[0, 0.3, 0.5, 1]] * 40, [name, "text"]))
+    assert attribution.to_dict()[name]["value"] == attribution[name].value == 0.4
+    assert attribution.total.value == 1
+    assert sum(row["value"] == 1 for row in attribution.to_dict().values()) == 1
+    assert str(attribution).count("\n") == 5

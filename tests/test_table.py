@@ -290,3 +290,50 @@ def test_a_table_does_not_share_memory_with_the_caller():
     assert table.values.max() == 0
     with pytest.raises(ValueError, match="read-only"):
         table.values[0] = 1
+
+
+class TestWrongTypes:
+    """Each message names the argument and what came."""
+
+    table = CoalitionTable.from_values([[0, 0.2, 0.5, 1], [0, 0.3, 0.5, 1]], ["image", "text"])
+
+    @pytest.mark.parametrize("ids", ["e0", b"e0", 0, None, {0}, {0: 1}, 1.5])
+    def test_ids_to_select(self, ids):
+        with pytest.raises(InputError, match="example_ids must be ids in their order"):
+            self.table.select(ids)
+
+    def test_no_id_to_select(self):
+        with pytest.raises(InputError, match="no id"):
+            self.table.select([])
+
+    def test_a_misspelt_id(self):
+        table = CoalitionTable.from_values([[0, 1]], ["image"], example_ids=["face-01"])
+        with pytest.raises(InputError, match="did you mean 'face-01'"):
+            table.select(["face-1"])
+
+    @pytest.mark.parametrize("path", [3, None, ["x.npz"], 1.5])
+    def test_paths(self, path):
+        for call in (self.table.save, CoalitionTable.load):
+            with pytest.raises(InputError, match="path must be a str or a pathlib.Path"):
+                call(path)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("binary", "yes", "True or False"),
+            ("binary", 1, "True or False"),
+            ("perfect", "1", "a number"),
+            ("perfect", ["1", "1"], "a number"),
+            ("example_ids", "xy", "ids in their order"),
+            ("example_ids", {"x", "y"}, "ids in their order"),
+        ],
+    )
+    def test_values_measured_elsewhere(self, name, value, expected):
+        with pytest.raises(InputError, match=f"{name} must be {expected}"):
+            CoalitionTable.from_values([[0, 1], [0, 1]], ["image"], **{name: value})
+
+    @pytest.mark.parametrize("source", [[table], table.values, "x.npz", None, 3])
+    @pytest.mark.parametrize("call", [mc.audit, mc.tma, mc.cti, mc.coalition_means])
+    def test_sources(self, call, source):
+        with pytest.raises(InputError, match=r"takes a CoalitionTable, a mapping .* or a sampler"):
+            call(source)

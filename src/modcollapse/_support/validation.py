@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from fractions import Fraction
 from numbers import Integral, Rational, Real
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from modcollapse.errors import InputError, OptionError
@@ -137,3 +139,45 @@ def listed(names: Iterable[object]) -> str:
 def described(value: object) -> str:
     """Return the class and the beginning of a value, for a message."""
     return f"{type(value).__name__} {value!r}"[:200]
+
+
+def ordered(values: Any, name: str, kind: str) -> list[Any]:
+    """Return things that were given in an order as a list.
+
+    >>> ordered("e0", "example_ids", "ids")
+    Traceback (most recent call last):
+    ...
+    modcollapse.errors.InputError: example_ids must be ids in their order, such as a list of them; \
+got str 'e0'
+    """
+    if isinstance(values, str | bytes | Set | Mapping) or not isinstance(values, Iterable):
+        raise InputError(
+            f"{name} must be {kind} in their order, such as a list of them; got {described(values)}"
+        )
+    return list(values)
+
+
+def flag(value: Any, name: str) -> bool:
+    """Return True or False, NumPy's included.
+
+    >>> flag("yes", "binary")
+    Traceback (most recent call last):
+    ...
+    modcollapse.errors.InputError: binary must be True or False, got 'yes'
+    """
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
+        raise InputError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def file_path(value: Any, name: str = "path") -> Path:
+    """Return a path.
+
+    >>> file_path(3)
+    Traceback (most recent call last):
+    ...
+    modcollapse.errors.InputError: path must be a str or a pathlib.Path, got int 3
+    """
+    if not isinstance(value, str | PathLike):
+        raise InputError(f"{name} must be a str or a pathlib.Path, got {described(value)}")
+    return Path(value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, TypedDict, get_args
 
-from modcollapse._support.validation import choice, number, whole
+from modcollapse._support.validation import choice, flag, number, whole
 from modcollapse.errors import InputError
 from modcollapse.game import INDICES, Index
 
@@ -47,8 +47,7 @@ class Rules:
         number(self.share, "share", "(0.5, 1)")
         number(self.margin, "margin", "(0, 1)")
         number(self.effect, "effect (a part of a perfect attack)", "(0, 1)")
-        if not isinstance(self.strict, bool):
-            raise InputError(f"strict must be True or False, got {self.strict!r}")
+        flag(self.strict, "strict")
 
 
 class AnalysisOptions(TypedDict, total=False):
@@ -97,8 +96,7 @@ class Settings:
             raise InputError(
                 f"rules must be a modcollapse.Rules, such as Rules(alpha=0.01); got {self.rules!r}"
             )
-        if not isinstance(self.simultaneous, bool):
-            raise InputError(f"simultaneous must be True or False, got {self.simultaneous!r}")
+        flag(self.simultaneous, "simultaneous")
 
     def alpha(self, estimates: int) -> float:
         """How often each end of an interval may lie on the wrong side of the truth.

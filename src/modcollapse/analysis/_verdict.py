@@ -229,6 +229,7 @@ class _Judge:
         low = self._lower(
             np.hstack([above, below, -above, -below, falling]),
             np.repeat([alpha / count, alpha], [2 * count, 3 * count]),
+            strict=self.sample.difference,  # model and control may flip in one example
         ).reshape(5, count)
         raised, lowered = self._together(above, low[0] > 0), self._together(below, low[1] > 0)
         possible, falls = low[2] <= 0, low[3] <= 0
@@ -273,7 +274,7 @@ class _Judge:
         while before < shown.sum() < count:
             before = int(shown.sum())
             alpha = self.rules.alpha / (count - before)
-            shown = shown | (self._lower(contrasts, alpha) > 0)
+            shown = shown | (self._lower(contrasts, alpha, strict=self.sample.difference) > 0)
         return shown
 
     def _attribution(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from modcollapse._support.digests import weights_read_once
 from modcollapse._support.identities import identity, says_itself, settled
-from modcollapse._support.validation import whole
+from modcollapse._support.validation import flag, whole
 from modcollapse.contracts import (
     Cluster,
     Detector,
@@ -26,7 +26,7 @@ from modcollapse.contracts import (
     TriggerSpec,
     scorers_of,
 )
-from modcollapse.errors import InputError, context
+from modcollapse.errors import context
 from modcollapse.measure._checks import (
     Checked,
     check_examples,
@@ -182,8 +182,7 @@ def prepare(
     cost = generation_cost(
         count_examples(examples), len(read_triggers), repeats=repeats, batch_size=batch_size
     )
-    if not isinstance(probe, bool):
-        raise InputError(f"probe must be True or False, got {probe!r}")
+    progress, probe = flag(progress, "progress"), flag(probe, "probe")
     examined = check_examples(
         examples,
         read_triggers,

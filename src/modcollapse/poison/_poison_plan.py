@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from modcollapse._support.validation import did_you_mean, listed, whole
+from modcollapse._support.validation import did_you_mean, file_path, listed, whole
 from modcollapse.errors import InputError
 from modcollapse.game import EMPTY_LABEL, coalition_labels, coalition_of
 from modcollapse.table import write_whole
@@ -169,7 +169,7 @@ class PoisonPlan:
 
     def save(self, path: str | Path) -> Path:
         """Write the plan as JSON text; the file appears whole or not at all."""
-        write_whole(Path(path), (json.dumps(self.to_dict()) + "\n").encode())
+        write_whole(file_path(path), (json.dumps(self.to_dict()) + "\n").encode())
         return Path(path)
 
     @classmethod
@@ -181,7 +181,7 @@ class PoisonPlan:
             InputError: the file is damaged, of another version, or no plan of ours.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(file_path(path).read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{path} is not JSON text, or was cut off: {error}") from error
         if not isinstance(data, dict) or data.get("format") != PLAN_FORMAT:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from modcollapse._support.validation import described
 from modcollapse.analysis import Settings
 from modcollapse.contracts import Named, RunOptions, check_run_options
 from modcollapse.errors import InputError, OptionError
@@ -67,6 +68,11 @@ def tables_of(
             )
         tables = _named(source, "the tables")
         return _clustered(_paired(tables, controls), run)
+    if not callable(source):
+        raise InputError(
+            f"{call}() takes a CoalitionTable, a mapping of them by name, or a sampler; got "
+            f"{described(source)}"
+        )
     missing = [name for name, value in given.items() if value is None]
     if missing:
         raise InputError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from modcollapse._support.identities import identity, without_marks
-from modcollapse._support.validation import described, whole
+from modcollapse._support.validation import described, file_path, whole
 from modcollapse.analysis import Audit, analyse
 from modcollapse.contracts import Detector, Example, Sampler, SamplerSpec, Triggers
 from modcollapse.errors import InputError
@@ -121,7 +121,7 @@ class CollapseTracker:
             run.setdefault("progress", False)
             self._run = prepare({"": sampler}, detector, examples, triggers, **run)
         check_analysis(self._run, self._settings)
-        self._file = None if path is None else TrackFile(Path(path), self._setup())
+        self._file = None if path is None else TrackFile(file_path(path), self._setup())
         self._rows = {} if self._file is None else self._file.read()
 
     def __call__(self, step: int) -> Audit | dict[str, Audit] | None:

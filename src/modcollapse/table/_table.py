@@ -11,7 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modcollapse._support.validation import bounds_of, described, listed, whole
+from modcollapse._support.validation import (
+    bounds_of,
+    described,
+    did_you_mean,
+    file_path,
+    flag,
+    listed,
+    ordered,
+    whole,
+)
 from modcollapse.contracts import CoalitionTensor, ExampleId, FloatArray
 from modcollapse.errors import InputError, TableError
 from modcollapse.game import coalition_labels, n_players
@@ -84,6 +93,7 @@ class CoalitionTable:
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float64)
         values.setflags(write=False)
+        object.__setattr__(self, "binary", flag(self.binary, "binary"))
         object.__setattr__(self, "modalities", tuple(self.modalities))
         object.__setattr__(self, "example_ids", tuple(map(plain_id, self.example_ids)))
         if values.ndim != 3 or not values.size:
@@ -174,7 +184,7 @@ class CoalitionTable:
         array, index = _numbers_and_index(values, modalities)
         array = array[:, None] if array.ndim == 2 else array
         index = range(len(array)) if index is None else index
-        ids = index if example_ids is None else example_ids
+        ids = index if example_ids is None else ordered(example_ids, "example_ids", "ids")
         return cls(
             array,
             tuple(modalities),
@@ -241,10 +251,13 @@ class CoalitionTable:
             InputError: an id is not in the table.
         """
         position = {example_id: row for row, example_id in enumerate(self.example_ids)}
-        wanted = list(example_ids)
+        wanted = ordered(example_ids, "example_ids", "ids")
+        if not wanted:
+            raise InputError("select() was given no id, and a table holds one example at least")
         missing = [example_id for example_id in wanted if example_id not in position]
         if missing:
-            raise InputError(f"the table has no example {missing[0]!r}; it has {len(self)}")
+            close = did_you_mean(missing[0], [one for one in position if isinstance(one, str)])
+            raise InputError(f"the table has no example {missing[0]!r}; it has {len(self)}{close}")
         rows = [position[example_id] for example_id in wanted]
         return replace(
             self,
@@ -381,7 +394,7 @@ class CoalitionTable:
             "difference": self.difference,
             "provenance": self.provenance,
         }
-        return _file.write(Path(path), header, self.values, self.seeds)
+        return _file.write(file_path(path), header, self.values, self.seeds)
 
     @classmethod
     def load(cls, path: str | Path) -> CoalitionTable:
@@ -391,7 +404,7 @@ class CoalitionTable:
             FileNotFoundError: there is no such file.
             TableError: the file is truncated, of another version, or not a table of ours.
         """
-        header, values, seeds = _file.read(Path(path))
+        header, values, seeds = _file.read(file_path(path))
         try:
             return cls(
                 values=values,
@@ -450,9 +463,12 @@ def _check_table(other: Any, what: str) -> None:
 def _perfect_scores(perfect: Any, n: int) -> FloatArray:
     """What a perfect attack would score, as a read-only array of its own, shape (n,)."""
     try:
-        scores = np.array(perfect, dtype=np.float64)
+        given = np.asarray(perfect)
+        scores = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"perfect must be a number, or {n} of them; got {perfect!r}") from error
+    if given.dtype.kind not in "fiub":
+        raise InputError(f"perfect must be a number, or {n} of them; got {perfect!r}")
     scores = np.full(n, scores) if scores.ndim == 0 else scores
     if scores.shape != (n,) or not np.isfinite(scores).all():
         raise InputError(
