@@ -295,7 +295,7 @@ def test_a_table_does_not_share_memory_with_the_caller():
 class TestWrongTypes:
     """Each message names the argument and what came."""
 
-    table = CoalitionTable.from_values([[0, 0.2, 0.5, 1], [0, 0.3, 0.5, 1]], ["image", "text"])
+    table = mc.CoalitionTable.from_values([[0, 0.2, 0.5, 1], [0, 0.3, 0.5, 1]], ["image", "text"])
 
     @pytest.mark.parametrize("ids", ["e0", b"e0", 0, None, {0}, {0: 1}, 1.5])
     def test_ids_to_select(self, ids):
@@ -307,14 +307,14 @@ class TestWrongTypes:
             self.table.select([])
 
     def test_a_misspelt_id(self):
-        table = CoalitionTable.from_values([[0, 1]], ["image"], example_ids=["face-01"])
+        table = mc.CoalitionTable.from_values([[0, 1]], ["image"], example_ids=["face-01"])
         with pytest.raises(InputError, match="did you mean 'face-01'"):
             table.select(["face-1"])
 
     @pytest.mark.parametrize("path", [3, None, ["x.npz"], 1.5])
     def test_paths(self, path):
-        for call in (self.table.save, CoalitionTable.load):
-            with pytest.raises(InputError, match="path must be a str or a pathlib.Path"):
+        for call in (self.table.save, mc.CoalitionTable.load):
+            with pytest.raises(InputError, match=r"path must be a str or a pathlib\.Path"):
                 call(path)
 
     @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ class TestWrongTypes:
     )
     def test_values_measured_elsewhere(self, name, value, expected):
         with pytest.raises(InputError, match=f"{name} must be {expected}"):
-            CoalitionTable.from_values([[0, 1], [0, 1]], ["image"], **{name: value})
+            mc.CoalitionTable.from_values([[0, 1], [0, 1]], ["image"], **{name: value})
 
     @pytest.mark.parametrize("source", [[table], table.values, "x.npz", None, 3])
     @pytest.mark.parametrize("call", [mc.audit, mc.tma, mc.cti, mc.coalition_means])
