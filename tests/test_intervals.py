@@ -266,7 +266,6 @@ def upper_end(values, attack, contrast, alpha, *, claim, difference):
     flips += [{1: +1, 2: -1}, {1: -1, 2: +1}]  # an example that resists one opens to the other
     if not claim:  # two triggers that undo each other, alone or together
         flips += [{1: +1, 2: +1}, {1: -1, 2: -1}, {1: +1, 3: -1}, {2: +1, 3: -1}]
-        flips += [{1: +1, 2: +1, 3: -1}, {1: -1, 2: -1, 3: +1}]
         if difference:
             flips += [{3: +1, 1: -1}, {3: +1, 2: -1}]
     room = {

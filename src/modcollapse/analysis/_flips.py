@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from scipy import special
 
 from modcollapse.analysis._weights import split
 from modcollapse.contracts import FloatArray
+
+Undone: TypeAlias = Literal["no", "partly", "wholly"]
 
 FIGURE, CLAIM = 2 / 3, 1.0
 """Weights of the pseudo-example: intervals of figures, one-sided claims."""
@@ -101,7 +103,7 @@ class FlipSample:
         alpha: FloatArray | float,
         *,
         weight: float = FIGURE,
-        undone: bool = True,
+        undone: Undone = "partly",
         combine: FloatArray | None = None,
         lower: bool = False,
     ) -> FloatArray:
@@ -113,8 +115,9 @@ class FlipSample:
             alpha: how often each bound may lie on the wrong side of the mean, in (0, 0.5); a
                 number, or shape (K,).
             weight: of the pseudo-example: 2/3 for figures, 1 for claims.
-            undone: look at flips that move an interaction by two perfect attacks, too: two triggers
-                that fire alone and cancel each other.
+            undone: whether to look at flips in which two triggers that fire alone cancel each
+                other, which move an interaction by two perfect attacks: ``"partly"`` where one of
+                them fires already, ``"wholly"`` also where neither does.
             combine: shape (q, K); the contrasts are ``contrasts @ combine``, formed in blocks.
             lower: the lower bounds alone.
 
@@ -164,7 +167,7 @@ class FlipSample:
             found[..., part] = take(means) + signs * distance
         return found
 
-    def _flips(self, undone: bool) -> FloatArray:
+    def _flips(self, undone: Undone) -> FloatArray:
         """How far each flip moves the mean of each coalition, shape (..., F, C)."""
         count = self.values.shape[-1]
         flips = _group_flips(count.bit_length() - 1, undone, self.difference, count <= _TENSORS)
@@ -200,14 +203,14 @@ def attack_size(effects: FloatArray, perfect: FloatArray | None = None) -> Float
 
 
 @lru_cache(maxsize=16)
-def _group_flips(m: int, undone: bool, difference: bool, single: bool) -> NDArray[np.int8]:
+def _group_flips(m: int, undone: Undone, difference: bool, single: bool) -> NDArray[np.int8]:
     """Flips of several coalitions: +1 to the ceiling, -1 to the floor; shape (F, 2**m).
 
     All coalitions with i, with i or j, with i and j, with at least two modalities; exchanges (an
     example that resists i opens to j: those with i alone of the two to the floor, with j alone to
-    the ceiling); if ``single`` each coalition alone; and if ``undone`` both that hold one of the
-    two, or one of these against those that hold both; of a difference also the other way round, as
-    the control does it.
+    the ceiling); if ``single`` each coalition alone; where triggers undo each other, both that hold
+    one of the two, or one of these against those that hold both; of a difference also the other way
+    round, as the control does it.
     """
     index = np.arange(2**m)
     member = ((index[:, None] >> np.arange(m)) & 1).astype(np.int8).T
@@ -225,9 +228,10 @@ def _group_flips(m: int, undone: bool, difference: bool, single: bool) -> NDArra
         flips += [first - second, second - first]
         if m > 2:
             flips += [both, -both, first + second + both, -(first + second + both)]
-        if undone:
+        if undone != "no":
             flips += [first + second, -(first + second), first - both, second - both]
-            flips += [first + second - both, both - first - second]
+            if undone == "wholly":
+                flips += [first + second - both, both - first - second]
             if difference:
                 flips += [both - first, both - second]
     array = np.array(flips, np.int8).reshape(-1, 2**m)

@@ -187,7 +187,7 @@ class Sample:
                 given,
                 alpha,
                 weight=CLAIM if claim else FIGURE,
-                undone=strict or not claim,
+                undone="partly" if not claim else "wholly" if strict else "no",
                 combine=combine,
                 lower=lower,
             )
