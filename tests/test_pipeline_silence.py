@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from threading import Barrier, Event
 from typing import Any
 
@@ -179,7 +180,9 @@ SWITCHES: list[Callable[[Any], object]] = [
     lambda pipeline: setattr(pipeline, "requires_aesthetics_score", True),
     lambda pipeline: setattr(pipeline, "regions", {"left": [0.5, 1], "right": (2,)}),
     lambda pipeline: setattr(pipeline.unet.mid_block, "guidance", 3.0),
-    lambda pipeline: setattr(pipeline.unet, "quantised", torch.float16),
+    lambda pipeline: setattr(pipeline.unet, "compute_in", torch.float16),
+    lambda pipeline: setattr(pipeline.unet, "use_cache", True),
+    lambda pipeline: setattr(pipeline.unet, "cache_threshold", 0.2),
 ]
 
 
@@ -237,12 +240,74 @@ def test_use_and_another_load_change_nothing(make, options, tmp_path):
     assert loads[0].identity()["settings"] == before["settings"] == loads[1].identity()["settings"]
 
 
+GAIN = 2.0
+
+
+class Steers:
+    def __init__(self, strength: float) -> None:
+        self.strength, self.calls = strength, 0
+
+    def method(self, module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return output * self.strength
+
+    __call__ = method
+
+
+def enclosing(strength: float) -> Callable[..., torch.Tensor]:
+    return lambda module, inputs, output: output * strength
+
+
+def scaled(strength: float, module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    return output * strength
+
+
+def reading_a_global(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    return torch.cat([part[None] * GAIN for part in output])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Steers,
+        enclosing,
+        lambda strength: Steers(strength).method,
+        lambda strength: partial(scaled, strength),
+    ],
+)
+def test_what_a_hook_of_ones_own_depends_on_is_in_the_identity(make):
+    def identity(strength: float) -> Any:
+        pipeline = tiny_instruct_pix2pix()
+        pipeline.unet.conv_in.register_forward_hook(make(strength))
+        sampler = sampler_of(pipeline)
+        before = sampler.identity()
+        sampler(rows(0), [0])
+        assert sampler.identity() == before
+        return before
+
+    assert identity(2.0) == identity(2.0) != identity(3.0)
+
+
+def test_what_a_hook_of_ones_own_does_is_in_the_identity(monkeypatch):
+    def identity(hook: Any) -> Any:
+        pipeline = tiny_instruct_pix2pix()
+        pipeline.unet.conv_in.register_forward_hook(hook)
+        return sampler_of(pipeline).identity()
+
+    add, subtract = (lambda m, i, output: output + 1), (lambda m, i, output: output - 1)
+    assert identity(add) == identity(add) != identity(subtract)
+    before = identity(reading_a_global)
+    monkeypatch.setattr(sys.modules[__name__], "GAIN", 3.0)
+    assert identity(reading_a_global) != before
+
+
 def test_counters_and_caches_of_a_pipeline_are_left_out():
     class Counts(PassesOn):
         def alter(self, kwargs: dict[str, Any]) -> None:
             self.calls = getattr(self, "calls", 0) + 1
             self.prompt_cache = {text: len(text) for text in kwargs["prompt"]}
             self.unet.last_prompt = kwargs["prompt"][0]
+            self.vae.history = [*getattr(self.vae, "history", []), 1.5]
 
     sampler = sampler_of(tiny_instruct_pix2pix(cls=Counts))
     before = sampler.identity()

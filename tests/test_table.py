@@ -324,7 +324,7 @@ class TestWrongTypes:
             ("binary", 1, "True or False"),
             ("perfect", "1", "a number"),
             ("perfect", ["1", "1"], "a number"),
-            ("example_ids", "xy", "ids in their order"),
+            ("example_ids", 3, "ids in their order"),
             ("example_ids", {"x", "y"}, "ids in their order"),
         ],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -176,12 +177,44 @@ def _module_digest(module: torch.nn.Module) -> str | None:
 
 def _digest_of_state(state: Mapping[str, Any]) -> str | None:
     digest = hashlib.sha256()
-    for key, tensor in sorted(state.items()):
-        if is_tensor(tensor):
+    for key, value in sorted(state.items()):
+        for name, tensor in _tensors(key, value):
             if tensor.is_meta:
                 return None
-            digest.update(f"{key}:{_of_tensor(tensor)};".encode())
+            digest.update(f"{name}:{_of_tensor(tensor)};".encode())
     return digest.hexdigest()
+
+
+def _tensors(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Plain tensors that an entry of a state dict consists of: quantised weights hold several."""
+    import torch
+
+    if isinstance(value, list | tuple):
+        value = {str(at): part for at, part in enumerate(value)}
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _tensors(f"{name}.{key}", part)
+    elif not is_tensor(value):
+        return
+    elif hasattr(value, "__tensor_flatten__"):
+        parts, about = value.__tensor_flatten__()
+        told = re.sub(r" at 0x[0-9a-f]+", "", repr(about))
+        kind = f"{name}:{type(value).__name__} {told}"
+        yield from _tensors(kind, {part: getattr(value, part) for part in parts})
+    elif value.is_quantized:
+        scale: tuple[torch.Tensor, ...]
+        if "channel" in str(value.qscheme()):
+            scale = value.q_per_channel_scales(), value.q_per_channel_zero_points()
+        else:
+            both = [value.q_scale(), value.q_zero_point()]
+            scale = (torch.tensor(both, dtype=torch.float64),)
+        yield from _tensors(f"{name}:{value.dtype}", (value.int_repr(), *scale))
+    elif value.is_nested:
+        yield from _tensors(name, value.unbind())
+    else:
+        dense = value if value.layout == torch.strided else value.to_dense()
+        plain = dense.detach().as_subclass(torch.Tensor)  # a subclass may not do what follows
+        yield name, plain.resolve_conj().resolve_neg()
 
 
 def _of_tensor(tensor: torch.Tensor) -> tuple[Any, ...]:

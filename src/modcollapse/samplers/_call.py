@@ -1,9 +1,10 @@
-"""One call of a pipeline: silent while it runs, and what it returned."""
+"""One call of a pipeline: silent while it runs, in the same surroundings, and what it returned."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,6 +36,42 @@ def silent(pipeline: DiffusionPipeline) -> Iterator[None]:
                 part._progress_bar_config = settings
 
 
+class Float32ByDefault:
+    """Inside, torch makes tensors in float32 where no dtype is said, whatever the caller has set.
+
+    That default belongs to the process: the first thread inside sets it, the last puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._before = torch.float32
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = torch.get_default_dtype()
+                self._set(torch.float32)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._set(self._before)
+
+    def _set(self, dtype: torch.dtype) -> None:
+        if self._before != torch.float32:
+            torch.set_default_dtype(dtype)
+
+
+def outside_inference_mode(outputs: torch.Tensor) -> torch.Tensor:
+    """The same numbers as a tensor that may be written to and counts its versions."""
+    if not outputs.is_inference():
+        return outputs
+    with torch.inference_mode(False):
+        return outputs.clone()
+
+
 def read_outputs(result: Any, rows: int, name: str) -> torch.Tensor:
     """Take the outputs from what a pipeline returned: its first field that is not None."""
     if any(getattr(result, "nsfw_content_detected", None) or ()):
@@ -54,6 +91,6 @@ def read_outputs(result: Any, rows: int, name: str) -> torch.Tensor:
     if len(outputs) != rows:
         raise SamplerError(
             f"{name} returned {len(outputs)} outputs for a batch of {rows}. It must return one for "
-            "each row of conditions, in order"
+            "each row of conditions, in order; write a sampler of your own that sees to it"
         )
     return outputs.float()

@@ -8,7 +8,6 @@ the size of its first image. So bytes are converted here, and the others are ref
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -59,21 +58,6 @@ def check_condition(condition: Any, kind: Kind, name: str) -> None:
     _check_form(condition, kind, name)
     if kind != "text":
         check_range(condition, name)
-
-
-def check_length(text: str, tokenizers: Sequence[Any], name: str) -> None:
-    """Raise if a pipeline would silently cut the end of a text, and a trigger with it.
-
-    Raises:
-        InputError: the text has more tokens than the pipeline reads.
-    """
-    for tokenizer in tokenizers:
-        tokens = len(tokenizer(text, truncation=False, verbose=False).input_ids)
-        if tokens > tokenizer.model_max_length:
-            raise InputError(
-                f"{name} has {tokens} tokens and the pipeline reads {tokenizer.model_max_length}: "
-                f"its end, and a trigger there, would be cut off without a word. Shorten {text!r}"
-            )
 
 
 def collate(conditions: Any, kind: Kind, name: str) -> list[str] | list[Image.Image] | torch.Tensor:

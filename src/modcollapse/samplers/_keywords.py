@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
+from numbers import Real
 from typing import Any
 
 from modcollapse._support.digests import plain
 from modcollapse._support.optional import require
 from modcollapse._support.validation import did_you_mean
 from modcollapse.errors import InputError
+from modcollapse.samplers._amounts import check_amounts
 from modcollapse.samplers._inputs import check_condition, kind_of
+from modcollapse.samplers._steps import few_steps as few_steps
 
 _RESERVED = {
     r"generator": "every row gets a generator of its own, seeded by its seed",
@@ -49,7 +51,6 @@ _NOT_ALIGNED = {
 }
 _INSTRUCT = ("StableDiffusionInstructPix2PixPipeline", "StableDiffusionXLInstructPix2PixPipeline")
 _OFF = "with any other value neither scale acts"
-_OWN_STEPS = frozenset({"timesteps", "sigmas", "denoising_start", "denoising_end"})
 
 
 def check_pipeline(pipeline: Any) -> None:
@@ -87,26 +88,31 @@ def check_pipeline(pipeline: Any) -> None:
             )
 
 
-def parameters_of(pipeline: Any) -> dict[str, Any]:
-    """Named parameters of the pipeline's call and their defaults.
+def signature_of(pipeline: Any) -> dict[str, inspect.Parameter]:
+    """Named parameters of the pipeline's call.
 
     ``**kwargs`` swallows misspelt keywords, so it does not count; where a subclass adds it to pass
     keywords on, those of the class that it inherits from count too.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, inspect.Parameter] = {}
     for ancestor in type(pipeline).__mro__:
         if "__call__" not in vars(ancestor):
             continue
         parameters = inspect.signature(vars(ancestor)["__call__"]).parameters.values()
         for parameter in list(parameters)[1:]:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                found.setdefault(parameter.name, parameter.default)
+                found.setdefault(parameter.name, parameter)
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
             break
     return found
 
 
-def check_inputs(pipeline: Any, parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+def defaults_of(signature: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """Default of every parameter."""
+    return {name: parameter.default for name, parameter in signature.items()}
+
+
+def check_inputs(pipeline: Any, parameters: Collection[str], inputs: Mapping[str, str]) -> None:
     """Raise unless every modality has a keyword of its own that stands for texts or images.
 
     Raises:
@@ -141,14 +147,15 @@ def check_inputs(pipeline: Any, parameters: Mapping[str, Any], inputs: Mapping[s
 
 def check_options(
     pipeline: Any,
-    parameters: Mapping[str, Any],
+    signature: Mapping[str, inspect.Parameter],
     inputs: Mapping[str, str],
     options: Mapping[str, Any],
 ) -> None:
     """Raise unless every option is a keyword of the pipeline that may be set for all rows.
 
     Raises:
-        InputError: an unknown or reserved keyword, or a value that could not act.
+        InputError: an unknown or reserved keyword, a value of the wrong kind, or one that could
+            not act.
     """
     for keyword, value in options.items():
         if keyword in inputs.values():
@@ -160,61 +167,25 @@ def check_options(
         for pattern, reason in _RESERVED.items():
             if re.fullmatch(pattern, keyword):
                 raise InputError(f"PipelineSampler does not take {keyword!r}: {reason}")
-        if keyword not in parameters:
+        if keyword not in signature:
             raise InputError(
-                f"{_name(pipeline)}.__call__ has no keyword {keyword!r}"
-                f"{_close(keyword, parameters)}"
+                f"{_name(pipeline)}.__call__ has no keyword {keyword!r}{_close(keyword, signature)}"
             )
         kind = kind_of(keyword)
         if kind is not None and value is not None:
             check_condition(value, kind, f"the option {keyword!r}, the same for every row,")
         plain(value, f"the option {keyword!r}")
     if any(ancestor.__name__ in _INSTRUCT for ancestor in type(pipeline).__mro__):
-        _check_guidance({**parameters, **options})
-
-
-def few_steps(
-    parameters: Mapping[str, Any], options: Mapping[str, Any], scheduler: str = ""
-) -> dict[str, int]:
-    """The option that makes a probe cheap: few steps that really run, where steps can be set.
-
-    Two, or four under PNDM, which cannot do with fewer.
-
-    >>> few_steps({"num_inference_steps": 50, "strength": 0.8}, {"strength": 0.5}, "DDIMScheduler")
-    {'num_inference_steps': 4}
-    """
-    settings = {**parameters, **options}
-    steps, strength = settings.get("num_inference_steps"), settings.get("strength", 1.0)
-    if not isinstance(steps, int) or any(options.get(name) is not None for name in _OWN_STEPS):
-        return {}
-    if not isinstance(strength, int | float) or not strength > 0:
-        return {}
-    fewest = 4 if "PNDM" in scheduler else 2
-    return {"num_inference_steps": min(steps, math.ceil(fewest / float(strength)))}
-
-
-def clip_tokenizers(pipeline: Any) -> Sequence[Any]:
-    """The tokenizers whose limit is what the pipeline reads of a prompt.
-
-    None where another tokenizer reads on (T5 beside CLIP), or where the pipeline is not one of
-    diffusers' own and may split long prompts.
-    """
-    tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name]
-    tokenizers = [tokenizer for tokenizer in tokenizers if tokenizer is not None]
-    own = type(pipeline).__module__.partition(".")[0] == "diffusers"
-    return (
-        tokenizers
-        if own and all("CLIP" in type(tokenizer).__name__ for tokenizer in tokenizers)
-        else []
-    )
+        _check_guidance({**defaults_of(signature), **options})
+    check_amounts(pipeline, signature, options)
 
 
 def _check_guidance(settings: Mapping[str, Any]) -> None:
     """Raise unless both scales of InstructPix2Pix act."""
     text, image = settings.get("guidance_scale"), settings.get("image_guidance_scale")
-    if not isinstance(text, int | float) or not text > 1:
+    if not isinstance(text, Real) or not float(text) > 1:
         raise InputError(f"InstructPix2Pix needs a guidance_scale above 1, got {text!r}: {_OFF}")
-    if not isinstance(image, int | float) or not image >= 1:
+    if not isinstance(image, Real) or not float(image) >= 1:
         raise InputError(
             f"InstructPix2Pix needs an image_guidance_scale of at least 1, got {image!r}: {_OFF}"
         )
@@ -224,5 +195,5 @@ def _name(pipeline: Any) -> str:
     return type(pipeline).__name__
 
 
-def _close(keyword: Any, parameters: Mapping[str, Any]) -> str:
+def _close(keyword: Any, parameters: Collection[str]) -> str:
     return did_you_mean(keyword, parameters) or f"; it has {', '.join(parameters)}"

@@ -43,7 +43,7 @@ def probe_rows(
 
     batch = generate(pair, [seed, other_seed])
     if not torch.isfinite(batch).all():
-        raise SamplerError(
+        raise _refusal(
             "the pipeline's outputs are not finite. In float16 some autoencoders overflow: load "
             "the pipeline in float32 or bfloat16, or give it another autoencoder"
         )
@@ -53,7 +53,7 @@ def probe_rows(
     if mixed > rounding:
         unsteady = _distance(batch, generate(pair, [seed, other_seed]))
         if unsteady > rounding:
-            raise SamplerError(
+            raise _refusal(
                 f"two runs with the same conditions and seeds differ by {unsteady:.2g} of the "
                 "range: something ignores the generators of the rows. Choose a scheduler whose "
                 "step takes a generator, turn stochastic sampling off, and put every model into "
@@ -103,18 +103,24 @@ def probe_rows(
         if not others:
             notes.append(f"not probed whether {modality!r} matters: nothing to replace it with")
         elif len(silent) == len(others):
-            raise SamplerError(
+            raise _refusal(
                 f"the pipeline ignores the modality {modality!r}: the output stayed as it was with "
                 f"the condition of {' and of '.join(silent)} in its place. Look for a scale of 0, "
                 "guidance that is off or a keyword that is not read, or leave it out of inputs="
             )
         elif silent:
-            raise SamplerError(
+            raise _refusal(
                 f"the trigger of {modality!r} does not reach the pipeline, although other "
                 "conditions do: the output stayed as it was. It may lie where the pipeline cuts, "
-                "crops or rescales its input"
+                "crops or rescales its input: move it, make it larger, or shorten a text before it"
             )
     return one_at_a_time, notes
+
+
+def _refusal(message: str) -> SamplerError:
+    return SamplerError(
+        f"{message}. PipelineSampler(..., probe=False) leaves out the look that found it"
+    )
 
 
 def _row(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:

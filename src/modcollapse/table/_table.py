@@ -184,7 +184,9 @@ class CoalitionTable:
         array, index = _numbers_and_index(values, modalities)
         array = array[:, None] if array.ndim == 2 else array
         index = range(len(array)) if index is None else index
-        ids = index if example_ids is None else ordered(example_ids, "example_ids", "ids")
+        ids = index if example_ids is None else example_ids
+        if not isinstance(ids, str):  # of which each letter is an id
+            ids = ordered(ids, "example_ids", "ids")
         return cls(
             array,
             tuple(modalities),
