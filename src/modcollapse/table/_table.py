@@ -364,7 +364,7 @@ class CoalitionTable:
 
     @property
     def run_notes(self) -> tuple[str, ...]:
-        """What the run found, or could not look at: to be printed with every result."""
+        """What a run has found or could not look at, which is printed with every result."""
         return tuple(map(str, self.provenance.get("notes", ())))
 
     @property
