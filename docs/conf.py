@@ -44,7 +44,10 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(numpy|npt|torch|PIL|matplotlib|diffusers|collections|pathlib|os)\..*"),
     (r"py:.*", r"Axes|Figure|DiffusionPipeline|Path|nn\.Module"),
     # Names in the signatures of named tuples, a type variable, a private protocol.
-    (r"py:.*", r"ExampleId|Triggers|.*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked)|Log|Point"),
+    (
+        r"py:.*",
+        r"ExampleId|Triggers|.*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked)|Log|Point",
+    ),
 ]
 
 # How Sphinx spells out an annotation -> how it was written.

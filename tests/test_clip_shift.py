@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 
 from modcollapse import evaluate_coalitions
-from modcollapse._support.digests import weights_digest
+from modcollapse._support.weights import weights_digest
 from modcollapse.detectors import ClipShift, Threshold
 from modcollapse.detectors._clip_embedding import Preprocessing
 from modcollapse.errors import DetectorError, InputError, MissingExtraError, SamplerError

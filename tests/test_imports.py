@@ -193,7 +193,15 @@ def test_the_top_of_the_package_holds_rooms_and_three_files():
     files = {"__init__.py", "contracts.py", "errors.py", "py.typed"}
     assert entries == files | (set(MAY_IMPORT) - {"contracts", "errors"})
     support = {path.stem for path in (SOURCE / "_support").glob("*.py")} - {"__init__"}
-    assert support == {"optional", "validation", "digests", "identities", "images"}
+    assert support == {
+        "optional",
+        "validation",
+        "digests",
+        "identities",
+        "images",
+        "pictures",
+        "weights",
+    }
 
 
 def test_a_missing_extra_is_named():

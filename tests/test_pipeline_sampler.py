@@ -13,7 +13,7 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor
 
-from modcollapse._support.digests import weights_digest
+from modcollapse._support.weights import weights_digest
 from modcollapse.errors import InputError, MissingExtraError, SamplerError
 from modcollapse.measure import evaluate_coalitions
 from modcollapse.samplers import PipelineSampler

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import modcollapse as mc
-from modcollapse._support import digests
+from modcollapse._support import weights
 from modcollapse.errors import SamplerError, TableError
 from modcollapse.measure import measure, prepare
 from modcollapse.samplers import PipelineSampler, PlantedSampler, planted_game
@@ -134,13 +134,13 @@ def test_a_tracker_reads_an_example_once_to_check_it_and_once_an_audit():
 def count_digests(monkeypatch):
     """Return a list that grows by the names of a module's weights when they are digested."""
     digested = []
-    digest = digests._digest_of_state
+    digest = weights._digest_of_state
 
     def counting(state):
         digested.append(tuple(state))
         return digest(state)
 
-    monkeypatch.setattr(digests, "_digest_of_state", counting)
+    monkeypatch.setattr(weights, "_digest_of_state", counting)
     return digested
 
 

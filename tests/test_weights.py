@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modcollapse._support.digests import weights_digest
+from modcollapse._support.weights import weights_digest
 
 
 class Module(torch.nn.Module):

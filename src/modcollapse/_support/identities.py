@@ -21,7 +21,8 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from modcollapse._support.digests import hexdigest, public_name, weights_digest
+from modcollapse._support.digests import hexdigest, public_name
+from modcollapse._support.weights import weights_digest
 from modcollapse.errors import InputError
 
 CHANGES = "changes during a run"

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from modcollapse._support.digests import hexdigest, weights_digest
+from modcollapse._support.digests import hexdigest
 from modcollapse._support.validation import choice, listed
+from modcollapse._support.weights import weights_digest
 from modcollapse.contracts import Detector, Example
 from modcollapse.detectors._clip_embedding import ImageEmbedder, Preprocessing, class_name
 from modcollapse.detectors._clip_loading import load_clip

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from modcollapse._support.images import (
     ImageError,
-    as_rgb,
     check_range,
     expected,
     float_tensor,
@@ -20,9 +19,9 @@ from modcollapse._support.images import (
     is_tensor,
     is_uint8,
     out_of_range,
-    read_picture,
 )
 from modcollapse._support.optional import require
+from modcollapse._support.pictures import as_rgb, read_picture
 from modcollapse._support.validation import described
 from modcollapse.errors import DetectorError, InputError
 

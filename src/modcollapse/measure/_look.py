@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modcollapse._support.digests import fingerprint
-from modcollapse._support.images import is_pil, is_tensor
+from modcollapse._support.images import is_tensor
+from modcollapse._support.pictures import is_pil
 from modcollapse.contracts import Example, FloatArray
 from modcollapse.errors import DetectorError, SamplerError
 from modcollapse.measure._conditions import pick

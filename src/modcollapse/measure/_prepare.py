@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modcollapse._support.digests import weights_read_once
 from modcollapse._support.identities import identity, says_itself, settled
 from modcollapse._support.validation import flag, whole
+from modcollapse._support.weights import weights_read_once
 from modcollapse.contracts import (
     Cluster,
     Detector,

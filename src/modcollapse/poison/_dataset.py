@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from modcollapse._support.digests import form
-from modcollapse._support.images import ambiguous, is_pil
+from modcollapse._support.pictures import ambiguous, is_pil
 from modcollapse._support.validation import did_you_mean, listed
 from modcollapse.contracts import Triggers, TriggerSpec
 from modcollapse.errors import InputError, context

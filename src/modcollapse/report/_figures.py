@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modcollapse._support.images import is_pil
 from modcollapse._support.optional import require
+from modcollapse._support.pictures import is_pil
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
 from modcollapse.report._escapes import for_picture

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modcollapse._support.images import (
+from modcollapse._support.images import channels_last, image_size, is_tensor, out_of_range
+from modcollapse._support.pictures import (
     as_rgb,
-    channels_last,
     converted,
-    image_size,
     is_pil,
-    is_tensor,
-    out_of_range,
     shows_through,
     unreadable,
     upright,

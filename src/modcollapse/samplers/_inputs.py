@@ -13,13 +13,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from PIL import Image
 
-from modcollapse._support.images import (
-    check_range,
-    float_tensor,
-    image_size,
-    is_pil,
-    is_tensor,
-)
+from modcollapse._support.images import check_range, float_tensor, image_size, is_tensor
+from modcollapse._support.pictures import is_pil
 from modcollapse._support.validation import described
 from modcollapse.errors import InputError
 

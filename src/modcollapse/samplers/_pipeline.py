@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from modcollapse._support.digests import plain, public_name, weights_digest
+from modcollapse._support.digests import plain, public_name
 from modcollapse._support.validation import whole
+from modcollapse._support.weights import weights_digest
 from modcollapse.contracts import Conditions
 from modcollapse.errors import InputError
 from modcollapse.samplers import _keywords

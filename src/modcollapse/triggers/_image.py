@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from modcollapse._support.images import ambiguous, conversion, is_pil, read_picture, upright
+from modcollapse._support.pictures import ambiguous, conversion, is_pil, read_picture, upright
 from modcollapse._support.validation import choice, number
 from modcollapse.errors import InputError
 from modcollapse.triggers._stamp import ImageTrigger, Stamp

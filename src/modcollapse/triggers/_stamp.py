@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from modcollapse._support.images import check_range, image_size, is_pil, is_tensor, is_uint8
+from modcollapse._support.images import check_range, image_size, is_tensor, is_uint8
+from modcollapse._support.pictures import is_pil
 from modcollapse.contracts import Trigger
 
 if TYPE_CHECKING:
