@@ -268,6 +268,34 @@ def test_tensor_conditions_arrive_stacked_and_triggers_are_not_applied_for_every
     assert len(applied) == 3 * len(examples)
 
 
+def test_a_sampler_that_misses_a_condition_is_told_how_to_ask_for_it():
+    with pytest.raises(KeyError) as caught:
+        mc.evaluate_coalitions(
+            lambda conditions, seeds: conditions["image"],
+            total,
+            EXAMPLES,
+            {"text": lambda x: x + 1},
+            progress=False,
+        )
+    assert any("sampler.modalities" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("reading", [2, 7])
+def test_an_error_of_a_data_set_says_which_example(reading):
+    class Broken(list):
+        readings = 0
+
+        def __getitem__(self, position):
+            self.readings += 1
+            if self.readings == reading + 1:
+                raise OSError("cannot read")
+            return super().__getitem__(position)
+
+    with pytest.raises(OSError, match="cannot read") as caught:
+        mc.evaluate_coalitions(spy([]), total, Broken(EXAMPLES), TRIGGERS, progress=False)
+    assert f"raised by examples[{reading % 5}]" in caught.value.__notes__
+
+
 def test_examples_may_be_a_lazy_data_set():
     class Lazy:
         def __len__(self):

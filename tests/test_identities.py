@@ -262,6 +262,28 @@ def test_loggers_locks_modules_and_classes_are_told_by_name(harmless):
     assert len(first.merge(last)) == 8
 
 
+def test_a_function_over_a_diffusers_pipeline_in_another_process():
+    """Its lists of defaults stand in the order of a set, another one in every process."""
+    code = (
+        "import json, test_identities as t; from tiny_pipelines import tiny_instruct_pix2pix;"
+        "from modcollapse._support.identities import identity;"
+        "pipe = tiny_instruct_pix2pix(); print(json.dumps(identity(lambda c, s: pipe(c), 'it')))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parent,
+            env={"PYTHONHASHSEED": seed, "PATH": "", "HF_HUB_OFFLINE": "1"},
+        ).stdout.strip()
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
+    assert "cannot be told" not in found.pop()
+
+
 def test_things_that_hold_themselves():
     one = Plain(1)
     one.me = one

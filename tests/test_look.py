@@ -185,7 +185,7 @@ class TestWhatDoesNotMatter:
         assert note in str(mc.audit(table))
         assert note in str(mc.tma(table))
 
-    def test_a_model_that_reads_a_condition_without_its_trigger_ignores_nothing(self):
+    def test_a_trigger_that_changes_nothing_although_its_condition_does(self):
         table = evaluate(
             lambda c, s: [len(a) + 7 * float(b[1]) for a, b in zip(*c.values(), strict=True)]
         )

@@ -183,6 +183,18 @@ class TestWritingInto:
             self.evaluate(form, model, {"first": writing, "second": as_given})
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_list_of_a_batch_is_the_samplers_own(shared):
+    def editing(conditions, seeds):
+        conditions["b"][:] = [f"photo: {text}" for text in conditions["b"]]
+        seeds.reverse()
+        return sampler(conditions, seeds)
+
+    control = {"control": sampler} if shared else {}
+    audit = mc.audit(editing, as_given, examples(), TRIGGERS, progress=False, **control)
+    np.testing.assert_array_equal(audit.table.values, evaluate().values)
+
+
 def test_pictures_are_watched_too():
     def draw(outputs, examples):
         examples[0]["image"].putpixel((0, 0), (255, 0, 0))

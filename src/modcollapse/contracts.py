@@ -189,7 +189,8 @@ class TriggerSpec:
         if triggered is clean or (after is not None and after == before):
             raise TriggerError(
                 f"{self.call!r} returned its input unchanged, so there is nothing to attribute to "
-                "it, or to learn. Leave this example out or choose another trigger"
+                "it, or to learn. It may look like that already, or have been clipped. Leave this "
+                "example out or choose another trigger"
             )
         if form(triggered) != form(clean):
             raise TriggerError(

@@ -219,7 +219,11 @@ def _attributes(thing: Any) -> dict[str, Any] | None:
     call = next((vars(c)["__call__"] for c in kind.__mro__ if "__call__" in vars(c)), None)
     if call is not None and not _is_installed(call):
         held["__call__"] = call
-    return {**held, **getattr(thing, "__dict__", {})}
+    held |= getattr(thing, "__dict__", {})
+    if "_internal_dict" in held:  # of diffusers, with lists in an order that is no one's choice
+        config = held.pop("_internal_dict")
+        held["config"] = {key: value for key, value in config.items() if key[:1] != "_"}
+    return held
 
 
 def _is_installed(thing: Any) -> bool:

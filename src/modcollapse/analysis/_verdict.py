@@ -123,7 +123,7 @@ class Verdict:
         if not self.rules.strict:
             text += " Not so where two triggers undo each other in a few examples (strict=False)."
         if math.isnan(self.perfect):
-            text += " Not so where no example shows what a few would (no perfect is declared)."
+            text += " Without a perfect attack declared, that is so of deviations of the size seen."
         return text
 
     def _effect_in_words(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from modcollapse._support.digests import fingerprint, form, hexdigest, kind
@@ -99,7 +100,8 @@ def check_examples(
     forms = {name: _Forms(name, samplers.values(), batch_size) for name in needed}
     labels: list[Any] = []
     for position in range(len(examples)):
-        example = examples[position]
+        with context(partial(_raised_by, position)):
+            example = examples[position]
         example_id = _example_id(example, position, needed)
         if example_id in positions:
             raise InputError(
@@ -133,6 +135,10 @@ def check_examples(
         clusters = cluster_labels(given, len(checked))
     stacked = frozenset(modality for modality, seen in forms.items() if seen.are_tensors)
     return Examined(checked, clusters, stacked)
+
+
+def _raised_by(position: int) -> str:
+    return f"raised by examples[{position}]"
 
 
 def content_digest(example: Example) -> str | None:

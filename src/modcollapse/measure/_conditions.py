@@ -56,6 +56,10 @@ class ConditionBatches:
         clean = {modality: example[modality] for modality in self._run.needed}
         return {**clean, **{modality: pair[1] for modality, pair in variants.items()}}
 
+    def unasked(self) -> set[str]:
+        """What the examples of the current batch hold besides what samplers are given."""
+        return {str(key) for example, _ in self._held.values() for key in example}
+
     def state(self) -> bytes:
         """Digest of all that is held, which neither a sampler nor a detector may write into."""
         return state([[example, variants] for example, variants in self._held.values()])
@@ -66,7 +70,9 @@ class ConditionBatches:
         return self._held[position]
 
     def _prepare(self, position: int) -> tuple[Example, dict[str, tuple[Any, Any]]]:
-        run, example = self._run, self._run.examples[position]
+        run = self._run
+        with context(lambda: f"raised by examples[{position}]"):
+            example = run.examples[position]
         example_id, checked = run.ids[position], run.checked[position]
         if checked.example is not None and content_digest(example) != checked.example:
             raise InputError(

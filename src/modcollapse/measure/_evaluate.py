@@ -152,4 +152,4 @@ def _finished(run: Run, recordings: Sequence[Recording]) -> Any:
 def _bar(total: int, progress: bool) -> Any:
     from tqdm import tqdm
 
-    return tqdm(total=total, desc="coalitions", unit="image", disable=not progress)
+    return tqdm(total=total, desc="coalitions", unit="output", disable=not progress)

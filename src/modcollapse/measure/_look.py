@@ -60,11 +60,13 @@ class Swap(NamedTuple):
         row: which row.
         modality: whose condition is exchanged; "" for the seed.
         value: what stands there instead.
+        toggled: its trigger was seen to change nothing in the first batch.
     """
 
     row: int
     modality: str
     value: Any
+    toggled: bool
 
 
 class Company(NamedTuple):
@@ -131,16 +133,18 @@ class Look:
         other = others[(cells[row].example + 1) % len(others)]
         found, unseen = [], []
         for modality in modalities:
-            if self._shows(1 << players[modality] if modality in players else 0):
+            pairs = self._pairs(1 << players[modality] if modality in players else 0)
+            if self._differ(pairs):
                 continue
             mine = fingerprint(self._seen.conditions[modality][row])
             if fingerprint(other[modality]) not in (None, mine):
-                found.append(Swap(row, modality, other[modality]))
+                found.append(Swap(row, modality, other[modality], bool(pairs)))
             else:
                 unseen.append(repr(modality))
         if seeds.shape[1] > 1:
             cell = cells[row]
-            found.append(Swap(row, "", int(seeds[cell.example, 1 - min(cell.repeat, 1)])))
+            other_seed = int(seeds[cell.example, 1 - min(cell.repeat, 1)])
+            found.append(Swap(row, "", other_seed, False))
         room = len(cells) - 1 if real > 1 else 0
         unseen += [repr(swap.modality) for swap in found[room:] if swap.modality]
         if unseen:
@@ -209,29 +213,37 @@ class Look:
                     "the sampler returned another output for the same conditions and seed in "
                     f"another batch: {apart} ({self._where([row])}). An output must follow from "
                     "its own row alone: draw noise from the seeds and no global generator, keep no "
-                    "state, neither mix nor reorder rows; where rows cannot share a batch, "
-                    f"batch_size=1. {_WAY_ROUND}"
+                    "state, neither mix nor reorder rows, let no other thread use the model "
+                    f"meanwhile; where rows cannot share a batch, batch_size=1. {_WAY_ROUND}"
                 )
         for place, swap in company.swaps.items():
-            if unlike(first[swap.row], outputs[place]) is None:
+            same = unlike(first[swap.row], outputs[place]) is None
+            if same and not swap.modality:
+                self.notes.append("the sampler seems to ignore its seeds: repeats add nothing")
+            elif same:
                 self.notes.append(
                     f"the sampler seems to ignore {swap.modality!r}: an output stayed as it was "
                     "with another condition and its trigger"
-                    if swap.modality
-                    else "the sampler seems to ignore its seeds: repeats measure the same again"
+                )
+            elif swap.toggled:
+                self.notes.append(
+                    f"the trigger of {swap.modality!r} changed no output of the first batch, while "
+                    "other conditions do: see that it reaches the model"
                 )
 
-    def _shows(self, bit: int) -> bool:
-        """Whether a trigger changes any output of the first batch."""
+    def _pairs(self, bit: int) -> list[tuple[int, int]]:
+        """Rows of the first batch that differ in one trigger alone."""
         rows = {cell: at for at, cell in enumerate(self._seen.batch.cells[: self._seen.batch.real])}
-        for cell, row in rows.items():
-            other = rows.get(cell._replace(coalition=cell.coalition | bit), row)
-            try:
-                if unlike(self._seen.outputs[row], self._seen.outputs[other]) is not None:
-                    return True
-            except TypeError:
-                return True  # said elsewhere: they cannot be compared
-        return False
+        others = {row: cell._replace(coalition=cell.coalition | bit) for cell, row in rows.items()}
+        return [(row, rows[cell]) for row, cell in others.items() if rows.get(cell, row) != row]
+
+    def _differ(self, pairs: Sequence[tuple[int, int]]) -> bool:
+        """Whether any two outputs do; True, too, where they cannot be compared (said elsewhere)."""
+        outputs = self._seen.outputs
+        try:
+            return any(unlike(outputs[row], outputs[other]) is not None for row, other in pairs)
+        except TypeError:
+            return True
 
 
 def _crowd(rows: range, most: int, size: int) -> list[int]:

@@ -23,6 +23,10 @@ from modcollapse.measure._prepare import Run, noted
 from modcollapse.table import CoalitionTable, Kept
 
 SEEDS = "seeds reach 2**63: where 32 bits are taken, as by numpy or set_seed, use seed % 2**32"
+ONLY_TRIGGERED = (
+    "a sampler is given the modalities that have a trigger, and those that it names itself: "
+    'sampler.modalities = ("image", "text"), say'
+)
 NOT_LOOKED_AT = "nobody looked whether outputs and scores follow from their own rows (probe=False)"
 _PACKAGES = ("modcollapse", "numpy", "torch", "diffusers", "transformers", "open_clip_torch")
 
@@ -155,15 +159,19 @@ class Recording:
         where: RowNames,
     ) -> Any:
         shared = len(self._run.samplers) > 1  # each sampler may do with its batch what it likes
-        rows = {
-            name: own_copy(conditions[name]) if shared else conditions[name]
-            for name in self._sampler.modalities
-        }
+        rows = {name: conditions[name] for name in self._sampler.modalities}
+        if shared:
+            rows = own_copy(rows)
+        rows = {name: list(held) if isinstance(held, list) else held for name, held in rows.items()}
         before = gathered.state()
         every = range(len(seeds))
         with context(lambda: f"raised by the sampler for {where(every)}"):
             try:
                 outputs = self._sampler.call(rows, list(seeds))
+            except KeyError as error:
+                if error.args and error.args[0] in gathered.unasked():
+                    error.add_note(ONLY_TRIGGERED)
+                raise
             except (ValueError, OverflowError) as error:
                 if "seed" in str(error).lower():
                     error.add_note(SEEDS)
@@ -213,7 +221,7 @@ class Recording:
             outputs = pick(seen.outputs, rows)
             again = self._scored(outputs, examples, cells, clean, gathered, where.of(rows))
             look.check_scores(company, again)
-        self._notes += look.notes
+        self._notes += dict.fromkeys(look.notes)
 
     def _keep(
         self, outputs: Any, examples: Sequence[Example], batch: Batch, gathered: ConditionBatches

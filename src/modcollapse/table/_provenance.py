@@ -42,8 +42,15 @@ def check_same_run(
         raise TableError(
             f"cannot {what} of two runs: {path} is {my_setting!r} in one and {their_setting!r} in "
             "the other. Measure both with the same settings, and with the same version of "
-            "modcollapse"
+            f"modcollapse{_or_identity(name, path)}"
         )
+
+
+def _or_identity(name: str, path: str) -> str:
+    """What else to do where two things were told apart by what was found out about them."""
+    if name not in ("sampler", "detector") or not path.endswith("sha256"):
+        return ""
+    return f". If they are the same, give the {name} a method identity() -> dict that says so"
 
 
 def merged_provenance(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
