@@ -287,6 +287,7 @@ def test_a_sampler_that_returns_non_finite_outputs(kind, poison):
         (["high"] * 8, "<U4"),
         ([None] * 8, "object"),
         ([1j] * 8, "complex128"),
+        (np.ma.masked_array([1.0] * 8, [True] + [False] * 7), "masked float64 values"),
         (None, "object"),
         ([[1.0], [1.0, 2.0]] * 4, "unequal lengths"),
         (

@@ -203,6 +203,15 @@ class TestKept:
         with pytest.raises(TableError, match="in other groups"):
             model.minus(bare.clustered(range(64)))
 
+    def test_a_control_in_other_groups_is_refused_before_anything_is_generated(self):
+        game, calls = planted()
+        source = game.sampler, game.detector, game.examples, game.triggers
+        control = mc.evaluate_coalitions(*source, cluster="source", progress=False)
+        calls.clear()
+        with pytest.raises(TableError, match="in other groups"):
+            mc.audit(*source, control=control, cluster=range(12), progress=False)
+        assert calls == []
+
 
 class TestRefused:
     @pytest.mark.parametrize(

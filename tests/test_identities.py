@@ -242,6 +242,20 @@ class TestWhatChangesDuringARun:
         first, last = (evaluate(model, examples=part) for part in (EXAMPLES[:4], EXAMPLES[4:]))
         assert len(first.merge(last)) == 8
 
+    def test_what_keeps_its_length_is_told_element_by_element(self):
+        class Counting(Plain):
+            def __call__(self, outputs, examples):
+                self.state[1] += 1
+                return super().__call__(outputs, examples)
+
+        first, last = (
+            evaluate(score=Counting(1, state=["a", calls]), examples=part)
+            for calls, part in ((0, EXAMPLES[:4]), (7, EXAMPLES[4:]))
+        )
+        assert len(first.merge(last)) == 8
+        with pytest.raises(TableError, match=r"state.is\[0\] is 'a' in one and 'b'"):
+            first.merge(evaluate(score=Counting(1, state=["b", 0]), examples=EXAMPLES[4:]))
+
     def test_what_is_left(self):
         before = {"class": "Model", "calls": 0, "log": {"class": "list", "is": []}, "k": 1}
         after = {"class": "Model", "calls": 8, "log": {"class": "list", "is": [1]}, "k": 1}

@@ -38,10 +38,34 @@ class TestFrames:
         with pytest.raises(InputError, match="must be the coalitions 'none', 'image', 'text'"):
             mc.CoalitionTable.from_values(frame, PAIR)
 
+    def test_a_series_is_read_by_the_ids_that_name_its_rows(self):
+        frame = self.pandas.DataFrame([VALUES] * 3, index=["a", "b", "c"])
+        told = self.pandas.Series([3, 1, 2], index=["c", "a", "b"])
+        table = mc.CoalitionTable.from_values(frame, PAIR, perfect=told, clusters=told)
+        np.testing.assert_array_equal(table.perfect, [1, 2, 3])
+        assert table.clusters == (1, 2, 3)
+        assert table.clustered(told + 1).clusters == (2, 3, 4)
+        assert mc.tma(table, cluster=told).keys() == {"image", "text"}
+
+    def test_a_series_without_an_index_of_its_own_is_in_the_order_of_the_examples(self):
+        values = self.pandas.DataFrame([VALUES] * 3, index=["a", "b", "c"])
+        told = self.pandas.Series([3, 1, 2])
+        table = mc.CoalitionTable.from_values(values, PAIR, perfect=told, clusters=told)
+        np.testing.assert_array_equal(table.perfect, [3, 1, 2])
+
+    @pytest.mark.parametrize("index", [["a", "b", "d"], [3, 4, 5], ["a", "a", "b"]])
+    @pytest.mark.parametrize("name", ["perfect", "clusters"])
+    def test_a_series_of_other_ids_is_refused(self, index, name):
+        values = self.pandas.DataFrame([VALUES] * 3, index=["a", "b", "c"])
+        told = self.pandas.Series([3, 1, 2], index=index)
+        with pytest.raises(InputError, match="series whose index is not the ids of the examples"):
+            mc.CoalitionTable.from_values(values, PAIR, **{name: told})
+
 
 @pytest.mark.parametrize(
     "values",
     [
+        np.array([[0, 0, "0.5", 1]] * 2, object),
         np.ma.masked_array(np.zeros((2, 4)), mask=True),
         np.ma.masked_array(np.zeros((2, 4)), mask=False),
         np.full((2, 4), 1 + 5j),

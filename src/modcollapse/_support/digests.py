@@ -15,7 +15,7 @@ import numpy as np
 from modcollapse._support.images import is_tensor
 from modcollapse._support.pictures import is_pil, orientation, unreadable
 from modcollapse._support.validation import described
-from modcollapse._support.weights import tensor_digest
+from modcollapse._support.weights import plain_tensors, tensor_digest
 from modcollapse.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ def fingerprint(condition: Any) -> bytes | None:
     `weights_digest` does: it waits for the device, so this is not for every batch.
     """
     digest = _Digest()
-    digest.feed(condition)
+    try:
+        digest.feed(condition)
+    except RecursionError:  # it holds itself
+        return None
     return None if digest.unknown else digest.sha.digest()
 
 
@@ -175,15 +178,20 @@ class _Digest:
     def _feed_tensor(self, tensor: torch.Tensor) -> None:
         import torch
 
+        if tensor.device.type == "meta":
+            self.unknown = True
+            return
         if tensor.device.type != "cpu":
             if not self._by_version:
                 self.sha.update(f"{tensor_digest(tensor)};".encode())
             elif not tensor.is_inference():  # those have no counter
                 self.sha.update(f"{tensor._version};".encode())
             return
-        flat = tensor.detach().contiguous().reshape(-1)
-        if flat.numel():
-            self.sha.update(flat.view(torch.uint8).numpy().tobytes())
+        for name, part in plain_tensors("", tensor):
+            self.sha.update(f"{name}:{part.dtype}:{tuple(part.shape)};".encode() if name else b"")
+            flat = part.contiguous().reshape(-1)
+            if flat.numel():
+                self.sha.update(flat.view(torch.uint8).numpy().tobytes())
 
 
 def _key_order(item: Any) -> tuple[str, str]:

@@ -7,19 +7,22 @@ import hashlib
 import json
 import math
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass
-from datetime import date
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
 from functools import partial
 from logging import Logger
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from re import Pattern
 from threading import Lock, RLock
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 from uuid import uuid4
-from weakref import WeakKeyDictionary
 
 from modcollapse._support.digests import hexdigest, public_name
 from modcollapse._support.weights import weights_digest
@@ -38,10 +41,13 @@ _MOST = 2_000
 """More things than this are not looked into: what is beyond cannot be told."""
 _HARMLESS = (Logger, type(Lock()), type(RLock()))
 """Outputs do not depend on them."""
-_PRINTED = (PurePath, Pattern, date)
+_PRINTED = (PurePath, Pattern, date, time, timedelta, Decimal, Fraction, range, slice, bytearray)
 """Told by how they print."""
+_OPEN = (Namespace, SimpleNamespace)
+"""Of the standard library, and yet told by their fields."""
 
-_marks: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_marks: dict[int, tuple[Any, str]] = {}
+"""Things that cannot be told, held so that their number in memory stays their own."""
 
 
 def identity(thing: Any, what: str) -> Any:
@@ -56,7 +62,10 @@ def identity(thing: Any, what: str) -> Any:
     Raises:
         InputError: ``identity()`` returned something that JSON cannot hold.
     """
-    data = _Teller().told(thing)
+    try:
+        data = _Teller().told(thing)
+    except RecursionError:
+        data = {"class": public_name(type(thing)), UNTOLD: _mark(thing)}
     try:
         return json.loads(json.dumps(data, sort_keys=True, allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -80,10 +89,14 @@ def settled(before: Any, after: Any) -> Any:
     """
     if before == after:
         return before
-    both = isinstance(before, Mapping) and isinstance(after, Mapping)
-    if not both or before.get("class") != after.get("class") or before.keys() & {"is", "sha256"}:
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [settled(one, other) for one, other in zip(before, after, strict=True)]
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return CHANGES
-    return {key: settled(before.get(key), after.get(key)) for key in {**before, **after}}
+    found = {key: settled(before.get(key), after.get(key)) for key in {**before, **after}}
+    # what has another form or length by now has yet another one in the next run
+    other_form = before.get("class") != after.get("class") or "sha256" in found
+    return CHANGES if other_form or found.get("is") == CHANGES else found
 
 
 def without_marks(data: Any) -> Any:
@@ -110,8 +123,17 @@ class _Teller:
 
     def __init__(self) -> None:
         self._left = _MOST
+        self._known: dict[int, tuple[Any, Any]] = {}
 
     def told(self, thing: Any, above: tuple[int, ...] = ()) -> Any:
+        if id(thing) in self._known:
+            return self._known[id(thing)][1]
+        found = self._told(thing, above)
+        if isinstance(found, dict):  # the thing is held, so that its number stays its own
+            self._known[id(thing)] = thing, found
+        return found
+
+    def _told(self, thing: Any, above: tuple[int, ...]) -> Any:
         self._left -= 1
         if thing is None or isinstance(thing, bool | int):
             return thing
@@ -130,8 +152,12 @@ class _Teller:
         if isinstance(thing, MethodType):
             return {**self.told(thing.__func__, above), "self": self.told(thing.__self__, above)}
         if isinstance(thing, ModuleType):
-            return {"module": thing.__name__}
+            return {"module": thing.__name__, **_source_of(thing)}
+        if isinstance(thing, Enum):
+            return {"class": public_name(type(thing)), "is": f"{thing.name}: {thing.value!r}"}
         if callable(thing) and hasattr(thing, "__qualname__"):
+            if self._left < 0:
+                return {"class": "function", UNTOLD: _mark(thing)}
             held = {} if _is_installed(thing) else _of_function(thing)
             bound = getattr(thing, "__self__", None)  # of a method of a built-in type
             if bound is not None and not isinstance(bound, ModuleType | type):
@@ -142,19 +168,27 @@ class _Teller:
     def _content(self, thing: Any, above: tuple[int, ...]) -> dict[str, Any]:
         if isinstance(thing, _HARMLESS):
             return {}
-        if isinstance(thing, _PRINTED):
+        if isinstance(thing, _PRINTED) or public_name(type(thing)) in (
+            "torch.dtype",
+            "torch.device",
+        ):
             return {"is": str(thing)}
-        if hasattr(thing, "state_dict") and hasattr(thing, "parameters"):
-            return {"weights": weights_digest({"": thing})}
+        if hasattr(thing, "state_dict") and hasattr(thing, "named_modules"):
+            weights = weights_digest({"": thing})
+            told = {UNTOLD: _mark(thing)} if weights is None else {"weights": weights}
+            return {**told, "settings": hexdigest(_settings_of(thing))}
+        if hasattr(thing, "get_vocab") and hasattr(thing, "model_max_length"):
+            return {"vocabulary": weights_digest({"": thing})}
         if isinstance(thing, list | tuple) and len(thing) <= _SHORT and _is_flat(thing):
             return {"is": list(thing)}
-        digest = None if is_dataclass(thing) else hexdigest(thing)
+        short = isinstance(thing, dict) and len(thing) <= _SHORT
+        digest = None if is_dataclass(thing) or short else hexdigest(thing)
         if digest is not None:
             return {"sha256": digest}
         if isinstance(thing, list | tuple):
             return self._fields({str(at): held for at, held in enumerate(thing)}, above)
         if isinstance(thing, Mapping):
-            return self._fields({str(key): held for key, held in thing.items()}, above)
+            return self._fields({_key(key): held for key, held in thing.items()}, above)
         fields = None if self._left < 0 else _attributes(thing)
         return {UNTOLD: _mark(thing)} if fields is None else self._fields(fields, above)
 
@@ -178,6 +212,7 @@ def _of_function(function: Any) -> dict[str, Any]:
             held[name] = cell.cell_contents
     return {
         **held,
+        **vars(function),
         "code": _code_digest(code),
         "defaults": function.__defaults__,
         "keyword defaults": function.__kwdefaults__,
@@ -211,19 +246,72 @@ def _constant(constant: Any) -> str:
 def _attributes(thing: Any) -> dict[str, Any] | None:
     """What an object holds and what its call does; None where it keeps that out of sight."""
     kind = type(thing)
-    slots = [name for c in kind.__mro__ for name in vars(c).get("__slots__", ())]
+    slots = [_mangled(c, name) for c in kind.__mro__ for name in _slots_of(c)]
     seen = hasattr(thing, "__dict__") or bool(slots)
-    if not seen or kind.__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
+    own = [c for c in kind.__mro__ if not _is_installed(c)]
+    known = isinstance(thing, _OPEN) or kind.__module__ == "__main__"
+    if not seen or (kind.__module__.partition(".")[0] in sys.stdlib_module_names and not known):
         return None
-    held = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
-    call = next((vars(c)["__call__"] for c in kind.__mro__ if "__call__" in vars(c)), None)
-    if call is not None and not _is_installed(call):
-        held["__call__"] = call
+    held: dict[str, Any] = {}
+    for base in reversed(own):  # what a class of the user does and holds
+        held |= {name: _plain_function(part) for name, part in vars(base).items() if _acts(name)}
+    held |= {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
     held |= getattr(thing, "__dict__", {})
+    if not held and not own:
+        return None  # it keeps its content elsewhere
     if "_internal_dict" in held:  # of diffusers, with lists in an order that is no one's choice
         config = held.pop("_internal_dict")
         held["config"] = {key: value for key, value in config.items() if key[:1] != "_"}
     return held
+
+
+def _slots_of(kind: type) -> tuple[str, ...]:
+    slots = vars(kind).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _mangled(kind: type, name: str) -> str:
+    private = name[:2] == "__" and name[-2:] != "__"
+    return f"_{kind.__name__.lstrip('_')}{name}" if private else name
+
+
+def _acts(name: str) -> bool:
+    """Whether a name in a class stands for something that its author wrote."""
+    return name[:2] != "__" or name in ("__call__", "__getattr__", "__getitem__", "__len__")
+
+
+def _plain_function(part: Any) -> Any:
+    if isinstance(part, property):
+        return [part.fget, part.fset]
+    found = getattr(part, "__func__", part)  # of static methods and methods of a class
+    slot = type(found).__name__ in ("member_descriptor", "getset_descriptor")
+    return None if slot else found
+
+
+def _key(key: Any) -> str:
+    return public_name(key) if callable(key) and hasattr(key, "__qualname__") else str(key)
+
+
+def _source_of(module: ModuleType) -> dict[str, Any]:
+    """Digest of the file of a user's module, on whose content a function may rest."""
+    file = getattr(module, "__file__", None)
+    if file is None or _is_installed(SimpleNamespace(__module__=module.__name__)):
+        return {}
+    with suppress(OSError):
+        return {"sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+    return {}
+
+
+def _settings_of(module: Any) -> dict[str, Any]:
+    """Classes and plain attributes of a torch module and of all within it."""
+    return {
+        name: [public_name(type(part)), {k: v for k, v in vars(part).items() if _is_setting(k, v)}]
+        for name, part in module.named_modules()
+    }
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    return name[:1] != "_" and (value is None or isinstance(value, bool | int | float | str))
 
 
 def _is_installed(thing: Any) -> bool:
@@ -247,7 +335,4 @@ def _is_flat(values: Sequence[Any]) -> bool:
 
 def _mark(thing: Any) -> str:
     """Says of one object in one process that it is itself, and of two that they may differ."""
-    try:
-        return _marks.setdefault(thing, uuid4().hex)
-    except TypeError:  # it cannot be held weakly, or not be hashed
-        return uuid4().hex
+    return _marks.setdefault(id(thing), (thing, uuid4().hex))[1]

@@ -75,14 +75,14 @@ def _module_digest(module: torch.nn.Module) -> str | None:
 def _digest_of_state(state: Mapping[str, Any]) -> str | None:
     digest = hashlib.sha256()
     for key, value in sorted(state.items()):
-        for name, tensor in _tensors(key, value):
+        for name, tensor in plain_tensors(key, value):
             if tensor.is_meta:
                 return None
             digest.update(f"{name}:{tensor_digest(tensor)};".encode())
     return digest.hexdigest()
 
 
-def _tensors(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def plain_tensors(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Plain tensors that an entry of a state dict consists of: quantised weights hold several."""
     import torch
 
@@ -90,14 +90,14 @@ def _tensors(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
         value = {str(at): part for at, part in enumerate(value)}
     if isinstance(value, Mapping):
         for key, part in value.items():
-            yield from _tensors(f"{name}.{key}", part)
+            yield from plain_tensors(f"{name}.{key}", part)
     elif not is_tensor(value):
         return
     elif hasattr(value, "__tensor_flatten__"):
         parts, about = value.__tensor_flatten__()
         told = re.sub(r" at 0x[0-9a-f]+", "", repr(about))
         kind = f"{name}:{type(value).__name__} {told}"
-        yield from _tensors(kind, {part: getattr(value, part) for part in parts})
+        yield from plain_tensors(kind, {part: getattr(value, part) for part in parts})
     elif value.is_quantized:
         scale: tuple[torch.Tensor, ...]
         if "channel" in str(value.qscheme()):
@@ -105,9 +105,9 @@ def _tensors(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
         else:
             both = [value.q_scale(), value.q_zero_point()]
             scale = (torch.tensor(both, dtype=torch.float64),)
-        yield from _tensors(f"{name}:{value.dtype}", (value.int_repr(), *scale))
+        yield from plain_tensors(f"{name}:{value.dtype}", (value.int_repr(), *scale))
     elif value.is_nested:
-        yield from _tensors(name, value.unbind())
+        yield from plain_tensors(name, value.unbind())
     else:
         dense = value if value.layout == torch.strided else value.to_dense()
         plain = dense.detach().as_subclass(torch.Tensor)  # a subclass may not do what follows

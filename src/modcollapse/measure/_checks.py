@@ -60,10 +60,12 @@ class Checked(NamedTuple):
 
     Attributes:
         example: digest of all but its id; None where that cannot be told.
+        readable: digest of what of it can be told.
         triggered: modality -> fingerprint of its triggered condition, or None.
     """
 
     example: str | None
+    readable: str | None
     triggered: Mapping[str, bytes | None]
 
 
@@ -128,17 +130,23 @@ def check_examples(
         for scorer in scorers:
             with context(f"example {example_id!r}, detector {scorer.name!r}"):
                 scorer.check(example)
-        checked[example_id] = Checked(digest, triggered)
+        checked[example_id] = Checked(digest, readable_digest(example), triggered)
     clusters = None
     if cluster is not None:
         given = labels if isinstance(cluster, str) or callable(cluster) else cluster
-        clusters = cluster_labels(given, len(checked))
+        clusters = cluster_labels(given, list(checked))
     stacked = frozenset(modality for modality, seen in forms.items() if seen.are_tensors)
     return Examined(checked, clusters, stacked)
 
 
 def _raised_by(position: int) -> str:
     return f"raised by examples[{position}]"
+
+
+def readable_digest(example: Example) -> str:
+    """Digest of those parts of an example, its id aside, whose content can be told."""
+    parts = {str(key): hexdigest(held) for key, held in example.items() if key != "id"}
+    return str(hexdigest(parts))
 
 
 def content_digest(example: Example) -> str | None:

@@ -11,10 +11,11 @@ from modcollapse._support.digests import fingerprint, state
 from modcollapse._support.images import is_tensor
 from modcollapse.contracts import Example
 from modcollapse.errors import InputError, TriggerError, context
-from modcollapse.measure._checks import content_digest
+from modcollapse.measure._checks import readable_digest
 from modcollapse.measure._copies import own_copy
 from modcollapse.measure._plan import Cell
 from modcollapse.measure._prepare import Run
+from modcollapse.table import plain_id
 
 
 class ConditionBatches:
@@ -74,7 +75,9 @@ class ConditionBatches:
         with context(lambda: f"raised by examples[{position}]"):
             example = run.examples[position]
         example_id, checked = run.ids[position], run.checked[position]
-        if checked.example is not None and content_digest(example) != checked.example:
+        same_id = plain_id(example.get("id", position)) == example_id
+        readable = checked.readable
+        if not same_id or (readable is not None and readable_digest(example) != readable):
             raise InputError(
                 f"example {example_id!r} holds something else than when it was checked: examples "
                 "are read twice, and what was audited would not be what is recorded. Switch random "
@@ -129,7 +132,10 @@ def pick(rows: Any, places: Sequence[int]) -> Any:
     """Some rows of a batch, of conditions or outputs, in the form in which the batch came."""
     if is_tensor(rows) or isinstance(rows, np.ndarray):
         return rows[list(places)]
-    return [rows[place] for place in places]
+    if hasattr(rows, "iloc"):  # of pandas
+        return rows.iloc[list(places)]
+    picked = [rows[place] for place in places]
+    return tuple(picked) if type(rows) is tuple else picked
 
 
 def _stacked(conditions: list[Any]) -> Any:

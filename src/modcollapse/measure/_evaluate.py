@@ -127,11 +127,13 @@ def measure(run: Run, *, look: bool = True) -> dict[str, dict[str, CoalitionTabl
                 for recording in recordings:
                     recording.add(batch, conditions, examples, gathered)
                     bar.update(batch.real)
+        settled = run
+        with suppress(Exception):  # an identity that fails now must not cost what was measured
+            settled = run.settled()
+        return {recording.label: recording.tables(settled) for recording in recordings}
     except BaseException as error:
         vars(error)["tables"] = _finished(run, recordings)
         raise
-    settled = run.settled()
-    return {recording.label: recording.tables(settled) for recording in recordings}
 
 
 def _finished(run: Run, recordings: Sequence[Recording]) -> Any:

@@ -8,7 +8,9 @@ noise anew, keeps state, mixes rows or puts them in another order gives another 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from itertools import cycle
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +28,8 @@ from modcollapse.measure._scores import to_host
 _ROUNDING = {"float16": 2e-2, "bfloat16": 2e-2}
 """Two computations of one number may differ by this part of the largest, by dtype."""
 _OTHERWISE = 1e-4
+_LEAST = 1e-6
+"""Or by this much, near 0."""
 _LEVELS = 2
 """And two of one picture by so many of its 255 levels."""
 _WAY_ROUND = "probe=False measures without this look"
@@ -103,10 +107,11 @@ class Look:
         """
         size, real = len(self._seen.batch.cells), self._seen.batch.real
         half = max(real // 2, 1)
+        if real == 1:  # something else in between, so that what is remembered shows
+            return [*(Company([0], {0: swap}) for swap in swaps), Company([0], {})]
         first = _crowd(range(half), half - 1, size)
-        if real == 1:
-            return [Company(first, {})]
         second = _crowd(range(real - 1, half - 1, -1), half, size)
+        second[0] = real - 1  # another example than at this place before, where there are two
         placed = {size - 1 - at: swap for at, swap in enumerate(swaps)}
         for place, swap in placed.items():
             second[place] = swap.row
@@ -145,7 +150,7 @@ class Look:
             cell = cells[row]
             other_seed = int(seeds[cell.example, 1 - min(cell.repeat, 1)])
             found.append(Swap(row, "", other_seed, False))
-        room = len(cells) - 1 if real > 1 else 0
+        room = len(cells) - 1 if real > 1 else 1
         unseen += [repr(swap.modality) for swap in found[room:] if swap.modality]
         if unseen:
             self.notes.append(f"not looked at: whether {', '.join(unseen)} matters to the sampler")
@@ -161,6 +166,15 @@ class Look:
             else:
                 seeds[place] = swap.value
         return rows, seeds
+
+    def by_score(self) -> list[Company]:
+        """The rows of low scores in one batch, those of high scores in another."""
+        size, real = len(self._seen.batch.cells), self._seen.batch.real
+        if real == 1:
+            return [Company([0], {})]
+        order = np.argsort(self._seen.numbers[1, :real], kind="stable").tolist()
+        low, high = order[: real // 2], order[real // 2 :]
+        return [Company(_crowd(low, low[0], size), {}), Company(_crowd(high, high[-1], size), {})]
 
     def check_outputs(self, company: Company, outputs: Sequence[Any]) -> None:
         """Raise unless rows of the first batch came out the same; note what did not matter.
@@ -246,7 +260,7 @@ class Look:
             return True
 
 
-def _crowd(rows: range, most: int, size: int) -> list[int]:
+def _crowd(rows: Sequence[int], most: int, size: int) -> list[int]:
     """Rows of a batch: one in five places of eight, the others in turn."""
     turn = cycle(rows)
     return [next(turn) if at % 8 in (1, 4, 6) else most for at in range(size)]
@@ -261,6 +275,8 @@ def unlike(mine: Any, theirs: Any) -> str | None:
     >>> unlike([0.5, 1.0], [0.5, 1.0]), unlike("a cat", "a dog")
     (None, "'a cat' and 'a dog'")
     """
+    if isinstance(mine, Real) and isinstance(theirs, Real) and type(mine) is not type(theirs):
+        mine, theirs = float(mine), float(theirs)
     if type(mine) is not type(theirs):
         return f"a {type(mine).__name__} and a {type(theirs).__name__}"
     if is_tensor(mine):
@@ -270,6 +286,10 @@ def unlike(mine: Any, theirs: Any) -> str | None:
         mine, theirs = np.asarray(mine), np.asarray(theirs)
     if isinstance(mine, np.ndarray) and not mine.dtype.hasobject:
         return _unlike_arrays(mine, theirs, str(mine.dtype))
+    if is_dataclass(mine) and not isinstance(mine, type):
+        mine, theirs = (
+            [getattr(one, field.name) for field in fields(one)] for one in (mine, theirs)
+        )
     if isinstance(mine, list | tuple):
         if len(mine) != len(theirs):
             return f"{len(mine)} and {len(theirs)} parts"
@@ -291,14 +311,18 @@ def _unlike_arrays(
 ) -> str | None:
     if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
         return f"an array {mine.dtype} {mine.shape} and an array {theirs.dtype} {theirs.shape}"
-    real = mine.dtype.kind == "f"
+    real = mine.dtype.kind in "fc"
     if np.array_equal(mine, theirs, equal_nan=real):
         return None
-    if not real and dtype != "uint8":
+    picture = dtype == "uint8" and mine.ndim > 1 and max(mine.max(), theirs.max()) > 16
+    known = np.isfinite(mine) & np.isfinite(theirs)
+    if not (real or picture) or not np.array_equal(mine[~known], theirs[~known], equal_nan=real):
         return f"{_short(mine.tolist())} and {_short(theirs.tolist())}"
-    far = float(np.abs(mine.astype(float) - theirs.astype(float)).max())
-    largest = float(max(np.abs(mine).max(), np.abs(theirs).max()))
-    if far <= (_LEVELS if dtype == "uint8" else largest * _ROUNDING.get(dtype, _OTHERWISE)):
+    wide = complex if mine.dtype.kind == "c" else float
+    far = float(np.abs(mine[known].astype(wide) - theirs[known].astype(wide)).max(initial=0.0))
+    largest = float(max(np.abs(one[known]).max(initial=0.0) for one in (mine, theirs)))
+    rounding = max(largest * _ROUNDING.get(dtype, _OTHERWISE), _LEAST)
+    if far <= (_LEVELS if picture else rounding):
         return None
     if mine.ndim == 0:
         return f"{mine:.6g} and {theirs:.6g}"

@@ -103,7 +103,7 @@ class Run:
             "bounds": scorer.bounds,
             "binary": scorer.binary,
         }
-        return Pairing(run, self.ids, self.seeds, self.digests)
+        return Pairing(run, self.ids, self.seeds, self.digests, self.clusters)
 
     def provenance(self, label: str, detector: str) -> dict[str, Any]:
         """Return the settings, with the identities of one sampler and one detector."""

@@ -99,8 +99,9 @@ class Recording:
         with noted(self.label):
             where = RowNames(batch.cells, self._run.ids, self._labels)
             seeds = [int(self._run.seeds[cell.example, cell.repeat]) for cell in batch.cells]
-            outputs = self._generated(conditions, seeds, gathered, where)
             looked = self._looks and self._cells == 0
+            given = own_copy(dict(conditions)) if looked else conditions
+            outputs = self._generated(conditions, seeds, gathered, where)
             first = own_copy(outputs) if looked else None  # before the sampler is called again
             scored = self._scored(outputs, examples, batch.cells, self._carried, gathered, where)
             numbers = _scores.to_host([score.values for score in scored])
@@ -119,7 +120,7 @@ class Recording:
                         self._perfect[name][cell.example, cell.repeat] = value
             self._keep(outputs, examples, batch, gathered)
             if looked:
-                seen = Rows(batch, conditions, seeds, examples, first, scored, numbers)
+                seen = Rows(batch, given, seeds, examples, first, scored, numbers)
                 self._look(seen, gathered, where)
             self._cells += batch.real
 
@@ -209,7 +210,7 @@ class Recording:
                 conditions, seeds = look.conditions(company)
                 outputs = self._generated(conditions, seeds, gathered, where.of(company.rows))
                 look.check_outputs(company, outputs)
-        for company in look.companies():
+        for company in look.by_score():
             rows = company.rows
             cells = [seen.batch.cells[row] for row in rows]
             examples = [seen.examples[row] for row in rows]
@@ -264,13 +265,15 @@ def score(
     """
     scored = [Score("", _scores.finite_flags(outputs))]
     with_clean: Sequence[Example] | None = None
+    before: bytes | None = None
     for scorer in scorers:
         seen = examples
         if scorer.wants_clean_output:
             if with_clean is None:
                 with_clean = with_clean_outputs(outputs, examples, cells, carried)
+                before = None  # more is watched
             seen = with_clean
-        before = watched()
+        before = watched() if before is None else before
         with context(partial(_raised_by, scorer, where, len(cells))):
             scores = scorer.call(outputs, seen)
         checked = _scores.check_scores(scores, len(cells), scorer.name, where)
@@ -280,7 +283,8 @@ def score(
                 perfect = scorer.perfect(seen)
             what = f"{scorer.name}.perfect"
             scored.append(Score(what, _scores.check_scores(perfect, len(cells), what, where)))
-        if watched() != before:
+        after = watched()
+        if after != before:
             raise DetectorError(
                 f"detector {scorer.name!r} wrote into the outputs or the examples, which other "
                 f"detectors read too ({where(range(len(cells)))}). Work on a copy"

@@ -49,21 +49,23 @@ def check_scores(scores: Any, expected: int, name: str, where: Where) -> Any:
 
     if _are_tensors(scores) and all(score.ndim == 0 for score in scores):
         scores = torch.stack(list(scores))
+    given = scores
     if isinstance(scores, torch.Tensor):
         numeric = not scores.dtype.is_complex
     else:
         try:
-            scores = np.asarray(scores)
+            scores = np.asarray(given)
         except ValueError as error:
             raise DetectorError(
                 f"detector {name!r} returned scores of unequal lengths for "
                 f"{where(range(expected))}. Return one number for each output"
             ) from error
-        numeric = scores.dtype.kind in "fiub"
+        numeric = scores.dtype.kind in "fiub" and not np.ma.isMaskedArray(given)
     if not numeric:
+        masked = "masked " if np.ma.isMaskedArray(given) else ""
         raise DetectorError(
-            f"detector {name!r} returned {scores.dtype} values for {where(range(expected))}. "
-            "Return one real number for each output"
+            f"detector {name!r} returned {masked}{scores.dtype} values for "
+            f"{where(range(expected))}. Return one real number for each output"
         )
     if tuple(scores.shape) != (expected,):
         raise DetectorError(

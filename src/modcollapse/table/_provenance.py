@@ -76,12 +76,14 @@ class Pairing(NamedTuple):
         example_ids: names of the examples.
         seeds: seed of the noise of each example and repeat, shape (N, R), if known.
         digests: digest of what each example holds, if known.
+        clusters: label of the group of each example, where there are groups.
     """
 
     run: Mapping[str, Any]
     example_ids: Sequence[ExampleId]
     seeds: Seeds
     digests: Digests
+    clusters: tuple[Any, ...] | None
 
 
 def check_paired(mine: Pairing, theirs: Pairing) -> None:
@@ -100,6 +102,9 @@ def check_paired(mine: Pairing, theirs: Pairing) -> None:
         and not np.array_equal(mine.seeds, theirs.seeds[rows])
     ):
         raise TableError("cannot subtract a control of other seeds. Measure both with the same")
+    groups = None if theirs.clusters is None else tuple(theirs.clusters[row] for row in rows)
+    if None not in (mine.clusters, groups) and mine.clusters != groups:
+        raise TableError("cannot subtract a control whose examples are in other groups")
     if mine.digests is None or theirs.digests is None:
         return
     for example_id, digest, row in zip(mine.example_ids, mine.digests, rows, strict=True):
@@ -114,6 +119,10 @@ def _first_difference(path: str, mine: Any, theirs: Any) -> tuple[str, Any, Any]
     """Go down into mappings to the first setting that differs, so that an error stays short."""
     if mine == theirs or CHANGES in (mine, theirs):
         return None
+    if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+        pairs = enumerate(zip(mine, theirs, strict=True))
+        differences = (_first_difference(f"{path}[{at}]", *pair) for at, pair in pairs)
+        return next((found for found in differences if found is not None), None)
     if not isinstance(mine, Mapping) or not isinstance(theirs, Mapping):
         return path, mine, theirs
     if UNTOLD in mine or UNTOLD in theirs:

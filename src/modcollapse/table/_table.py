@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,11 +139,11 @@ class CoalitionTable:
             object.__setattr__(self, "discrete", True)
             object.__setattr__(self, "bounds", bounds or (0.0, 1.0))
         if self.perfect is not None:
-            perfect = _perfect_scores(self.perfect, len(values))
+            perfect = _perfect_scores(self.perfect, self.example_ids)
             _check_within(perfect, self.bounds)
             object.__setattr__(self, "perfect", perfect)
         if self.clusters is not None:
-            object.__setattr__(self, "clusters", cluster_labels(self.clusters, len(values)))
+            object.__setattr__(self, "clusters", cluster_labels(self.clusters, self.example_ids))
 
     @classmethod
     def from_values(
@@ -235,7 +236,7 @@ class CoalitionTable:
         Raises:
             InputError: not N labels, or one is missing.
         """
-        return replace(self, clusters=cluster_labels(labels, len(self)))
+        return replace(self, clusters=cluster_labels(labels, self.example_ids))
 
     @cached_property
     def example_values(self) -> FloatArray:
@@ -344,7 +345,7 @@ class CoalitionTable:
             binary=False,
             discrete=(self.discrete or self.zero_one) and (control.discrete or control.zero_one),
             perfect=self._perfect_beside(control),
-            clusters=self._clusters_beside(control),
+            clusters=control.clusters if self.clusters is None else self.clusters,
             difference=True,
             provenance=provenance,
             kept=(),
@@ -354,13 +355,6 @@ class CoalitionTable:
         """What a perfect attack on this model would make the difference: 1 minus v(none) there."""
         perfect = np.ones(len(self)) if self.perfect is None and self.zero_one else self.perfect
         return None if perfect is None else perfect - control.example_values[:, 0]
-
-    def _clusters_beside(self, control: CoalitionTable) -> tuple[Any, ...] | None:
-        """The groups of either, which must be those of both."""
-        mine, theirs = self.clusters, control.clusters
-        if mine is not None and theirs is not None and mine != theirs:
-            raise TableError("cannot subtract a control whose examples are in other groups")
-        return theirs if mine is None else mine
 
     @property
     def run_notes(self) -> tuple[str, ...]:
@@ -377,7 +371,7 @@ class CoalitionTable:
             "bounds": self.bounds,
             "binary": self.binary,
         }
-        return Pairing(run, self.example_ids, self.seeds, self.digests)
+        return Pairing(run, self.example_ids, self.seeds, self.digests, self.clusters)
 
     def save(self, path: str | Path) -> Path:
         """Write the table as plain arrays and JSON text in a NumPy archive (no pickle).
@@ -450,7 +444,7 @@ def _numbers_and_index(
         array = np.asarray(values)
     except (TypeError, ValueError) as error:
         raise InputError(f"values do not make an array: {error}") from error
-    if array.dtype == object and array.size and isinstance(array.flat[0], int | float):
+    if array.dtype == object and all(isinstance(value, Real) for value in array.flat):
         array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
         raise InputError(f"values must be real numbers, got dtype {array.dtype}")
@@ -462,8 +456,9 @@ def _check_table(other: Any, what: str) -> None:
         raise InputError(f"a table can only {what} another CoalitionTable, got {described(other)}")
 
 
-def _perfect_scores(perfect: Any, n: int) -> FloatArray:
+def _perfect_scores(perfect: Any, ids: Sequence[ExampleId]) -> FloatArray:
     """What a perfect attack would score, as a read-only array of its own, shape (n,)."""
+    perfect, n = _in_order(perfect, ids, "perfect"), len(ids)
     try:
         given = np.asarray(perfect)
         scores = np.array(given, dtype=np.float64)
@@ -493,8 +488,25 @@ def _check_within(perfect: FloatArray, bounds: tuple[float, float] | None) -> No
         )
 
 
-def cluster_labels(labels: Iterable[Any], n: int) -> tuple[Any, ...]:
+def _in_order(given: Any, ids: Sequence[ExampleId], what: str) -> Any:
+    """A series of pandas in the order of the ids; all else as it is."""
+    if not (hasattr(given, "index") and hasattr(given, "iloc")):
+        return given
+    rows = {label: row for row, label in enumerate(given.index.tolist())}
+    if rows.keys() == set(ids):
+        return given.iloc[[rows[example_id] for example_id in ids]].to_numpy()
+    if list(rows) == list(range(len(ids))):  # it was given no index
+        return given.to_numpy()
+    raise InputError(
+        f"{what} is a series whose index is not the ids of the examples: it begins with "
+        f"{listed(list(rows)[:3])}, the ids begin with {listed(ids[:3])}. Give it that index, or "
+        "give .to_numpy() in the order of the examples"
+    )
+
+
+def cluster_labels(labels: Iterable[Any], ids: Sequence[ExampleId]) -> tuple[Any, ...]:
     """Plain labels of groups, one for each example."""
+    labels, n = _in_order(labels, ids, "cluster"), len(ids)
     if isinstance(labels, str | bytes | Mapping | Set) or not isinstance(labels, Iterable):
         raise InputError(
             f"cluster labels must be {n} labels in the order of the examples, got "
