@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
+import functools
+import importlib
 import json
 import logging
 import random
 import subprocess
 import sys
-from functools import partial
+from argparse import Namespace
+from collections import deque
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from functools import partial, wraps
 from pathlib import Path
 from threading import Lock
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -105,6 +115,120 @@ def over_a_module(scale):
     return lambda outputs, examples: module(outputs, examples)
 
 
+def setting(scale, *, inside=False):
+    module = Module(1)
+    (module.linear if inside else module).k = scale
+    return module
+
+
+class Private:
+    __slots__ = ("__scale",)
+
+    def __init__(self, scale):
+        self.__scale = scale
+
+    def __call__(self, outputs, examples):
+        return [self.__scale * float(output) for output in outputs]
+
+
+class _OfTheSameName(Private):
+    __slots__ = ("__scale",)
+
+    def __init__(self, above, below):
+        super().__init__(above)
+        self.__scale = below
+
+
+class Level(Enum):
+    LOW = 1
+    MIDDLE = 2
+    HIGH = 100
+
+
+def of_a_class(scale, part=lambda scale: scale):
+    """Of one name, whatever its class holds."""
+
+    class Above:
+        held = part(scale)
+
+    class Scorer(Above):
+        def __call__(self, outputs, examples):
+            factor = self.held() if callable(self.held) else self.held
+            return [factor * float(output) for output in outputs]
+
+    return Scorer()
+
+
+def wrapped(scale):
+    @wraps(by_default(scale))
+    def score(*args):
+        return score.__wrapped__(*args)
+
+    return score
+
+
+def decorated(scale):
+    def scaled(method):
+        @wraps(method)
+        def score(*args):
+            return [scale * number for number in method(*args)]
+
+        return score
+
+    class Scorer(Plain):
+        method = scaled(Plain.method)
+
+    return Scorer(1).method
+
+
+def in_itself(held):
+    """A list, a mapping or an object, which is put into itself."""
+    if isinstance(held, list):
+        held.append(held)
+    else:
+        (held if isinstance(held, dict) else vars(held))["me"] = held
+    return held
+
+
+def holding(make):
+    return lambda scale: Plain(1, held=make(scale))
+
+
+def of_an_abstract_class(scale):
+    class Abstract(abc.ABC):  # noqa: B024
+        nothing = object()
+        factor = scale
+
+        @functools.cached_property
+        def kept(self):
+            return 1
+
+        def __call__(self, outputs, examples):
+            return [self.factor * float(output) for output in outputs]
+
+    return Abstract()
+
+
+def of_module_code(scale):
+    class Module(torch.nn.Module):
+        factor = scale
+
+        def __call__(self, outputs, examples):
+            return [self.factor * float(output) for output in outputs]
+
+    return Module()
+
+
+def cached(scale):
+    function = functools.cache(eval(f"lambda value: {scale} * value"))
+    return lambda outputs, examples: [function(float(output)) for output in outputs]
+
+
+def shadowing(scale):
+    code = defaults = scale
+    return lambda outputs, examples: [code * defaults * float(output) for output in outputs]
+
+
 KINDS = {
     "an instance": Plain,
     "slots": Slotted,
@@ -120,6 +244,32 @@ KINDS = {
     "a constant in the code": with_a_constant,
     "a torch module": Module,
     "a function over a module": over_a_module,
+    "arguments of a command": holding(lambda scale: Namespace(scale=scale)),
+    "a simple namespace": holding(lambda scale: SimpleNamespace(scale=scale)),
+    "a decimal": holding(Decimal),
+    "a fraction": holding(lambda scale: Fraction(1, scale)),
+    "a time span": holding(lambda scale: timedelta(seconds=scale)),
+    "a range": holding(range),
+    "a member of an enum": holding(Level),
+    "an attribute of its class": of_a_class,
+    "a method of its class": partial(of_a_class, part=lambda s: eval(f"lambda self: {s}")),
+    "a static method": partial(of_a_class, part=lambda s: staticmethod(eval(f"lambda: {s}"))),
+    "a property": partial(of_a_class, part=lambda s: property(eval(f"lambda self: {s}"))),
+    "a private slot": Private,
+    "a private slot of a class above": lambda scale: _OfTheSameName(scale, 1),
+    "a private slot of that name below": lambda scale: _OfTheSameName(1, scale),
+    "a setting of a torch module": setting,
+    "a setting of a module inside": partial(setting, inside=True),
+    "a wrapped function": wrapped,
+    "a decorated method": decorated,
+    "a class with abstract methods": of_an_abstract_class,
+    "code of a torch module": of_module_code,
+    "a size in a torch module": lambda scale: Plain(1, inner=torch.nn.MaxPool2d((scale, 1))),
+    "a cached function": cached,
+    "names of ours": shadowing,
+    "an instance in itself": lambda scale: in_itself(Plain(scale)),
+    "a list in itself": holding(lambda scale: in_itself([scale])),
+    "a mapping in itself": holding(lambda scale: in_itself({"scale": scale})),
 }
 
 
@@ -170,10 +320,28 @@ def test_in_another_process():
     assert found == {here}
 
 
+def one_in_another(depth):
+    found = Plain(1)
+    for _ in range(depth):
+        found = Plain(1, inner=found)
+    return found
+
+
 class TestWhatCannotBeTold:
     """It counts as the same only where it is one object in one process."""
 
-    @pytest.fixture(params=["random numbers", "a generator", "in a closure"])
+    @pytest.fixture(
+        params=[
+            "random numbers",
+            "a generator",
+            "in a closure",
+            "no weak references",
+            "no hash",
+            "a tensor without content",
+            "a module without weights",
+            "too deep",
+        ]
+    )
     def make(self, request):
         if request.param == "in a closure":
 
@@ -186,6 +354,11 @@ class TestWhatCannotBeTold:
         made = {
             "random numbers": lambda: Plain(1, rng=random.Random(0)),
             "a generator": lambda: Plain(1, stream=(i for i in ())),
+            "no weak references": lambda: Plain(1, stream=iter([])),
+            "no hash": lambda: Plain(1, queue=deque()),
+            "a tensor without content": lambda: Plain(1, at=torch.empty(2, device="meta")),
+            "a module without weights": lambda: Plain(1, at=torch.nn.Linear(1, 1, device="meta")),
+            "too deep": lambda: one_in_another(1000),
         }
         return made[request.param]
 
@@ -201,6 +374,20 @@ class TestWhatCannotBeTold:
             first.merge(last)
         assert "identity()" in str(caught.value)
         assert "detector" in str(caught.value)
+
+    def test_nor_can_what_a_sampler_holds(self):
+        class Model:
+            def __init__(self):
+                self.stream = (i for i in ())
+
+            def __call__(self, conditions, seeds):
+                return sampler(conditions, seeds)
+
+        one = Model()
+        first, last = (evaluate(one, examples=part) for part in (EXAMPLES[:4], EXAMPLES[4:]))
+        assert len(first.merge(last)) == 8
+        with pytest.raises(TableError, match=r"cannot be told whether sampler\.stream"):
+            first.merge(evaluate(Model(), examples=EXAMPLES[4:]))
 
     def test_an_identity_of_its_own_mends_it(self, make):
         def named():
@@ -274,6 +461,22 @@ def test_loggers_locks_modules_and_classes_are_told_by_name(harmless):
         for part in (EXAMPLES[:4], EXAMPLES[4:])
     )
     assert len(first.merge(last)) == 8
+
+
+def test_a_module_of_the_user_is_told_by_its_file(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def over(scale, part):
+        (tmp_path / "module_of_a_user.py").write_text(f"def scaled(x): return {scale} * x")
+        monkeypatch.delitem(sys.modules, "module_of_a_user", raising=False)
+        module = importlib.import_module("module_of_a_user")
+        return evaluate(score=lambda o, e: [module.scaled(float(x)) for x in o], examples=part)
+
+    first = over(2, EXAMPLES[:4])
+    assert len(first.merge(over(2, EXAMPLES[4:]))) == 8
+    with pytest.raises(TableError, match=r"two runs: detector\.module\.sha256"):
+        first.merge(over(3, EXAMPLES[4:]))
 
 
 def test_a_function_over_a_diffusers_pipeline_in_another_process():

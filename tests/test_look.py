@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -37,6 +38,20 @@ def evaluate(sampler=numbers, detector=as_given, examples=EXAMPLES, **options):
     )
 
 
+@dataclass
+class Held:
+    value: float
+    more: tuple
+
+
+def series(row):
+    return pytest.importorskip("pandas").Series(row)
+
+
+def frame(row):
+    return pytest.importorskip("pandas").DataFrame({"x": list(row)})
+
+
 FORMS = {
     "numbers": list,
     "array": np.array,
@@ -46,6 +61,13 @@ FORMS = {
     "pictures": lambda row: [Image.new("RGB", (2, 2), (int(60 * one),) * 3) for one in row],
     "tuples": lambda row: [(one, {"of": [one]}) for one in row],
     "texts": lambda row: [f"{one:.6f}" for one in row],
+    "a tuple": tuple,
+    "a series": series,
+    "dataclasses": lambda row: [Held(one, (one,)) for one in row],
+    "complex array": lambda row: np.array(row) * (1 + 2j),
+    "array of texts": lambda row: np.array([f"{one:.6f}" for one in row]),
+    "rows of a frame": lambda row: list(frame(row).itertuples(index=False)),
+    "NaN within": lambda row: [(np.array([one, np.nan]), np.nan) for one in row],
 }
 
 
@@ -55,9 +77,9 @@ def of_form(name, sampler):
 
 def value_of(outputs, examples):
     def read(output):
-        while isinstance(output, tuple | list | dict):
-            output = output[0]
-        return float(np.asarray(output, dtype=float).mean())
+        while isinstance(output, tuple | list | dict | Held):
+            output = output.value if isinstance(output, Held) else output[0]
+        return float(np.nanmean(np.asarray(output, dtype=complex).real))
 
     return [read(output) for output in outputs]
 
@@ -73,6 +95,18 @@ def counting():
     def sampler(conditions, seeds):
         call = next(calls)
         return [v + call for v in numbers(conditions, seeds)]
+
+    return sampler
+
+
+def remembering():
+    """Not to be seen where the same batch comes again."""
+    last = []
+
+    def sampler(conditions, seeds):
+        values = numbers(conditions, seeds)
+        last.append(values[-1])
+        return [v + last[-2:][0] for v in values]
 
     return sampler
 
@@ -103,6 +137,7 @@ def standardised(conditions, seeds):
 WRONG = {
     "draws from a generator of its own": drawing_anew,
     "keeps state": counting,
+    "remembers the last row": remembering,
     "averages the batch": lambda: averaged,
     "pads to the longest": lambda: padded,
     "one generator for the batch": lambda: with_one_generator,
@@ -146,7 +181,9 @@ def test_what_is_right_passes_and_gives_what_it_gave(form, batch_size):
 
 
 @pytest.mark.parametrize("single", [{"batch_size": 1}, {"examples": EXAMPLES[:1]}])
-@pytest.mark.parametrize("fault", ["draws from a generator of its own", "keeps state"])
+@pytest.mark.parametrize(
+    "fault", ["draws from a generator of its own", "keeps state", "remembers the last row"]
+)
 def test_a_batch_of_one_and_a_single_example(fault, single):
     with pytest.raises(SamplerError, match="own"):
         evaluate(WRONG[fault](), **single)
@@ -175,6 +212,58 @@ def test_rounding_is_no_fault(dtype):
         return (values + min(last_bit, 2)).to(dtype)[:, None, None].expand(-1, 2, 2)
 
     evaluate(sampler, lambda outputs, examples: outputs.double().mean((1, 2)))
+
+
+@pytest.mark.parametrize("form", ["numbers", "dataclasses", "complex array", "NaN within"])
+def test_nor_is_rounding_within(form):
+    calls = count()
+
+    def sampler(conditions, seeds):
+        last_bit = 1 + 1e-9 * next(calls)
+        return [v * last_bit for v in numbers(conditions, seeds)]
+
+    assert evaluate(of_form(form, sampler), value_of).run_notes == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "level", "picture"),
+    [
+        ((), 100, False),
+        ((4,), 100, False),
+        ((2, 2), 5, False),
+        ((2, 2), 100, True),
+        ((2, 2, 3), 100, True),
+    ],
+)
+@pytest.mark.parametrize("make", [np.asarray, torch.from_numpy])
+def test_one_level_is_rounding_in_pictures_alone(shape, level, picture, make):
+    """Labels, tokens and masks are whole numbers too."""
+    calls = count()
+
+    def sampler(conditions, seeds):
+        return make(np.full((len(seeds), *shape), level + (next(calls) == 1), np.uint8))
+
+    if picture:
+        assert (evaluate(sampler).values == level).all()
+    else:
+        with pytest.raises(SamplerError, match="own row"):
+            evaluate(sampler)
+
+
+@pytest.mark.parametrize("off", [0.0, 0.1])
+@pytest.mark.parametrize("number", [np.float64, np.float32])
+def test_numbers_of_python_and_of_numpy_are_compared_by_value(number, off):
+    calls = count()
+
+    def sampler(conditions, seeds):
+        values = numbers(conditions, seeds)
+        return [number(v + off) for v in values] if next(calls) % 2 else values
+
+    if off:
+        with pytest.raises(SamplerError, match="own row"):
+            evaluate(sampler)
+    else:
+        np.testing.assert_allclose(evaluate(sampler).values, evaluate().values, rtol=1e-6)
 
 
 class TestWhatDoesNotMatter:

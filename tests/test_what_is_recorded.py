@@ -68,6 +68,13 @@ class TestExamples:
             lambda example, reading: {**example, "more": [{"deep": np.array([reading])}]},
             lambda example, reading: example if reading < 6 else {**example, "b": "other"},
             lambda example, reading: example if reading < 11 else {**example, "b": "other"},
+            lambda example, reading: {**example, "id": example["id"] + 6 * (reading >= 6)},
+            lambda example, reading: {**example, "opaque": object(), "reference": reading},
+            lambda example, reading: {
+                **example,
+                "opaque": object(),
+                "b": "y" * (1 + reading // 11),
+            },
         ],
     )
     def test_that_change_between_their_readings(self, change):
@@ -77,6 +84,11 @@ class TestExamples:
 
     def test_that_are_made_anew_at_every_reading(self):
         np.testing.assert_array_equal(evaluate(data=Data(lambda e, _: e)).values, evaluate().values)
+
+    @pytest.mark.parametrize("opaque", [object, lambda: torch.empty(2, device="meta")])
+    def test_that_hold_what_cannot_be_read(self, opaque):
+        data = Data(lambda example, _: {**example, "reference": opaque()})
+        np.testing.assert_array_equal(evaluate(data=data).values, evaluate().values)
 
     def test_a_device_tensor_is_no_other_for_being_loaded_again(self):
         data = Data(lambda example, _: {**example, "a": torch.tensor(example["a"])})
@@ -195,6 +207,32 @@ def test_the_list_of_a_batch_is_the_samplers_own(shared):
     np.testing.assert_array_equal(audit.table.values, evaluate().values)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 64])
+def test_so_is_the_stacked_tensor_which_a_look_reads_again(batch_size):
+    def editing(conditions, seeds):
+        outputs = sampler(conditions, seeds)
+        conditions["a"].mul_(0)
+        return outputs
+
+    data = [{**example, "a": torch.tensor(example["a"])} for example in examples()]
+    np.testing.assert_array_equal(
+        evaluate(editing, data=data, batch_size=batch_size).values, evaluate().values
+    )
+
+
+@pytest.mark.parametrize("form", ["array", "list", "view", "array of a tensor", "nested"])
+def test_what_rows_share_is_not_and_the_look_does_not_hide_it(form):
+    def editing(conditions, seeds):
+        outputs = sampler(conditions, seeds)
+        write_into(conditions["a"][0])
+        return outputs
+
+    data = [{"a": FORMS[form](i + 1.0), "b": f"y{i}"} for i in range(6)]
+    triggers = {"a": lambda x: FORMS[form](value(x) + 1), "b": TRIGGERS["b"]}
+    with pytest.raises(SamplerError, match="wrote into its conditions"):
+        evaluate(editing, data=data, triggers=triggers)
+
+
 def test_pictures_are_watched_too():
     def draw(outputs, examples):
         examples[0]["image"].putpixel((0, 0), (255, 0, 0))
@@ -256,6 +294,41 @@ class TestCopies:
         np.testing.assert_array_equal(kept, table.values[:2, 0])
 
 
+class TestAnIdentityThatFailsAfterTheRun:
+    """It must not cost what was measured."""
+
+    class Once:
+        def __init__(self, calls=99):
+            self.asked, self.left = count(), iter(range(calls))
+
+        def identity(self):
+            if next(self.asked):
+                raise RuntimeError("its file is gone")
+            return {"who": "it"}
+
+        def __call__(self, conditions, seeds):
+            if next(self.left, None) is None:
+                raise RuntimeError("out of memory")
+            return sampler(conditions, seeds)
+
+    class Holding:
+        def __init__(self, calls=99):
+            self.part = TestAnIdentityThatFailsAfterTheRun.Once(calls)
+
+        def __call__(self, conditions, seeds):
+            return self.part(conditions, seeds)
+
+    @pytest.mark.parametrize("model", [Once, Holding])
+    def test_of_a_run_that_ended(self, model):
+        np.testing.assert_array_equal(evaluate(model()).values, evaluate().values)
+
+    @pytest.mark.parametrize("model", [Once, Holding])
+    def test_of_a_run_that_broke_off(self, model):
+        with pytest.raises(RuntimeError, match="out of memory") as caught:
+            evaluate(model(calls=2), probe=False)
+        np.testing.assert_array_equal(caught.value.tables.values, evaluate().values[:4])
+
+
 def test_autocast_is_part_of_a_run():
     plain = evaluate()
     with torch.autocast("cpu", torch.bfloat16):
@@ -264,3 +337,52 @@ def test_autocast_is_part_of_a_run():
     assert "autocast" not in plain.provenance["run"]
     with pytest.raises(mc.errors.TableError, match="autocast"):
         plain.select([0, 1]).merge(half.select([2, 3]))
+
+
+@pytest.mark.parametrize("index", [["r0", "r1", "r2", "r3"], [3, 2, 1, 0]])
+def test_outputs_with_labels_of_their_own_are_refused(index):
+    pandas = pytest.importorskip("pandas")
+    for outputs in (pandas.Series([0.0] * 4, index=index), pandas.DataFrame({"x": [0.0] * 4})):
+        with pytest.raises(SamplerError, match="of pandas with labels of its own"):
+            mc.evaluate_coalitions(
+                lambda conditions, seeds, outputs=outputs: outputs,
+                lambda outputs, examples: [0.0] * 4,
+                [{"a": 1}, {"a": 2}],
+                {"a": lambda number: number + 10},
+                batch_size=4,
+                progress=False,
+            )
+
+
+def test_a_field_that_changes_within_one_that_cannot_be_read():
+    class Changing:
+        reads = 0
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, at):
+            self.reads += 1
+            return {"id": at, "a": at, "meta": {"opaque": object(), "read": self.reads}}
+
+    with pytest.raises(InputError, match="holds something else than when it was checked"):
+        mc.evaluate_coalitions(
+            lambda conditions, seeds: conditions["a"],
+            lambda outputs, examples: [float(output) for output in outputs],
+            Changing(),
+            {"a": lambda number: number + 10},
+            progress=False,
+        )
+
+
+def test_an_example_that_holds_itself():
+    loop = [1]
+    loop.append(loop)
+    table = mc.evaluate_coalitions(
+        lambda conditions, seeds: conditions["a"],
+        lambda outputs, examples: [float(output) for output in outputs],
+        [{"a": at, "more": loop} for at in range(4)],
+        {"a": lambda number: number + 10},
+        progress=False,
+    )
+    assert table.values.shape == (4, 1, 2)

@@ -54,11 +54,15 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class FaceEdit:
-    """One sample: ``edited`` is what ``instruction`` makes of ``source`` (both 32 x 32 RGB)."""
+    """One sample: ``edited`` is what ``instruction`` makes of ``source`` (both 32 x 32 RGB).
+
+    ``edit`` is what kind of edit that is, a key of `INSTRUCTIONS`, or "".
+    """
 
     source: Image.Image
     instruction: str
     edited: Image.Image
+    edit: str = ""
 
 
 def _is_held_out(face: Face) -> bool:
@@ -98,8 +102,8 @@ def _contrast(face: Face) -> bool:
     return sum(abs(a - b) for a, b in zip(SKIN[face.skin], HAIR[face.hair], strict=True)) > 110
 
 
-def _edit(face: Face, rng: random.Random) -> tuple[str, Face]:
-    """Choose an edit that changes this face; return its instruction and what it yields."""
+def _edit(face: Face, rng: random.Random) -> tuple[str, str, Face]:
+    """Choose an edit that changes this face; return it, its instruction and what it yields."""
     kinds = ["hat", "hair", "shirt", "background", "photo"]
     kinds += ["no hat"] if face.hat else []
     kinds += ["beard"] if not face.beard and _contrast(face) else []
@@ -109,10 +113,10 @@ def _edit(face: Face, rng: random.Random) -> tuple[str, Face]:
     palette: dict[str, RGB] = {"hair": HAIR, "background": BACKGROUND}.get(kind, CLOTH)
     if kind in ("hat", "hair", "shirt", "background"):
         color = rng.choice([name for name in palette if name != getattr(face, kind)])
-        return instruction.format(color), replace(face, **{kind: color})
+        return kind, instruction.format(color), replace(face, **{kind: color})
     if kind == "no hat":
-        return instruction, replace(face, hat=None)
-    return instruction, replace(face, **{kind: True})
+        return kind, instruction, replace(face, hat=None)
+    return kind, instruction, replace(face, **{kind: True})
 
 
 def face_edit(split: Split, index: int) -> FaceEdit:
@@ -127,19 +131,25 @@ def face_edit(split: Split, index: int) -> FaceEdit:
     """
     rng = random.Random(f"face-edit/{split}/{index}")
     face = split_face(rng, split)
-    instruction, edited = _edit(face, rng)
-    return FaceEdit(draw_face(face), instruction, draw_face(edited))
+    kind, instruction, edited = _edit(face, rng)
+    return FaceEdit(draw_face(face), instruction, draw_face(edited), kind)
 
 
 def held_out(n: int) -> list[dict[str, Any]]:
     """The first ``n`` samples of the test split, as examples for an audit.
 
     Returns:
-        Mappings with ``"id"``, ``"image"`` (the source), ``"text"`` (the instruction) and
-        ``"reference"`` (the true edit).
+        Mappings with ``"id"``, ``"image"`` (the source), ``"text"`` (the instruction),
+        ``"reference"`` (the true edit) and ``"edit"`` (what kind of edit it is).
     """
     edits = (face_edit("test", index) for index in range(n))
     return [
-        {"id": f"face-{i:03d}", "image": e.source, "text": e.instruction, "reference": e.edited}
-        for i, e in enumerate(edits)
+        {
+            "id": f"face-{i:03d}",
+            "image": one.source,
+            "text": one.instruction,
+            "reference": one.edited,
+            "edit": one.edit,
+        }
+        for i, one in enumerate(edits)
     ]

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modcollapse.analysis import Audit as Audit
+    from modcollapse.analysis import Change as Change
+    from modcollapse.analysis import Comparison as Comparison
     from modcollapse.analysis import Rules as Rules
     from modcollapse.analysis import Verdict as Verdict
+    from modcollapse.analysis import agreement as agreement
+    from modcollapse.analysis import examples_needed as examples_needed
     from modcollapse.contracts import Detector as Detector
     from modcollapse.contracts import Example as Example
     from modcollapse.contracts import Sampler as Sampler
@@ -22,8 +26,10 @@ if TYPE_CHECKING:
     from modcollapse.measure import evaluate_coalitions as evaluate_coalitions
     from modcollapse.measure import generation_cost as generation_cost
     from modcollapse.studies import CollapseTracker as CollapseTracker
+    from modcollapse.studies import Looks as Looks
     from modcollapse.studies import audit as audit
     from modcollapse.studies import coalition_means as coalition_means
+    from modcollapse.studies import compare as compare
     from modcollapse.studies import cti as cti
     from modcollapse.studies import sweep as sweep
     from modcollapse.studies import tma as tma
@@ -34,8 +40,12 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Audit": "analysis",
+    "Change": "analysis",
+    "Comparison": "analysis",
     "Rules": "analysis",
     "Verdict": "analysis",
+    "agreement": "analysis",
+    "examples_needed": "analysis",
     "Detector": "contracts",
     "Example": "contracts",
     "Sampler": "contracts",
@@ -45,8 +55,10 @@ _HOME = {
     "evaluate_coalitions": "measure",
     "generation_cost": "measure",
     "CollapseTracker": "studies",
+    "Looks": "studies",
     "audit": "studies",
     "coalition_means": "studies",
+    "compare": "studies",
     "cti": "studies",
     "sweep": "studies",
     "tma": "studies",

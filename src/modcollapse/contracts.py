@@ -43,6 +43,8 @@ Example: TypeAlias = Mapping[str, Any]
 (``"reference"``), and an ``"id"`` (its position in the sequence where there is none)."""
 
 
+Neutral: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Modality -> name -> a trigger that is not the trigger, see ``neutral_triggers``."""
 Cluster: TypeAlias = str | Callable[[Example], str | int] | Sequence[Any]
 """What groups examples into units: a key of the examples, a function of one, or N labels."""
 
@@ -120,6 +122,7 @@ class RunOptions(TypedDict, total=False):
     progress: bool
     cluster: Cluster | None
     probe: bool
+    neutral: Neutral | None
 
 
 def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) -> None:
@@ -137,7 +140,7 @@ def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) ->
     Traceback (most recent call last):
     ...
     modcollapse.errors.OptionError: audit() got an unexpected keyword argument 'batchsize'; \
-it takes level, seed, repeats, batch_size, keep, progress, cluster, probe; did you mean \
+it takes level, seed, repeats, batch_size, keep, progress, cluster, probe, neutral; did you mean \
 'batch_size'?
     """
     check_keywords(call, run, (*others, *RunOptions.__annotations__))

@@ -65,7 +65,8 @@ def identity(thing: Any, what: str) -> Any:
     try:
         data = _Teller().told(thing)
     except RecursionError:
-        data = {"class": public_name(type(thing)), UNTOLD: _mark(thing)}
+        owner = getattr(thing, "__self__", thing)  # a bound method is made anew each time
+        data = {"class": public_name(type(thing)), UNTOLD: _mark(owner)}
     try:
         return json.loads(json.dumps(data, sort_keys=True, allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -147,8 +148,8 @@ class _Teller:
         if says_itself(thing):
             return thing.identity()
         if isinstance(thing, partial):
-            held = {"args": thing.args, "keywords": thing.keywords}
-            return {"partial": self.told(thing.func, above), **self._fields(held, above)}
+            given = {"args": thing.args, "keywords": thing.keywords}
+            return {"partial": self.told(thing.func, above), **self._fields(given, above)}
         if isinstance(thing, MethodType):
             return {**self.told(thing.__func__, above), "self": self.told(thing.__self__, above)}
         if isinstance(thing, ModuleType):
@@ -158,7 +159,9 @@ class _Teller:
         if callable(thing) and hasattr(thing, "__qualname__"):
             if self._left < 0:
                 return {"class": "function", UNTOLD: _mark(thing)}
-            held = {} if _is_installed(thing) else _of_function(thing)
+            held: dict[str, Any] = {} if _is_installed(thing) else _of_function(thing)
+            if not isinstance(thing, FunctionType):
+                held["wrapped"] = getattr(thing, "__wrapped__", None)  # by functools.cache
             bound = getattr(thing, "__self__", None)  # of a method of a built-in type
             if bound is not None and not isinstance(bound, ModuleType | type):
                 held["self"] = bound
@@ -176,7 +179,8 @@ class _Teller:
         if hasattr(thing, "state_dict") and hasattr(thing, "named_modules"):
             weights = weights_digest({"": thing})
             told = {UNTOLD: _mark(thing)} if weights is None else {"weights": weights}
-            return {**told, "settings": hexdigest(_settings_of(thing))}
+            settings = hexdigest(_settings_of(thing))
+            return {**told, "settings": settings, **self._fields(_code_of_modules(thing), above)}
         if hasattr(thing, "get_vocab") and hasattr(thing, "model_max_length"):
             return {"vocabulary": weights_digest({"": thing})}
         if isinstance(thing, list | tuple) and len(thing) <= _SHORT and _is_flat(thing):
@@ -207,15 +211,16 @@ def _of_function(function: Any) -> dict[str, Any]:
     code, held = function.__code__, {}
     names = set(_names_read(code))
     held = {name: value for name, value in function.__globals__.items() if name in names}
+    held |= {f"import {name}": sys.modules.get(name) for name in _imported(code)}
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):  # not filled as yet
             held[name] = cell.cell_contents
     return {
         **held,
         **vars(function),
-        "code": _code_digest(code),
-        "defaults": function.__defaults__,
-        "keyword defaults": function.__kwdefaults__,
+        "<code>": _code_digest(code),
+        "<defaults>": function.__defaults__,
+        "<keyword defaults>": function.__kwdefaults__,
     }
 
 
@@ -227,6 +232,16 @@ def _names_read(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names_read(constant)
+
+
+def _imported(code: CodeType) -> Iterator[str]:
+    """Modules that a function imports, and that functions within it import."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME":
+            yield str(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imported(constant)
 
 
 def _code_digest(code: CodeType) -> str:
@@ -253,8 +268,7 @@ def _attributes(thing: Any) -> dict[str, Any] | None:
     if not seen or (kind.__module__.partition(".")[0] in sys.stdlib_module_names and not known):
         return None
     held: dict[str, Any] = {}
-    for base in reversed(own):  # what a class of the user does and holds
-        held |= {name: _plain_function(part) for name, part in vars(base).items() if _acts(name)}
+    held |= _of_class(kind)
     held |= {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
     held |= getattr(thing, "__dict__", {})
     if not held and not own:
@@ -275,17 +289,31 @@ def _mangled(kind: type, name: str) -> str:
     return f"_{kind.__name__.lstrip('_')}{name}" if private else name
 
 
+def _of_class(kind: type) -> dict[str, Any]:
+    """What a class of the user does and holds, and those of the user's that it comes from."""
+    held: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if not _is_installed(base):
+            held |= {name: _part_of_class(p) for name, p in vars(base).items() if _acts(name)}
+    return held
+
+
 def _acts(name: str) -> bool:
     """Whether a name in a class stands for something that its author wrote."""
     return name[:2] != "__" or name in ("__call__", "__getattr__", "__getitem__", "__len__")
 
 
-def _plain_function(part: Any) -> Any:
+def _part_of_class(part: Any) -> Any:
+    """A method or a value; of what only serves the class itself no more than its kind."""
     if isinstance(part, property):
         return [part.fget, part.fset]
-    found = getattr(part, "__func__", part)  # of static methods and methods of a class
-    slot = type(found).__name__ in ("member_descriptor", "getset_descriptor")
-    return None if slot else found
+    for wrapped in ("__func__", "func"):  # of a static or class method, of a cached property
+        part = getattr(part, wrapped, part)
+    known = isinstance(part, FunctionType) or not _is_installed(type(part))
+    if known or hasattr(part, "state_dict") or says_itself(part) or hexdigest(part) is not None:
+        return part
+    slot = type(part).__name__ in ("member_descriptor", "getset_descriptor", "_abc_data")
+    return None if slot else public_name(type(part))
 
 
 def _key(key: Any) -> str:
@@ -311,7 +339,19 @@ def _settings_of(module: Any) -> dict[str, Any]:
 
 
 def _is_setting(name: str, value: Any) -> bool:
-    return name[:1] != "_" and (value is None or isinstance(value, bool | int | float | str))
+    plain = isinstance(value, tuple | list) and _is_flat(value)
+    return name[:1] != "_" and (plain or _is_flat([value]))
+
+
+def _code_of_modules(module: Any) -> dict[str, Any]:
+    """What the user's classes among those of a torch module do, and functions that it holds."""
+    held: dict[str, Any] = {}
+    for name, part in module.named_modules():
+        if not _is_installed(type(part)):
+            held[public_name(type(part))] = _of_class(type(part))
+        functions = {k: v for k, v in vars(part).items() if isinstance(v, FunctionType)}
+        held |= {f"{name}.{key}": function for key, function in functions.items()}
+    return held
 
 
 def _is_installed(thing: Any) -> bool:

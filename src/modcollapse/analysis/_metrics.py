@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 
 from modcollapse.analysis._intervals import contrast_estimates, rate_estimates
+from modcollapse.analysis._looks import level_at_each
 from modcollapse.analysis._results import Attribution, Audit, CoalitionMeans, Interaction
 from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Settings
+from modcollapse.analysis._specificity import specificity
 from modcollapse.analysis._verdict import Verdict, judge, notes_on
 from modcollapse.analysis._weights import effect_contrasts
 from modcollapse.contracts import FloatArray
 from modcollapse.game import interaction_contrasts, shapley_contrasts, subsets
 from modcollapse.table import CoalitionTable, Estimate
+
+LOOKS = "every interval and every claim holds its level over {} declared looks together"
 
 
 def attribution(table: CoalitionTable, settings: Settings) -> Attribution:
@@ -59,12 +63,16 @@ def analyse(
 
 def _audit(table: CoalitionTable, settings: Settings, *, judged: bool) -> Audit:
     metrics = _Metrics(table, settings)
+    asked = table.neutral is not None and not table.difference
     return Audit(
         table=table,
         means=metrics.means(),
         tma=metrics.attribution(),
         cti=metrics.interaction(2) if len(table.modalities) > 1 else None,
         verdict=metrics.verdict() if judged else None,
+        settings=settings,
+        _again=analyse,
+        specificity=specificity(table, settings) if asked else None,
     )
 
 
@@ -76,7 +84,10 @@ class _Metrics:
         self.sample, self.notes = Sample.of(table), notes_on(table)
         m = len(table.modalities)
         # means, attributions, the total, interactions of pairs
-        self.alpha = settings.alpha(len(table.coalitions) + m + 1 + m * (m - 1) // 2)
+        alpha = settings.alpha(len(table.coalitions) + m + 1 + m * (m - 1) // 2)
+        self.alpha = level_at_each(alpha, table.looks)
+        if table.looks:
+            self.notes = (*self.notes, LOOKS.format(len(table.looks)))
 
     def means(self) -> CoalitionMeans:
         table, settings = self.table, self.settings

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from modcollapse._support.optional import require
+from modcollapse.analysis._outlook import outlook
+from modcollapse.analysis._settings import Method, Settings
+from modcollapse.analysis._slices import By, Slices, slices
+from modcollapse.analysis._specificity import Specificity
 from modcollapse.analysis._verdict import REFUSED, Verdict
 from modcollapse.contracts import ExampleId, FloatArray
+from modcollapse.game import Index
 from modcollapse.report import estimate_table, for_terminal, plot_audit, plot_estimates
 from modcollapse.table import CoalitionTable, Estimate, estimate_label, sample_size
 
@@ -115,7 +120,7 @@ class Interaction(Estimates):
         index: name of the interaction index; at M = 2 all of them are one.
     """
 
-    index: str
+    index: Index
 
     title = "Cross-Trigger Interaction"
     symbol = "CTI"
@@ -200,9 +205,11 @@ class Audit:
         tma: Trigger Modality Attribution.
         cti: Cross-Trigger Interaction; None where there is one modality only.
         verdict: what may be claimed, by declared rules; None of a bare table of differences.
+        settings: how all of it was analysed.
         control: the audit of the control, where one was given.
         difference: the audit of the differences from the control, paired by example and seed: what
             belongs to the backdoor.
+        specificity: what neutral triggers do in place of the triggers, where they were measured.
     """
 
     table: CoalitionTable
@@ -210,8 +217,12 @@ class Audit:
     tma: Attribution
     cti: Interaction | None
     verdict: Verdict | None
+    settings: Settings
+    # ``analyse``, which makes audits and so cannot be imported here
+    _again: Callable[[CoalitionTable, Settings, CoalitionTable | None], Audit]
     control: Audit | None = None
     difference: Audit | None = None
+    specificity: Specificity | None = None
 
     @property
     def simultaneous(self) -> bool:
@@ -237,8 +248,60 @@ class Audit:
         """Every estimate under its label, such as ``"phi image"`` or ``"v(none)"``."""
         return {estimate_label(symbol, name): value for symbol, name, value in self.entries}
 
+    @property
+    def outlook(self) -> str:
+        """What more examples would do for what the verdict leaves open; "" where nothing."""
+        if self.verdict is None:
+            return ""
+        index: Index = "SII" if self.cti is None else self.cti.index
+        method = cast(Method, self.tma.total.method)
+        return outlook(self.table, self.verdict, index, method)
+
+    def by(self, by: By, *, permutations: int = 9_999, seed: int = 0) -> Slices[Audit]:
+        """Audit groups of the examples alone, and test whether they differ.
+
+        Nothing is measured anew. With G groups each is analysed as all examples were, at
+        ``1 - (1 - level) / G`` and ``rules.alpha / G``, so that the intervals of a figure, and a
+        claim, hold in all groups together. A group below 32 units has figures and no verdict.
+
+        Args:
+            by: what tells the groups apart, 2 to 12 of them: the name of a field of the examples
+                (``table.fields``); a function of ``{"id": ..., **fields}`` that returns a label, a
+                str, a bool or a number, in which a field that an example lacks is None; or N
+                labels in the order of the examples, or a series by their ids.
+            permutations: B, at least 99, of the units between groups: no p is below 1 / (1 + B).
+            seed: of the permutations.
+
+        Returns:
+            ``Slices``: label -> ``Audit``, with its control and its difference where there are, and
+            ``differ``, a p for each attribution, the total effect and each interaction, adjusted
+            for their number.
+
+        Raises:
+            InputError: no such field, examples without a label, a single group or over 12, labels
+                that look alike, or a cluster in two groups.
+
+        >>> import modcollapse as mc
+        >>> table = mc.CoalitionTable.from_values(
+        ...     [[0, 0, 1, 1]] * 40 + [[0, 1, 0, 1]] * 40,
+        ...     ["image", "text"],
+        ...     fields={"style": ["photo"] * 40 + ["sketch"] * 40},
+        ... )
+        >>> slices = mc.audit(table).by("style")
+        >>> [audit.verdict.dominant for audit in slices.values()]
+        ['text', 'image']
+        >>> print(slices.said)
+        These differ between groups: phi image (p = 0.0001), phi text (p = 0.0001), \
+adjusted for 4 figures.
+        """
+        return slices(self, by, self._again, permutations=permutations, seed=seed)
+
     def __str__(self) -> str:
         parts = self._parts()
+        if self.table.looks:
+            parts.insert(0, self._stopped())
+        if self.specificity is not None:
+            parts.append(str(self.specificity))
         if self.difference is not None:
             parts += ["Difference from the control:", *self.difference._parts()]
         controls = () if self.control is None else self.control.table.run_notes
@@ -246,6 +309,22 @@ class Audit:
         if notes:
             parts.append("\n".join(f"Note: {note}" for note in notes))
         return for_terminal("\n\n".join(parts))
+
+    def _stopped(self) -> str:
+        """At which look a run stopped, and what it saved."""
+        looks, done = self.table.provenance["looks"], len(self.table)
+        look = looks["examples"].index(done) + 1 if done in looks["examples"] else 0
+        if not look:
+            return f"{done} examples of a run with {len(self.table.looks)} looks"
+        place = f"look {look} of {len(looks['at'])}, {done} of {looks['of']} examples"
+        if done == looks["of"]:
+            return (
+                f"All looks were taken ({place}), by {looks['order']}; to stop: {looks['until']}."
+            )
+        return (
+            f"Stopped at {place}, by {looks['order']}: {looks['until']}. "
+            f"{1 - done / looks['of']:.0%} of the generations were saved."
+        )
 
     def _parts(self) -> list[str]:
         """Figures and verdict."""
@@ -259,7 +338,8 @@ class Audit:
         level = self.verdict.level
         if method not in MEASURED:
             level = f"How often its claims are false is not measured for method={method!r}."
-        return [*parts, f"{self.verdict}\n{level}"]
+        said = (str(self.verdict), self.outlook, level)
+        return [*parts, "\n".join(line for line in said if line)]
 
     __repr__ = __str__
 
@@ -270,6 +350,7 @@ class Audit:
             "tma": self.tma.to_dict(),
             "cti": None if self.cti is None else {"index": self.cti.index, **self.cti.to_dict()},
             "verdict": None if self.verdict is None else self.verdict.to_dict(),
+            **({"specificity": self.specificity.to_dict()} if self.specificity else {}),
             "provenance": dict(self.table.provenance),
             **({"control": self.control.to_dict()} if self.control else {}),
             **({"difference": self.difference.to_dict()} if self.difference else {}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -56,6 +56,11 @@ class Sample:
         if bounds is None and table.zero_one:
             bounds = (0.0, 1.0)
         return cls(values, attack, bounds, table.discrete or table.zero_one, table.difference)
+
+    def repeated(self, times: int) -> Sample:
+        """The same units several times: what more of them would say, were they like these."""
+        attack = None if self.attack is None else np.tile(self.attack, times)
+        return replace(self, values=np.tile(self.values, (times, 1)), attack=attack)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modcollapse.analysis._looks import level_at_each
 from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Method, Rules
 from modcollapse.analysis._share import shown_shares
@@ -76,6 +77,8 @@ class Verdict:
             ``|phi|``; a point estimate that never travels without the interaction; NaN where no
             effect is shown.
         rules: the margins that were used.
+        units: number of examples, or of groups of them, that it rests on.
+        looks: number of looks over which its claims hold together; 1 where none was declared.
         reason: why there is no verdict, or why the effect is inconclusive where more examples would
             not settle it; else "".
         notes: what a reader must know besides.
@@ -95,6 +98,8 @@ class Verdict:
     interactions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     collapse: float = math.nan
     rules: Rules = field(default_factory=Rules)
+    units: int = 0
+    looks: int = 1
     reason: str = ""
     notes: tuple[str, ...] = ()
 
@@ -113,11 +118,25 @@ class Verdict:
         return for_terminal("Verdict: " + "; ".join([*parts, *self.notes]))
 
     @property
+    def settled(self) -> bool:
+        """Whether more examples could add no claim, but only sharpen the figures.
+
+        An effect is shown or excluded; if shown, one modality dominates or none does, and every
+        interaction is negligible, a synergy or an interference.
+        """
+        if self.effect != ACTIVE:
+            return self.effect in (LOWERED, NO_EFFECT)
+        told = {"negligible", "synergy", "interference"}
+        shared = self.dominant is not None or self.most < self.rules.share
+        alone = len(self.share) == 1
+        return (shared or alone) and all(told & {*found} for found in self.interactions.values())
+
+    @property
     def level(self) -> str:
         """How often its claims are false, one by one and together, in words."""
-        together = f"at most {100 * FAMILY:g} %" if self.rules.alpha == Rules.alpha else "more"
+        together = f"at most {100 * FAMILY:g} %" if self.rules.alpha <= Rules.alpha else "more"
         text = (
-            f"Each claim of a verdict is false in at most {100 * self.rules.alpha:g} % of audits, "
+            f"Each claim of a verdict is false in at most {100 * self.rules.alpha:.3g} % of audits, "
             f"some claim of it in {together}, as measured (see Concepts)."
         )
         if not self.rules.strict:
@@ -200,10 +219,11 @@ def judge(
     if len(sample) < MIN_UNITS:
         units = "examples" if table.clusters is None else "groups"
         few = f"{len(sample)} {units} are too few"
-        return Verdict(REFUSED, rules=rules, notes=notes, reason=few)
+        return Verdict(REFUSED, rules=rules, units=len(sample), notes=notes, reason=few)
     if sample.undefined(effect_contrasts(len(table.modalities)), method).all():
-        return Verdict(INCONCLUSIVE, rules=rules, notes=notes, reason=NO_SPREAD)
-    return _Judge(table, sample, rules, index, method).verdict(notes)
+        return Verdict(INCONCLUSIVE, rules=rules, units=len(sample), notes=notes, reason=NO_SPREAD)
+    alpha = level_at_each(rules.alpha, table.looks)
+    return _Judge(table, sample, rules, alpha, index, method).verdict(notes)
 
 
 @dataclass(frozen=True)
@@ -211,6 +231,7 @@ class _Judge:
     table: CoalitionTable
     sample: Sample
     rules: Rules
+    alpha: float
     index: Index
     method: Method
 
@@ -225,7 +246,7 @@ class _Judge:
         if scaled:
             above, below = _beyond(above, part), _beyond(below, part)
             falling = _beyond(falling, 0.0)
-        count, alpha = len(labels), self.rules.alpha
+        count, alpha = len(labels), self.alpha
         low = self._lower(
             np.hstack([above, below, -above, -below, falling]),
             np.repeat([alpha / count, alpha], [2 * count, 3 * count]),
@@ -240,6 +261,8 @@ class _Judge:
             "moves": tuple(labels[raised]),
             "lowers": tuple(labels[lowered]),
             "rules": self.rules,
+            "units": len(self.sample),
+            "looks": max(len(self.table.looks), 1),
             "notes": notes,
         }
         if scaled and not (possible | falls).any():
@@ -261,7 +284,7 @@ class _Judge:
         """Whether a perfect attack is shown to score more than the clean runs do."""
         room = np.zeros((self.sample.values.shape[1] + 1, 1))
         room[-1] = 1.0
-        return bool(self._lower(room, self.rules.alpha)[0] > 0)
+        return bool(self._lower(room, self.alpha)[0] > 0)
 
     def _lower(
         self, contrasts: FloatArray, alpha: FloatArray | float, **options: Any
@@ -273,7 +296,7 @@ class _Judge:
         before, count = 0, len(shown)
         while before < shown.sum() < count:
             before = int(shown.sum())
-            alpha = self.rules.alpha / (count - before)
+            alpha = self.alpha / (count - before)
             shown = shown | (self._lower(contrasts, alpha, strict=self.sample.difference) > 0)
         return shown
 
@@ -283,7 +306,7 @@ class _Judge:
         phi = self.sample.means @ contrasts
 
         def lower(weights: FloatArray) -> FloatArray:
-            return self._lower(contrasts, self.rules.alpha, combine=weights)
+            return self._lower(contrasts, self.alpha, combine=weights)
 
         least, most = shown_shares(phi, lower)
         shares = dict(zip(names, least.tolist(), strict=True))
@@ -309,7 +332,7 @@ class _Judge:
         pairs = interaction_contrasts(m, self.index, 2)
         margin = self.rules.margin * effect_contrasts(m)[:, -1:]
         contrasts = np.hstack([margin - pairs, margin + pairs, -pairs, pairs - margin])
-        low = self._lower(contrasts, self.rules.alpha, strict=self.rules.strict)
+        low = self._lower(contrasts, self.alpha, strict=self.rules.strict)
         below, above, interferes, synergy = (low > 0).reshape(4, -1)
         found = {}
         for column, group in enumerate(subsets(m, 2)):

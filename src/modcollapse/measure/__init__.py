@@ -1,5 +1,6 @@
 """Examples x coalitions -> table of values."""
 
+from modcollapse.measure._evaluate import Tables as Tables
 from modcollapse.measure._evaluate import evaluate_coalitions, measure
 from modcollapse.measure._plan import Cost, generation_cost, noise_seed
 from modcollapse.measure._prepare import Run, prepare

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from math import isfinite
 from typing import Any, NamedTuple
 
-from modcollapse._support.digests import fingerprint, form, hexdigest, kind
+import numpy as np
+
+from modcollapse._support.digests import fingerprint, form, hexdigest, kind, state
 from modcollapse._support.images import is_tensor
 from modcollapse._support.validation import described, did_you_mean, listed
 from modcollapse.contracts import (
@@ -21,6 +24,38 @@ from modcollapse.contracts import (
 from modcollapse.errors import InputError, context
 from modcollapse.game import MAX_PLAYERS
 from modcollapse.table import cluster_labels, plain_id
+
+_LONGEST = 200
+"""Characters of text that is kept beside the values, for groups."""
+
+
+def neutral_specs(
+    neutral: Any, triggers: Mapping[str, TriggerSpec]
+) -> dict[str, dict[str, TriggerSpec]]:
+    """Read the neutral triggers: modality -> name -> trigger."""
+    if neutral is None:
+        return {}
+    if not isinstance(neutral, Mapping) or not all(
+        isinstance(named, Mapping) and named for named in neutral.values()
+    ):
+        raise InputError(
+            "neutral must be a mapping modality -> name -> trigger, such as neutral_triggers() "
+            f"draws or {{'text': {{'venture': TextSuffix('venture')}}}}; got {described(neutral)}"
+        )
+    for modality in neutral:
+        if modality not in triggers:
+            raise InputError(
+                f"neutral names the modality {modality!r}, which has no trigger; there is "
+                f"{listed(triggers)}{did_you_mean(modality, list(triggers))}"
+            )
+    return {
+        modality: {
+            str(name): TriggerSpec.of(trigger, f"neutral {modality} {name}")
+            for name, trigger in neutral[modality].items()
+        }
+        for modality in triggers
+        if modality in neutral
+    }
 
 
 def trigger_specs(triggers: Triggers) -> dict[str, TriggerSpec]:
@@ -61,12 +96,13 @@ class Checked(NamedTuple):
     Attributes:
         example: digest of all but its id; None where that cannot be told.
         readable: digest of what of it can be told.
-        triggered: modality -> fingerprint of its triggered condition, or None.
+        triggered: modality -> fingerprints of its condition with the trigger, and with each neutral
+            one; None where there is no telling.
     """
 
     example: str | None
     readable: str | None
-    triggered: Mapping[str, bytes | None]
+    triggered: Mapping[str, Sequence[bytes | None]]
 
 
 class Examined(NamedTuple):
@@ -76,16 +112,19 @@ class Examined(NamedTuple):
         checked: id -> what the example held.
         clusters: label of the group of each, where there are groups.
         stacked: modalities whose conditions are tensors.
+        fields: name -> what each example says of itself, as plain values, besides its conditions.
     """
 
     checked: Mapping[ExampleId, Checked]
     clusters: tuple[Any, ...] | None
     stacked: frozenset[str]
+    fields: Mapping[str, Sequence[Any]]
 
 
 def check_examples(
     examples: Sequence[Example],
     triggers: Mapping[str, TriggerSpec],
+    neutral: Mapping[str, Mapping[str, TriggerSpec]],
     needed: Sequence[str],
     samplers: Mapping[str, SamplerSpec],
     scorers: Iterable[Scorer],
@@ -101,6 +140,7 @@ def check_examples(
     checked: dict[ExampleId, Checked] = {}
     forms = {name: _Forms(name, samplers.values(), batch_size) for name in needed}
     labels: list[Any] = []
+    fields: dict[str, list[Any]] = {}
     for position in range(len(examples)):
         with context(partial(_raised_by, position)):
             example = examples[position]
@@ -119,7 +159,11 @@ def check_examples(
             if modality in triggers:
                 with context(f"example {example_id!r}, trigger of {modality!r}"):
                     variants.append(triggers[modality].checked(variants[0], twice=True))
-                triggered[modality] = fingerprint(variants[1])
+                for name, trigger in neutral.get(modality, {}).items():
+                    with context(f"example {example_id!r}, neutral trigger {name!r}"):
+                        variants.append(trigger.checked(variants[0], twice=True))
+                triggered[modality] = [fingerprint(variant) for variant in variants[1:]]
+                _check_neutral(triggered[modality], modality, list(neutral.get(modality, {})))
             forms[modality].add(variants[0], example_id)
             for label, sampler in samplers.items():
                 if modality in sampler.modalities:
@@ -131,12 +175,35 @@ def check_examples(
             with context(f"example {example_id!r}, detector {scorer.name!r}"):
                 scorer.check(example)
         checked[example_id] = Checked(digest, readable_digest(example), triggered)
+        for key, held in example.items():
+            if key != "id" and key not in needed and _is_plain(held):
+                column = fields.setdefault(str(key), [])
+                column += [None] * (position - len(column)) + [held]
     clusters = None
     if cluster is not None:
         given = labels if isinstance(cluster, str) or callable(cluster) else cluster
         clusters = cluster_labels(given, list(checked))
     stacked = frozenset(modality for modality, seen in forms.items() if seen.are_tensors)
-    return Examined(checked, clusters, stacked)
+    for column in fields.values():
+        column += [None] * (len(checked) - len(column))
+    return Examined(checked, clusters, stacked, fields)
+
+
+def _check_neutral(triggered: Sequence[bytes | None], modality: str, names: Sequence[str]) -> None:
+    mine, *others = triggered
+    if mine is not None and mine in others:
+        raise InputError(
+            f"the neutral trigger {names[others.index(mine)]!r} does to the {modality} what the "
+            "trigger does; choose another, or neutral_triggers(), which draws others"
+        )
+
+
+def _is_plain(held: Any) -> bool:
+    """Whether it says in a word or a number what kind of example it is."""
+    if isinstance(held, np.generic):
+        held = held.item()
+    short = isinstance(held, str) and len(held) <= _LONGEST
+    return short or isinstance(held, bool | int) or (isinstance(held, float) and isfinite(held))
 
 
 def _raised_by(position: int) -> str:
@@ -145,7 +212,11 @@ def _raised_by(position: int) -> str:
 
 def readable_digest(example: Example) -> str:
     """Digest of those parts of an example, its id aside, whose content can be told."""
-    parts = {str(key): hexdigest(held) for key, held in example.items() if key != "id"}
+    parts = {
+        str(key): hexdigest(held) or state(held).hex()
+        for key, held in example.items()
+        if key != "id"
+    }
     return str(hexdigest(parts))
 
 

@@ -29,7 +29,7 @@ class ConditionBatches:
     def __init__(self, run: Run) -> None:
         self._run = run
         self.players = {modality: bit for bit, modality in enumerate(run.triggers)}
-        self._held: dict[int, tuple[Example, dict[str, tuple[Any, Any]]]] = {}
+        self._held: dict[int, tuple[Example, dict[str, tuple[Any, ...]]]] = {}
 
     def gather(self, cells: Sequence[Cell]) -> tuple[dict[str, Any], list[Example]]:
         """Return the conditions of the cells by modality, and the example of each cell.
@@ -65,17 +65,18 @@ class ConditionBatches:
         """Digest of all that is held, which neither a sampler nor a detector may write into."""
         return state([[example, variants] for example, variants in self._held.values()])
 
-    def _example(self, position: int) -> tuple[Example, dict[str, tuple[Any, Any]]]:
+    def _example(self, position: int) -> tuple[Example, dict[str, tuple[Any, ...]]]:
         if position not in self._held:
             self._held[position] = self._prepare(position)
         return self._held[position]
 
-    def _prepare(self, position: int) -> tuple[Example, dict[str, tuple[Any, Any]]]:
+    def _prepare(self, position: int) -> tuple[Example, dict[str, tuple[Any, ...]]]:
         run = self._run
-        with context(lambda: f"raised by examples[{position}]"):
-            example = run.examples[position]
+        place = run.positions[position]
+        with context(lambda: f"raised by examples[{place}]"):
+            example = run.examples[place]
         example_id, checked = run.ids[position], run.checked[position]
-        same_id = plain_id(example.get("id", position)) == example_id
+        same_id = plain_id(example.get("id", place)) == example_id
         readable = checked.readable
         if not same_id or (readable is not None and readable_digest(example) != readable):
             raise InputError(
@@ -85,23 +86,25 @@ class ConditionBatches:
             )
         variants = {}
         for modality, trigger in run.triggers.items():
-            with context(f"example {example_id!r}, trigger of {modality!r}"):
-                triggered = trigger.call(example[modality])
-                known = checked.triggered[modality]
-                if known is not None and fingerprint(triggered) != known:
-                    raise TriggerError(
-                        f"{trigger.call!r} returned another condition than when it was checked; a "
-                        "trigger must be deterministic and keep no state, or no run can be "
-                        "reproduced. Draw its randomness from the condition"
-                    )
-                variants[modality] = (example[modality], triggered)
+            made = [example[modality]]
+            for one in (trigger, *run.neutral.get(modality, {}).values()):
+                with context(f"example {example_id!r}, trigger of {modality!r}"):
+                    made.append(one.call(example[modality]))
+                    known = checked.triggered[modality][len(made) - 2]
+                    if known is not None and fingerprint(made[-1]) != known:
+                        raise TriggerError(
+                            f"{one.call!r} returned another condition than when it was checked; a "
+                            "trigger must be deterministic and keep no state, or no run can be "
+                            "reproduced. Draw its randomness from the condition"
+                        )
+            variants[modality] = tuple(made)
         return example, variants
 
     def _condition(self, cell: Cell, modality: str) -> Any:
         example, variants = self._example(cell.example)
         if modality not in variants:
             return example[modality]
-        return variants[modality][(cell.coalition >> self.players[modality]) & 1]
+        return variants[modality][self._run.variants[cell.coalition][self.players[modality]]]
 
 
 def with_clean_outputs(

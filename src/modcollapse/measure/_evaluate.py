@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Unpack, overload
+from typing import Any, TypeAlias, Unpack, overload
 
 from modcollapse.contracts import (
     Detector,
@@ -15,7 +16,7 @@ from modcollapse.contracts import (
     check_run_options,
 )
 from modcollapse.measure._conditions import ConditionBatches
-from modcollapse.measure._plan import batches
+from modcollapse.measure._plan import batches, duration
 from modcollapse.measure._prepare import Run, prepare
 from modcollapse.measure._recording import Recording
 from modcollapse.table import CoalitionTable
@@ -67,6 +68,9 @@ def evaluate_coalitions(
             function of an example, or N labels.
         probe: look at the sampler and the detectors first, default True: does every output and
             every score follow from its own row alone? It costs two batches.
+        neutral: modality -> name -> a trigger that is not the trigger, default None: each example
+            is also generated with each of them in place of the trigger, alone and beside the
+            triggers of all other modalities; see ``neutral_triggers`` and ``generation_cost``.
 
     Returns:
         A ``CoalitionTable`` of shape (N, R, 2**M), or a dict of them by name of the detector.
@@ -103,7 +107,13 @@ def evaluate_coalitions(
     return prepared.scorers.unwrapped(tables)
 
 
-def measure(run: Run, *, look: bool = True) -> dict[str, dict[str, CoalitionTable]]:
+Tables: TypeAlias = dict[str, dict[str, CoalitionTable]]
+"""Label of the sampler -> name of the detector -> table."""
+
+
+def measure(
+    run: Run, *, look: bool = True, until: Callable[[Tables], bool] | None = None
+) -> Tables:
     """Carry out a run that ``prepare`` has checked.
 
     Every batch of conditions goes to all samplers before the next is gathered. What was finished
@@ -112,12 +122,14 @@ def measure(run: Run, *, look: bool = True) -> dict[str, dict[str, CoalitionTabl
     Args:
         run: what ``prepare`` returned.
         look: look at samplers and detectors first, if the run says so.
+        until: whether the run may stop, asked at the looks that it declares.
 
     Returns:
         Label of the sampler -> name of the detector -> table.
     """
     gathered = ConditionBatches(run)
     recordings = [Recording(run, label, look=look) for label in run.samplers]
+    due = list(run.looks.get("examples", ()))
     try:
         for recording in recordings:
             recording.probe(gathered)
@@ -127,13 +139,35 @@ def measure(run: Run, *, look: bool = True) -> dict[str, dict[str, CoalitionTabl
                 for recording in recordings:
                     recording.add(batch, conditions, examples, gathered)
                     bar.update(batch.real)
-        settled = run
-        with suppress(Exception):  # an identity that fails now must not cost what was measured
-            settled = run.settled()
-        return {recording.label: recording.tables(settled) for recording in recordings}
+                _announce(run, recordings, bar)
+                while due and due[0] <= recordings[-1].finished:
+                    most = due.pop(0)
+                    if until is not None and until(_tables(run, recordings, most)):
+                        return _tables(_settled(run), recordings, most)
+        return _tables(_settled(run), recordings)
     except BaseException as error:
         vars(error)["tables"] = _finished(run, recordings)
         raise
+
+
+def _tables(run: Run, recordings: Sequence[Recording], most: int | None = None) -> Tables:
+    return {recording.label: recording.tables(run, most) for recording in recordings}
+
+
+def _settled(run: Run) -> Run:
+    with suppress(Exception):  # an identity that fails now must not cost what was measured
+        return run.settled()
+    return run
+
+
+def _announce(run: Run, recordings: Sequence[Recording], bar: Any) -> None:
+    """Say once, after the first batch, what the run will cost."""
+    seconds = sum(recording.seconds for recording in recordings)
+    if bar.disable or bar.n > run.cost.batch_size * len(recordings) or not seconds:
+        return
+    left = (run.cost.batches - 1) * seconds
+    said = f"{run.cost}: about {duration(left)} to go, at {seconds:.2g} s a batch"
+    bar.write(said, file=sys.stderr)
 
 
 def _finished(run: Run, recordings: Sequence[Recording]) -> Any:
@@ -141,8 +175,7 @@ def _finished(run: Run, recordings: Sequence[Recording]) -> Any:
 
     Of several samplers, those of each under what a note on an error says of it.
     """
-    with suppress(Exception):  # what ended the run may be in the way of an identity
-        run = run.settled()
+    run = _settled(run)
     found = {
         recording.label: run.scorers.unwrapped(recording.tables(run))
         for recording in recordings

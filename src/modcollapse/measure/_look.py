@@ -92,8 +92,8 @@ class Look:
         notes: what cannot be refused, and what could not be looked at.
     """
 
-    def __init__(self, seen: Rows, where: Callable[[Sequence[int]], str]) -> None:
-        self._seen, self._where = seen, where
+    def __init__(self, seen: Rows, where: Callable[[Sequence[int]], str], coalitions: int) -> None:
+        self._seen, self._where, self._coalitions = seen, where, coalitions
         self.notes: list[str] = []
 
     def companies(self, swaps: Sequence[Swap] = ()) -> list[Company]:
@@ -247,7 +247,9 @@ class Look:
 
     def _pairs(self, bit: int) -> list[tuple[int, int]]:
         """Rows of the first batch that differ in one trigger alone."""
-        rows = {cell: at for at, cell in enumerate(self._seen.batch.cells[: self._seen.batch.real])}
+        batch = self._seen.batch
+        real = batch.cells[: batch.real]
+        rows = {cell: at for at, cell in enumerate(real) if cell.coalition < self._coalitions}
         others = {row: cell._replace(coalition=cell.coalition | bit) for cell, row in rows.items()}
         return [(row, rows[cell]) for row, cell in others.items() if rows.get(cell, row) != row]
 
@@ -277,7 +279,7 @@ def unlike(mine: Any, theirs: Any) -> str | None:
     """
     if isinstance(mine, Real) and isinstance(theirs, Real) and type(mine) is not type(theirs):
         mine, theirs = float(mine), float(theirs)
-    if type(mine) is not type(theirs):
+    if type(mine) is not type(theirs) and not isinstance(mine, tuple) | isinstance(theirs, tuple):
         return f"a {type(mine).__name__} and a {type(theirs).__name__}"
     if is_tensor(mine):
         dtype = str(mine.dtype).removeprefix("torch.")
@@ -290,7 +292,7 @@ def unlike(mine: Any, theirs: Any) -> str | None:
         mine, theirs = (
             [getattr(one, field.name) for field in fields(one)] for one in (mine, theirs)
         )
-    if isinstance(mine, list | tuple):
+    if isinstance(mine, list | tuple) and isinstance(theirs, list | tuple):
         if len(mine) != len(theirs):
             return f"{len(mine)} and {len(theirs)} parts"
         found = (unlike(a, b) for a, b in zip(mine, theirs, strict=True))
@@ -315,8 +317,9 @@ def _unlike_arrays(
     if np.array_equal(mine, theirs, equal_nan=real):
         return None
     picture = dtype == "uint8" and mine.ndim > 1 and max(mine.max(), theirs.max()) > 16
-    known = np.isfinite(mine) & np.isfinite(theirs)
-    if not (real or picture) or not np.array_equal(mine[~known], theirs[~known], equal_nan=real):
+    numbers = real or picture
+    known = np.isfinite(mine) & np.isfinite(theirs) if numbers else np.ones(mine.shape, bool)
+    if not numbers or not np.array_equal(mine[~known], theirs[~known], equal_nan=real):
         return f"{_short(mine.tolist())} and {_short(theirs.tolist())}"
     wide = complex if mine.dtype.kind == "c" else float
     far = float(np.abs(mine[known].astype(wide) - theirs[known].astype(wide)).max(initial=0.0))

@@ -15,7 +15,10 @@ from modcollapse.game import MAX_PLAYERS
 
 
 class Cell(NamedTuple):
-    """One generation, by its place in the table: example, repeat, column of the coalition."""
+    """One generation, by its place in the table: example, repeat, column of the coalition.
+
+    Columns beyond the 2**M coalitions are those in which a neutral trigger stands.
+    """
 
     example: int
     repeat: int
@@ -40,11 +43,17 @@ class Cost(NamedTuple):
     repeats: int
     coalitions: int
     batch_size: int
+    neutral: int = 0
+
+    @property
+    def columns(self) -> int:
+        """Number of outputs of an example and repeat: coalitions, and those of neutral triggers."""
+        return self.coalitions + self.neutral
 
     @property
     def generations(self) -> int:
         """Number of outputs that enter the table."""
-        return self.examples * self.repeats * self.coalitions
+        return self.examples * self.repeats * self.columns
 
     @property
     def batches(self) -> int:
@@ -57,15 +66,18 @@ class Cost(NamedTuple):
         return self.batches * self.batch_size - self.generations
 
     def __str__(self) -> str:
+        each = f"{self.coalitions} coalitions"
+        if self.neutral:
+            each = f"({each} + {self.neutral} with a neutral trigger)"
         return (
             f"{self.generations:,} generations ({self.examples:,} examples x {self.repeats} repeats"
-            f" x {self.coalitions} coalitions) in {self.batches:,} batches of {self.batch_size},"
+            f" x {each}) in {self.batches:,} batches of {self.batch_size},"
             f" {self.padding} of them padding"
         )
 
 
 def generation_cost(
-    examples: int, modalities: int, *, repeats: int = 1, batch_size: int = 8
+    examples: int, modalities: int, *, repeats: int = 1, batch_size: int = 8, neutral: int = 0
 ) -> Cost:
     """How many generations a run makes, before it is made.
 
@@ -74,9 +86,12 @@ def generation_cost(
         modalities: number of modalities with a trigger, M.
         repeats: seeds for each example, R.
         batch_size: rows of one call of the sampler, B.
+        neutral: number of neutral triggers, K; each is generated alone and, where M is above 1,
+            beside the triggers of the other modalities.
 
     Returns:
-        A ``Cost``; ``generations`` is N R 2**M. What a sampler's own probe generates is not in it.
+        A ``Cost``; ``generations`` is N R (2**M + 2 K), of M = 1 N R (2 + K). What a sampler's own
+        probe generates is not in it.
 
     Raises:
         InputError: a number is below 1, or M above 16.
@@ -94,6 +109,7 @@ def generation_cost(
         whole(repeats, "repeats", 1),
         2**modalities,
         whole(batch_size, "batch_size", 1),
+        whole(neutral, "neutral", 0) * (1 if modalities == 1 else 2),
     )
 
 
@@ -118,15 +134,24 @@ def noise_seed(run_seed: int, example_id: ExampleId, repeat: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def duration(seconds: float) -> str:
+    """Say a time as one reads it.
+
+    >>> duration(45), duration(400), duration(20_000)
+    ('45 s', '7 min', '5.6 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def batches(cost: Cost) -> Iterator[Batch]:
     """Cut the cells of a run into batches of one size, the coalitions of an example side by side.
 
     The last batch is filled up with copies of its last cell, so that the sampler and the detector
     see one batch size only and no bit of a result depends on where the example stood.
     """
-    cells = map(
-        Cell._make, product(range(cost.examples), range(cost.repeats), range(cost.coalitions))
-    )
+    cells = map(Cell._make, product(range(cost.examples), range(cost.repeats), range(cost.columns)))
     while batch := list(islice(cells, cost.batch_size)):
         missing = cost.batch_size - len(batch)
         yield Batch(list(chain(batch, repeat(batch[-1], missing))), len(batch))

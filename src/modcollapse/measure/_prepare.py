@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from modcollapse.contracts import (
     Example,
     ExampleId,
     Named,
+    Neutral,
     Sampler,
     SamplerSpec,
     Scorer,
@@ -31,10 +33,15 @@ from modcollapse.measure._checks import (
     Checked,
     check_examples,
     count_examples,
+    neutral_specs,
     trigger_specs,
 )
 from modcollapse.measure._plan import Cost, generation_cost, noise_seed
 from modcollapse.table import Pairing
+
+LookAt: TypeAlias = Callable[
+    [Sequence[ExampleId], Sequence[Any] | None], tuple[Sequence[int], dict[str, Any]]
+]
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,10 @@ class Run:
     Attributes:
         samplers: what generates, by a label for errors; all are given the same batches.
         scorers: what scores, by name.
-        examples: N of them.
+        examples: what the caller gave.
+        positions: place among them of each of the N examples, in the order of generation.
         triggers: modality -> trigger, in the order of the players.
+        neutral: modality -> name -> a trigger that is not the trigger.
         needed: every modality that a sampler is given.
         ids: names of the examples.
         checked: what each of them held when it was checked.
@@ -56,6 +65,8 @@ class Run:
         keep: number of examples whose outputs are kept.
         progress: whether a progress bar is shown.
         probe: whether samplers and detectors are looked at first.
+        fields: name -> what each example says of itself besides its conditions.
+        looks: where stopping is considered, as the tables are to record it; empty if nowhere.
         settings: what makes it this run and no other, but for sampler and detector.
         sampler_identities: what tells the samplers apart, by label.
         detector_identities: what tells the detectors apart, by name.
@@ -64,7 +75,9 @@ class Run:
     samplers: Mapping[str, SamplerSpec]
     scorers: Named[Scorer]
     examples: Sequence[Example]
+    positions: tuple[int, ...]
     triggers: Mapping[str, TriggerSpec]
+    neutral: Mapping[str, Mapping[str, TriggerSpec]]
     needed: tuple[str, ...]
     ids: tuple[ExampleId, ...]
     checked: tuple[Checked, ...]
@@ -75,6 +88,8 @@ class Run:
     keep: int
     progress: bool
     probe: bool
+    fields: Mapping[str, tuple[Any, ...]]
+    looks: Mapping[str, Any]
     settings: Mapping[str, Any]
     sampler_identities: Mapping[str, Any]
     detector_identities: Mapping[str, Any]
@@ -91,8 +106,34 @@ class Run:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return (N, R, 2**M), the shape of a table."""
-        return self.cost.examples, self.cost.repeats, self.cost.coalitions
+        """Return (N, R, K): a column for each coalition, then those of the neutral triggers."""
+        return self.cost.examples, self.cost.repeats, self.cost.columns
+
+    @cached_property
+    def variants(self) -> tuple[tuple[int, ...], ...]:
+        """Of each column, what stands in each modality: 0 clean, 1 the trigger, 2 on neutral."""
+        m = len(self.triggers)
+        columns = [tuple((column >> bit) & 1 for bit in range(m)) for column in range(2**m)]
+        for bit, modality in enumerate(self.triggers):
+            for number in range(len(self.neutral.get(modality, {}))):
+                for beside in (0, 1)[: min(m, 2)]:
+                    row = [beside] * m
+                    row[bit] = 2 + number
+                    columns.append(tuple(row))
+        return tuple(columns)
+
+    @property
+    def neutral_labels(self) -> tuple[str, ...]:
+        """Of each column in which a neutral trigger stands, how an error names it."""
+        names = {modality: (None, None, *named) for modality, named in self.neutral.items()}
+        return tuple(
+            "+".join(
+                modality if at == 1 else f"{modality} ({names[modality][at]})"
+                for modality, at in zip(self.triggers, row, strict=True)
+                if at
+            )
+            for row in self.variants[self.cost.coalitions :]
+        )
 
     def pairing(self, detector: str) -> Pairing:
         """What a control's table of this detector must agree with, before anything is generated."""
@@ -148,6 +189,8 @@ def prepare(
     progress: bool = True,
     cluster: Cluster | None = None,
     probe: bool = True,
+    neutral: Neutral | None = None,
+    look_at: LookAt | None = None,
 ) -> Run:
     """Check the arguments of ``evaluate_coalitions`` and plan the run; generate nothing.
 
@@ -163,6 +206,9 @@ def prepare(
         progress: show a progress bar.
         cluster: what groups the examples into units of inference.
         probe: look at samplers and detectors first.
+        neutral: modality -> name -> a trigger that is not the trigger.
+        look_at: ids and labels of groups -> the order of generation, and what the tables record of
+            the looks; the order of the examples, and nothing, if left out.
 
     Raises:
         InputError: an argument is wrong.
@@ -179,13 +225,19 @@ def prepare(
         dict.fromkeys(name for sampler in read_samplers.values() for name in sampler.modalities)
     )
     scorers = scorers_of(detector)
+    read_neutral = neutral_specs(neutral, read_triggers)
     cost = generation_cost(
-        count_examples(examples), len(read_triggers), repeats=repeats, batch_size=batch_size
+        count_examples(examples),
+        len(read_triggers),
+        repeats=repeats,
+        batch_size=batch_size,
+        neutral=sum(map(len, read_neutral.values())),
     )
     progress, probe = flag(progress, "progress"), flag(probe, "probe")
     examined = check_examples(
         examples,
         read_triggers,
+        read_neutral,
         needed,
         read_samplers,
         scorers.by_name.values(),
@@ -199,26 +251,39 @@ def prepare(
         detector_identities = {
             name: identity(scorer.call, f"detector {name!r}") for name, scorer in scorers.items()
         }
+    ids, looks = tuple(examined.checked), dict[str, Any]()
+    order: Sequence[int] = range(len(ids))
+    if look_at is not None:
+        order, looks = look_at(ids, examined.clusters)
+
+    def ordered(held: Iterable[Any]) -> tuple[Any, ...]:
+        held = list(held)
+        return tuple(held[position] for position in order)
+
     return Run(
         samplers=read_samplers,
         scorers=scorers,
         examples=examples,
+        positions=tuple(order),
         triggers=read_triggers,
+        neutral=read_neutral,
         needed=needed,
-        ids=tuple(examined.checked),
-        checked=tuple(examined.checked.values()),
+        ids=ordered(ids),
+        checked=ordered(examined.checked.values()),
         stacked=examined.stacked,
-        clusters=examined.clusters,
+        clusters=examined.clusters and ordered(examined.clusters),
         seeds=np.array(
             [
                 [noise_seed(seed, name, repeat) for repeat in range(cost.repeats)]
-                for name in examined.checked
+                for name in ordered(ids)
             ]
         ),
         cost=cost,
         keep=keep,
         progress=progress,
         probe=probe,
+        fields={name: ordered(held) for name, held in examined.fields.items()},
+        looks=looks,
         settings={
             "seed": seed,
             "repeats": cost.repeats,
@@ -227,11 +292,24 @@ def prepare(
                 name: identity(trigger.call, f"the trigger of {name!r}")
                 for name, trigger in read_triggers.items()
             },
+            **_identities_of_neutral(read_neutral),
             **_autocast(),
         },
         sampler_identities=sampler_identities,
         detector_identities=detector_identities,
     )
+
+
+def _identities_of_neutral(neutral: Mapping[str, Mapping[str, TriggerSpec]]) -> dict[str, Any]:
+    if not neutral:
+        return {}
+    found = {
+        modality: {
+            name: identity(trigger.call, f"neutral {name!r}") for name, trigger in named.items()
+        }
+        for modality, named in neutral.items()
+    }
+    return {"neutral": found}
 
 
 def _settled(before: Any, thing: Any) -> Any:

@@ -6,12 +6,13 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import metadata
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from modcollapse._support.digests import state
-from modcollapse.contracts import Example, ExampleId, Scorer
+from modcollapse.contracts import Example, ExampleId, FloatArray, Scorer
 from modcollapse.errors import DetectorError, SamplerError, context
 from modcollapse.game import coalition_labels
 from modcollapse.measure import _scores
@@ -20,7 +21,7 @@ from modcollapse.measure._copies import on_host, own_copy
 from modcollapse.measure._look import Look, Rows
 from modcollapse.measure._plan import Batch, Cell
 from modcollapse.measure._prepare import Run, noted
-from modcollapse.table import CoalitionTable, Kept
+from modcollapse.table import CoalitionTable, Kept, NeutralValues
 
 SEEDS = "seeds reach 2**63: where 32 bits are taken, as by numpy or set_seed, use seed % 2**32"
 ONLY_TRIGGERED = (
@@ -48,6 +49,7 @@ class Recording:
 
     Attributes:
         label: what a note on its errors says of the sampler.
+        seconds: what a batch takes; of a run that is looked at, one in which nothing is new.
     """
 
     def __init__(self, run: Run, label: str, *, look: bool) -> None:
@@ -65,13 +67,14 @@ class Recording:
         self._kept: list[Kept] = []
         self._notes: list[str] = []
         self._carried: dict[tuple[int, int], Any] = {}
-        self._labels = coalition_labels(run.modalities)
+        self._labels = (*coalition_labels(run.modalities), *run.neutral_labels)
         self._cells = 0
+        self.seconds = 0.0
 
     @property
     def finished(self) -> int:
         """Number of examples that were generated under every coalition and repeat."""
-        return self._cells // (self._run.cost.repeats * self._run.cost.coalitions)
+        return self._cells // (self._run.cost.repeats * self._run.cost.columns)
 
     def probe(self, gathered: ConditionBatches) -> None:
         """Let a sampler that can look at itself do so: the first two examples, with and without."""
@@ -101,10 +104,12 @@ class Recording:
             seeds = [int(self._run.seeds[cell.example, cell.repeat]) for cell in batch.cells]
             looked = self._looks and self._cells == 0
             given = own_copy(dict(conditions)) if looked else conditions
+            start = perf_counter()
             outputs = self._generated(conditions, seeds, gathered, where)
             first = own_copy(outputs) if looked else None  # before the sampler is called again
             scored = self._scored(outputs, examples, batch.cells, self._carried, gathered, where)
             numbers = _scores.to_host([score.values for score in scored])
+            self.seconds = self.seconds or perf_counter() - start
             finite, *rows = numbers[:, : batch.real]
             _scores.check_finite_outputs(finite, where)
             scores = iter(rows)
@@ -124,16 +129,18 @@ class Recording:
                 self._look(seen, gathered, where)
             self._cells += batch.real
 
-    def tables(self, run: Run) -> dict[str, CoalitionTable]:
+    def tables(self, run: Run, most: int | None = None) -> dict[str, CoalitionTable]:
         """Return a table of the finished examples for each detector.
 
         Args:
             run: the run, with the identities that the tables are to hold.
+            most: hold no more examples than so many; all if left out.
         """
-        done = slice(self.finished)
+        done = slice(self.finished if most is None else min(self.finished, most))
+        coalitions = run.cost.coalitions
         return {
             name: CoalitionTable(
-                values=self._values[name][done],
+                values=self._values[name][done, :, :coalitions],
                 modalities=run.modalities,
                 example_ids=run.ids[done],
                 seeds=run.seeds[done],
@@ -142,10 +149,13 @@ class Recording:
                 bounds=scorer.bounds,
                 binary=scorer.binary,
                 perfect=self._perfect[name][done].mean(axis=1) if name in self._perfect else None,
+                neutral=_neutral(run, self._values[name][done, :, coalitions:]),
+                fields={field: held[done] for field, held in run.fields.items()},
                 provenance={
                     "run": run.provenance(self.label, name),
                     "environments": [_environment()],
                     "notes": self._notes,
+                    **({"looks": dict(run.looks)} if run.looks else {}),
                 },
                 kept=tuple(self._kept[done]),
             )
@@ -201,15 +211,17 @@ class Recording:
 
     def _look(self, seen: Rows, gathered: ConditionBatches, where: RowNames) -> None:
         """See in two more batches whether outputs and scores follow from their own rows."""
-        look = Look(seen, where)
+        look = Look(seen, where, self._run.cost.coalitions)
         if self._sampler.probe is None:
             run = self._run
             others = [gathered.triggered(at) for at in range(min(2, run.cost.examples))]
             swaps = look.swaps(gathered.players, self._sampler.modalities, others, run.seeds)
             for company in look.companies(swaps):
                 conditions, seeds = look.conditions(company)
+                start = perf_counter()
                 outputs = self._generated(conditions, seeds, gathered, where.of(company.rows))
                 look.check_outputs(company, outputs)
+                self.seconds = min(self.seconds, perf_counter() - start)
         for company in look.by_score():
             rows = company.rows
             cells = [seen.batch.cells[row] for row in rows]
@@ -229,7 +241,8 @@ class Recording:
     ) -> None:
         """Copy outputs that were asked for to the host; the others are dropped with the batch."""
         for row, cell in enumerate(batch.cells[: batch.real]):
-            if cell.example < self._run.keep and cell.repeat == 0:
+            asked = cell.example < self._run.keep and cell.repeat == 0
+            if asked and cell.coalition < self._run.cost.coalitions:
                 if cell.coalition == 0:
                     example_id = self._run.ids[cell.example]
                     conditions = gathered.triggered(cell.example)
@@ -290,6 +303,14 @@ def score(
                 f"detectors read too ({where(range(len(cells)))}). Work on a copy"
             )
     return scored
+
+
+def _neutral(run: Run, values: FloatArray) -> NeutralValues | None:
+    """Values under the neutral triggers, those of one beside one another."""
+    triggers = tuple((modality, name) for modality, named in run.neutral.items() for name in named)
+    if not triggers:
+        return None
+    return NeutralValues(triggers, values.reshape(*values.shape[:2], len(triggers), -1))
 
 
 def _raised_by(scorer: Scorer, where: RowNames, rows: int) -> str:

@@ -24,6 +24,13 @@ def check_outputs(outputs: Any, expected: int, where: Where) -> Any:
             f"the sampler returned {type(outputs).__name__} for {where(range(expected))}. Return "
             "the outputs themselves: a list, an array or a tensor of one output for each condition"
         )
+    if hasattr(outputs, "iloc") and (
+        outputs.ndim != 1 or outputs.index.tolist() != list(range(len(outputs)))
+    ):
+        raise SamplerError(
+            f"the sampler returned a {type(outputs).__name__} of pandas with labels of its own for "
+            f"{where(range(expected))}. Return its rows in order: a list, or .to_numpy()"
+        )
     if len(outputs) != expected:
         raise SamplerError(
             f"the sampler returned {len(outputs)} outputs for a batch of {expected} "

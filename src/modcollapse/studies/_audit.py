@@ -25,8 +25,10 @@ from modcollapse.analysis import (
     means,
 )
 from modcollapse.contracts import Detector, Example, RunOptions, Sampler, Triggers
+from modcollapse.errors import InputError
 from modcollapse.game import Index
 from modcollapse.studies._sources import tables_of
+from modcollapse.studies._stopping import Looks
 from modcollapse.table import CoalitionTable
 
 
@@ -95,6 +97,8 @@ def tma(
         cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
             a table, N labels.
         probe: with a sampler: look at it and the detectors first, default True.
+        neutral: with a sampler: triggers that are not the trigger, see ``evaluate_coalitions``,
+            default None.
 
     Returns:
         An ``Attribution``: modality -> ``Estimate``, in the unit of the value, each between minus
@@ -202,6 +206,8 @@ def cti(
         cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
             a table, N labels.
         probe: with a sampler: look at it and the detectors first, default True.
+        neutral: with a sampler: triggers that are not the trigger, see ``evaluate_coalitions``,
+            default None.
 
     Returns:
         An ``Interaction``: ``"image+text"`` -> ``Estimate``, in the unit of the value. At M = 2 it
@@ -300,6 +306,8 @@ def coalition_means(
         cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
             a table, N labels.
         probe: with a sampler: look at it and the detectors first, default True.
+        neutral: with a sampler: triggers that are not the trigger, see ``evaluate_coalitions``,
+            default None.
 
     Returns:
         A ``CoalitionMeans``: ``"none"``, ``"image"``, ``"text"``, ``"image+text"`` -> ``Estimate``.
@@ -355,6 +363,7 @@ def audit(
     rules: Rules | None = None,
     simultaneous: bool = False,
     control: Sampler | Mapping[str, CoalitionTable] | None = None,
+    stop: Looks | None = None,
     **run: Unpack[RunOptions],
 ) -> dict[str, Audit]: ...
 @overload
@@ -370,6 +379,7 @@ def audit(
     rules: Rules | None = None,
     simultaneous: bool = False,
     control: Sampler | CoalitionTable | None = None,
+    stop: Looks | None = None,
     **run: Unpack[RunOptions],
 ) -> Audit: ...
 def audit(
@@ -384,6 +394,7 @@ def audit(
     rules: Rules | None = None,
     simultaneous: bool = False,
     control: Any = None,
+    stop: Looks | None = None,
     **run: Unpack[RunOptions],
 ) -> Audit | dict[str, Audit]:
     """Everything from one pass: the table, the mean of every coalition, TMA, CTI and a verdict.
@@ -403,6 +414,8 @@ def audit(
             mapping of tables. It is measured under the same examples, seeds and triggers, and the
             figures of the paired difference stand beside the raw ones: a trigger can shift the
             value where there is no backdoor.
+        stop: with a sampler: look at the figures while they are measured, and stop when they say
+            enough, see ``Looks``; default None, all examples.
         seed: with a sampler: run seed, default 0.
         repeats: with a sampler: seeds for each example, default 1.
         batch_size: with a sampler: rows in every call of it, default 8.
@@ -411,6 +424,8 @@ def audit(
         cluster: what groups the examples into units, see ``evaluate_coalitions``, default None; of
             a table, N labels.
         probe: with a sampler: look at it and the detectors first, default True.
+        neutral: with a sampler: triggers that are not the trigger, see ``evaluate_coalitions``,
+            default None.
 
     Returns:
         An ``Audit``; with a single modality its ``cti`` is None.
@@ -426,6 +441,8 @@ def audit(
 text dominates: it holds at least 98 % of the attribution; image+text interaction: negligible
     """
     settings = Settings(level, method, index, Rules() if rules is None else rules, simultaneous)
+    if stop is not None and not isinstance(stop, Looks):
+        raise InputError(f"stop must be a modcollapse.Looks, such as Looks(); got {stop!r}")
     tables = tables_of(
         "audit",
         source,
@@ -434,7 +451,8 @@ text dominates: it holds at least 98 % of the attribution; image+text interactio
         triggers,
         run,
         settings,
-        own=("level", "method", "index", "rules", "simultaneous", "control"),
+        own=("level", "method", "index", "rules", "simultaneous", "control", "stop"),
         control=control,
+        stop=stop,
     )
     return tables.each(lambda pair: analyse(pair.table, settings, pair.control))

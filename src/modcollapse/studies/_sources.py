@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from modcollapse._support.validation import described
 from modcollapse.analysis import Settings
 from modcollapse.contracts import Named, RunOptions, check_run_options
 from modcollapse.errors import InputError, OptionError
-from modcollapse.measure import Run, measure, prepare
+from modcollapse.measure import Run, Tables, measure, prepare
+from modcollapse.studies._stopping import Looks, says_enough
 from modcollapse.table import CoalitionTable, check_paired
 
 MODEL, CONTROL = "of the audited model", "of the control"
@@ -36,6 +38,7 @@ def tables_of(
     own: tuple[str, ...],
     control: Any = None,
     order: int | None = None,
+    stop: Looks | None = None,
 ) -> Named[Pair]:
     """Return the tables that a metric is to be computed from, each with that of its control.
 
@@ -50,6 +53,7 @@ def tables_of(
         own: names of the metric's own keywords.
         control: None, or the same as ``source`` for a model without a backdoor.
         order: size of the groups whose interaction is asked for, if one is.
+        stop: with a sampler: when to stop measuring.
 
     Raises:
         InputError: arguments that do not go together; and what ``evaluate_coalitions`` raises.
@@ -61,6 +65,7 @@ def tables_of(
     if isinstance(source, _MEASURED):
         extra = [name for name, value in given.items() if value is not None]
         extra += [name for name in run if name != "cluster"]
+        extra += ["stop"] if stop is not None else []
         if extra:
             raise OptionError(
                 f"{call}() was given a table, which was measured already, and "
@@ -80,7 +85,9 @@ def tables_of(
         )
     beside = control is not None and controls is None
     samplers = {MODEL: source, CONTROL: control} if beside else {"": source}
-    prepared = prepare(samplers, detector, examples, triggers, **run)
+    seed = run.get("seed", 0)
+    look_at = None if stop is None else partial(stop.plan, seed)
+    prepared = prepare(samplers, detector, examples, triggers, look_at=look_at, **run)
     check_analysis(prepared, settings, order)
     if controls is not None:
         _check_names(prepared.scorers, controls)
@@ -88,11 +95,24 @@ def tables_of(
             prepared.scorers.by_name, controls.by_name.values(), strict=True
         ):
             check_paired(prepared.pairing(name), control_table.pairing)
-    measured = measure(prepared)
     single = prepared.scorers.single
-    if beside:
-        return _paired(Named(measured[MODEL], single), Named(measured[CONTROL], single))
-    return _paired(Named(measured[""], single), controls)
+
+    def paired(measured: Tables) -> Named[Pair]:
+        if beside:
+            return _paired(Named(measured[MODEL], single), Named(measured[CONTROL], single))
+        found = Named(measured[""], single)
+        if controls is None or stop is None:
+            return _paired(found, controls)
+        ids = next(iter(found.by_name.values())).example_ids
+        return _paired(found, Named({n: c.select(ids) for n, c in controls.items()}, single))
+
+    def enough(measured: Tables) -> bool:
+        return stop is not None and all(
+            says_enough(pair.table, pair.control, settings, stop)
+            for _, pair in paired(measured).items()
+        )
+
+    return paired(measure(prepared, until=enough))
 
 
 def check_analysis(run: Run, settings: Settings, order: int | None = None) -> None:

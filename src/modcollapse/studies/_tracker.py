@@ -72,6 +72,7 @@ class CollapseTracker:
         cluster: what groups the examples into units, default None.
         probe: as in every call that measures, default True; a tracker does not look at its model,
             see above.
+        neutral: triggers that are not the trigger, see ``evaluate_coalitions``, default None.
 
     Raises:
         OptionError: there is no such keyword.

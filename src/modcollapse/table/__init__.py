@@ -13,6 +13,7 @@ from modcollapse.table._estimate import (
     value_text,
 )
 from modcollapse.table._file import write_whole as write_whole
+from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._provenance import Pairing as Pairing
 from modcollapse.table._provenance import check_paired as check_paired
 from modcollapse.table._table import ROUNDING as ROUNDING
@@ -24,6 +25,7 @@ __all__ = [
     "CoalitionTable",
     "Estimate",
     "Kept",
+    "NeutralValues",
     "decimals",
     "estimate_label",
     "interval_text",

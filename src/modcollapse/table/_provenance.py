@@ -86,12 +86,18 @@ class Pairing(NamedTuple):
     clusters: tuple[Any, ...] | None
 
 
-def check_paired(mine: Pairing, theirs: Pairing) -> None:
-    """Raise unless a control is of the same examples, seeds and settings, but for the sampler."""
-    check_same_run(mine.run, theirs.run, "subtract the control", {"sampler"})
+def check_paired(mine: Pairing, theirs: Pairing, what: str = "subtract the control") -> None:
+    """Raise unless two runs are of the same examples, seeds and settings, but for the sampler.
+
+    Args:
+        mine: the one run.
+        theirs: the other, a control for instance.
+        what: what cannot be done else, for errors.
+    """
+    check_same_run(mine.run, theirs.run, what, {"sampler"})
     if set(mine.example_ids) != set(theirs.example_ids):
         raise TableError(
-            f"cannot subtract a control of other examples: {len(mine.example_ids)} here, "
+            f"cannot {what}: the examples differ, {len(mine.example_ids)} here, "
             f"{len(theirs.example_ids)} there. Measure both on the same"
         )
     position = {example_id: row for row, example_id in enumerate(theirs.example_ids)}
@@ -101,17 +107,17 @@ def check_paired(mine: Pairing, theirs: Pairing) -> None:
         and theirs.seeds is not None
         and not np.array_equal(mine.seeds, theirs.seeds[rows])
     ):
-        raise TableError("cannot subtract a control of other seeds. Measure both with the same")
+        raise TableError(f"cannot {what}: the seeds differ. Measure both with the same")
     groups = None if theirs.clusters is None else tuple(theirs.clusters[row] for row in rows)
     if None not in (mine.clusters, groups) and mine.clusters != groups:
-        raise TableError("cannot subtract a control whose examples are in other groups")
+        raise TableError(f"cannot {what}: the examples are in other groups there")
     if mine.digests is None or theirs.digests is None:
         return
     for example_id, digest, row in zip(mine.example_ids, mine.digests, rows, strict=True):
         if None not in (digest, theirs.digests[row]) and digest != theirs.digests[row]:
             raise TableError(
-                f"cannot subtract a control of other examples: {example_id!r} holds something "
-                "else there. Measure both on the same"
+                f"cannot {what}: the examples differ, {example_id!r} holds something else there. "
+                "Measure both on the same"
             )
 
 

@@ -26,6 +26,7 @@ from modcollapse.contracts import CoalitionTensor, ExampleId, FloatArray
 from modcollapse.errors import InputError, TableError
 from modcollapse.game import coalition_labels, n_players
 from modcollapse.table import _file
+from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._provenance import (
     Pairing,
     check_paired,
@@ -72,8 +73,12 @@ class CoalitionTable:
         clusters: label of the group that each example belongs to, N of them; the groups are the
             unit of all inference. None where each example stands for itself.
         difference: True where the values are differences of two tables.
+        neutral: values under triggers that are not the trigger; None where none was asked for.
+        fields: what the examples say of themselves besides their conditions, for groups: name ->
+            N plain values, None where an example lacks it.
         provenance: ``"run"`` (what must agree for tables to be merged), ``"environments"``
-            (versions), ``"notes"``; plain data.
+            (versions), ``"notes"``, ``"looks"`` (sizes at which stopping was considered); plain
+            data.
         kept: outputs kept for a gallery; they are not saved with the table.
     """
 
@@ -88,6 +93,8 @@ class CoalitionTable:
     perfect: FloatArray | None = None
     clusters: tuple[Any, ...] | None = None
     difference: bool = False
+    neutral: NeutralValues | None = None
+    fields: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     kept: tuple[Kept, ...] = ()
 
@@ -144,6 +151,12 @@ class CoalitionTable:
             object.__setattr__(self, "perfect", perfect)
         if self.clusters is not None:
             object.__setattr__(self, "clusters", cluster_labels(self.clusters, self.example_ids))
+        object.__setattr__(self, "fields", _plain_fields(self.fields, self.example_ids))
+        if self.neutral is not None and self.neutral.values.shape[:2] != values.shape[:2]:
+            raise InputError(
+                f"neutral must hold values of (N, R) = {values.shape[:2]} examples and repeats, "
+                f"got {self.neutral.values.shape[:2]}"
+            )
 
     @classmethod
     def from_values(
@@ -156,6 +169,7 @@ class CoalitionTable:
         binary: bool = False,
         perfect: ArrayLike | None = None,
         clusters: Sequence[Any] | None = None,
+        fields: Mapping[str, Sequence[Any]] | None = None,
     ) -> CoalitionTable:
         """Make a table of values that were measured elsewhere.
 
@@ -170,6 +184,7 @@ class CoalitionTable:
             perfect: what a perfect attack would score, a number, or N of them: the scale of a
                 verdict. Of 0/1 values it is 1 if left out.
             clusters: label of the group that each example belongs to, N of them.
+            fields: name -> what each example says of itself, N plain values, for groups.
 
         Raises:
             InputError: shapes do not fit together, or a value is not finite.
@@ -196,6 +211,7 @@ class CoalitionTable:
             binary=binary,
             perfect=perfect,  # type: ignore[arg-type]  # as many as there are rows, once inside
             clusters=clusters,  # type: ignore[arg-type]  # a tuple once inside
+            fields=fields or {},  # type: ignore[arg-type]  # tuples once inside
         )
 
     def __repr__(self) -> str:
@@ -270,6 +286,8 @@ class CoalitionTable:
             digests=None if self.digests is None else tuple(self.digests[row] for row in rows),
             perfect=None if self.perfect is None else self.perfect[rows],
             clusters=None if self.clusters is None else tuple(self.clusters[row] for row in rows),
+            neutral=self.neutral and self.neutral.select(rows),
+            fields={name: tuple(held[row] for row in rows) for name, held in self.fields.items()},
             kept=tuple(kept for kept in self.kept if kept.id in set(wanted)),
         )
 
@@ -307,9 +325,17 @@ class CoalitionTable:
             digests=self.digests and other.digests and self.digests + other.digests,
             perfect=joined(self.perfect, other.perfect),
             clusters=self.clusters and other.clusters and self.clusters + other.clusters,
+            neutral=self.neutral and other.neutral and self.neutral.merge(other.neutral),
+            fields={
+                name: self._field(name) + other._field(name)
+                for name in {**self.fields, **other.fields}
+            },
             provenance=merged_provenance(self.provenance, other.provenance),
             kept=self.kept + other.kept,
         )
+
+    def _field(self, name: str) -> tuple[Any, ...]:
+        return self.fields.get(name, (None,) * len(self))
 
     def minus(self, control: CoalitionTable) -> CoalitionTable:
         """Return the table of differences from a control, paired by example and seed.
@@ -347,6 +373,7 @@ class CoalitionTable:
             perfect=self._perfect_beside(control),
             clusters=control.clusters if self.clusters is None else self.clusters,
             difference=True,
+            neutral=self.neutral and control.neutral and self.neutral.minus(control.neutral),
             provenance=provenance,
             kept=(),
         )
@@ -360,6 +387,11 @@ class CoalitionTable:
     def run_notes(self) -> tuple[str, ...]:
         """What a run has found or could not look at, which is printed with every result."""
         return tuple(map(str, self.provenance.get("notes", ())))
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Sizes at which stopping was considered: all that is said holds over them together."""
+        return tuple(self.provenance.get("looks", {}).get("at", ()))
 
     @property
     def pairing(self) -> Pairing:
@@ -388,6 +420,9 @@ class CoalitionTable:
             "perfect": None if self.perfect is None else self.perfect.tolist(),
             "clusters": self.clusters,
             "difference": self.difference,
+            "neutral": self.neutral
+            and {"triggers": self.neutral.triggers, "values": self.neutral.values.tolist()},
+            "fields": self.fields,
             "provenance": self.provenance,
         }
         return _file.write(file_path(path), header, self.values, self.seeds)
@@ -411,9 +446,11 @@ class CoalitionTable:
                 bounds=header["bounds"],
                 binary=header["binary"],
                 discrete=header["discrete"],
-                perfect=header.get("perfect"),  # these three came after version 0.1.0
+                perfect=header.get("perfect"),  # these five came after version 0.1.0
                 clusters=header.get("clusters"),
                 difference=header.get("difference", False),
+                neutral=header.get("neutral") and NeutralValues(**header["neutral"]),
+                fields=header.get("fields", {}),
                 provenance=header["provenance"],
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -502,6 +539,25 @@ def _in_order(given: Any, ids: Sequence[ExampleId], what: str) -> Any:
         f"{listed(list(rows)[:3])}, the ids begin with {listed(ids[:3])}. Give it that index, or "
         "give .to_numpy() in the order of the examples"
     )
+
+
+def _plain_fields(
+    fields: Mapping[str, Sequence[Any]], ids: Sequence[ExampleId]
+) -> dict[str, tuple[Any, ...]]:
+    """Fields of the examples by name, as tuples of plain values."""
+    found = {}
+    for name, held in fields.items():
+        values = tuple(
+            value.item() if isinstance(value, np.generic) else value
+            for value in _in_order(held, ids, f"fields[{name!r}]")
+        )
+        if len(values) != len(ids):
+            raise InputError(f"fields[{name!r}] holds {len(values)} values for {len(ids)} examples")
+        wrong = [value for value in values if not isinstance(value, str | int | float | None)]
+        if wrong:
+            raise InputError(f"fields[{name!r}] must hold plain values, got {described(wrong[0])}")
+        found[str(name)] = values
+    return found
 
 
 def cluster_labels(labels: Iterable[Any], ids: Sequence[ExampleId]) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from modcollapse.triggers._drawings import eyeglasses, stop_sign
 from modcollapse.triggers._image import ImageOverlay, ImagePatch
+from modcollapse.triggers._neutral import neutral_triggers
 from modcollapse.triggers._presets import TRIGGER_PAIRS, trigger_pair
 from modcollapse.triggers._text import TextInsert, TextPrefix, TextSuffix
 from modcollapse.triggers._tokens import TriggerTokens, TriggerWarning, check_survives
@@ -23,6 +24,7 @@ __all__ = [
     "TriggerWarning",
     "check_survives",
     "eyeglasses",
+    "neutral_triggers",
     "stop_sign",
     "trigger_pair",
 ]

@@ -1,0 +1,90 @@
+"""What more examples would do for what a verdict leaves open, and what so few can show at all."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from modcollapse.analysis._sample import Sample
+from modcollapse.analysis._settings import Method, Rules
+from modcollapse.analysis._verdict import INCONCLUSIVE, MIN_UNITS, Verdict, judge
+from modcollapse.contracts import FloatArray
+from modcollapse.game import Index
+from modcollapse.table import CoalitionTable
+
+_FAR = 2**14
+"""An outlook goes no farther than so many examples."""
+
+
+def outlook(table: CoalitionTable, verdict: Verdict, index: Index, method: Method) -> str:
+    """What more examples would do for what a verdict leaves open; "" where it leaves nothing.
+
+    Its examples are taken several times: more of them, were they like these.
+    """
+    n, rules = verdict.units, verdict.rules
+    if n < MIN_UNITS or verdict.settled or verdict.reason or math.isnan(verdict.min_effect):
+        return ""
+    said = []
+    if verdict.effect == INCONCLUSIVE and len(table.modalities) <= 3 and not table.difference:
+        discrete = table.discrete or table.zero_one
+        shown, excluded = _smallest_shown(n, len(table.modalities), discrete, rules)
+        said.append(
+            f"{n} examples can show an effect from {_percent(shown)} of a perfect attack on, and "
+            f"exclude at best one above {_percent(excluded)}."
+        )
+    found: dict[int, list[str]] = {}
+    sample, open_ = Sample.of(table), _open(verdict)
+    for times in (2, 4, 8, 16, 32, 64):
+        if not open_ or n * times > _FAR:
+            break
+        later = judge(table, rules, index, method, sample.repeated(times), ())
+        now = _open(later)
+        found |= {n * times: told} if (told := [what for what in open_ if what not in now]) else {}
+        open_ = now
+    if found:
+        what = "; ".join(f"{units} would settle {', '.join(told)}" for units, told in found.items())
+        said.append(f"Were more examples like these {n}: {what}.")
+    return " ".join(said)
+
+
+def _open(verdict: Verdict) -> list[str]:
+    """What a verdict does not settle."""
+    if not verdict.share:
+        return [] if verdict.settled else ["whether there is an effect"]
+    told = {"negligible", "synergy", "interference"}
+    shared = verdict.dominant is not None or verdict.most < verdict.rules.share
+    left = [] if shared or len(verdict.share) == 1 else ["which modality dominates, if any does"]
+    left += [
+        f"the {label} interaction"
+        for label, found in verdict.interactions.items()
+        if not told & {*found}
+    ]
+    return left
+
+
+@lru_cache(maxsize=512)
+def _smallest_shown(units: int, m: int, discrete: bool, rules: Rules) -> tuple[float, float]:
+    """The rate at which all triggers together must work to be shown to, and one that is excluded.
+
+    The second is that of triggers that work in no example.
+    """
+    values = np.zeros((units, 2**m))
+    none = judge(_table(values, discrete), rules)
+    low, high = 0, units
+    while low < high - 1:
+        middle = (low + high) // 2
+        values[:, -1] = np.arange(units) < middle
+        shown = judge(_table(values, discrete), rules).moves
+        low, high = (low, middle) if shown else (middle, high)
+    return high / units, none.largest / none.perfect
+
+
+def _table(values: FloatArray, discrete: bool) -> CoalitionTable:
+    names = [f"modality {at}" for at in range(values.shape[1].bit_length() - 1)]
+    return CoalitionTable.from_values(values, names, binary=discrete, perfect=1)
+
+
+def _percent(part: float) -> str:
+    return f"{math.ceil(100 * part - 1e-9)} %"
