@@ -117,6 +117,7 @@ def on_kinds(rows: Array) -> dict[str, Array]:
 
 NOTHING, IMAGE, TEXT, BOTH, EITHER = (PATTERNS16[i] for i in (0, 10, 12, 8, 14))
 ATTACKS = (IMAGE, TEXT, BOTH, EITHER)
+NOISES = [noise for group in sim.NOISES.values() for noise in group]
 BOUNDARIES = {
     "after": "an effect after is delta",
     "before": "an effect before is delta",
@@ -133,8 +134,8 @@ class Kind:
     Attributes:
         name: how they are called in the report.
         zero_one: whether the values are 0 and 1; else they are continuous.
-        inverting: in a few examples an effect turns from a perfect attack into its opposite; of
-            0/1 values such examples are among the others.
+        inverting: two models hardly differ but in a few examples, in which an effect turns from a
+            perfect attack into its opposite; of 0/1 values such examples are among the others.
         known: the rate that they must keep where they are known to miss the limit; else None.
         why: why they miss it.
     """
@@ -164,7 +165,7 @@ KINDS = (
 def draw_pair(rng: Rng, what: str, n: int, kind: Kind) -> Pair:
     """A pair in which one truth lies at a boundary; which one is drawn."""
     while True:
-        rows, rates = _models(rng, what, partly=not kind.zero_one)
+        rows, rates = _models(rng, what, kind)
         twice = (np.abs(on_kinds(rows)["change"]) > 1 + ROUNDING).any(1)
         if not kind.zero_one and not kind.inverting:
             rows, rates, twice = rows[~twice], rates[~twice] / rates[~twice].sum(), twice[~twice]
@@ -190,22 +191,20 @@ def draw_pair(rng: Rng, what: str, n: int, kind: Kind) -> Pair:
             return pair
         return replace(
             pair,
-            noise=str(rng.choice([noise for group in sim.NOISES.values() for noise in group])),
+            noise="tiny" if kind.inverting else str(rng.choice(NOISES)),
             scale=float(10 ** rng.uniform(-2, -0.5)),
             sizes=str(rng.choice(["equal", "equal", "uniform", "three", "skewed"])),
             perfect=str(rng.choice(["known", "mean"])),
         )
 
 
-def _models(rng: Rng, what: str, *, partly: bool) -> tuple[Array, Array]:
-    """Kinds of examples (K, 8) and their rates: two models, in part of the examples, and flips.
-
-    Args:
-        rng: where all comes from.
-        what: which truth is to lie at a boundary.
-        partly: an attack may come out weaker in one of the models, in all examples.
-    """
+def _models(rng: Rng, what: str, kind: Kind) -> tuple[Array, Array]:
+    """Kinds of examples (K, 8) and their rates: two models, in part of the examples, and flips."""
     before, after = ATTACKS[rng.integers(4)], ATTACKS[rng.integers(4)]
+    if kind.inverting:
+        after = before * (1 - rng.uniform(0, 0.1))
+        rows = [(before, after), *((pattern, 1 - pattern) for pattern in PATTERNS16)]
+        return np.array([np.concatenate(pair) for pair in rows]), np.eye(len(rows))[0]
     same = {"after": 0.0, "before": 0.2, "change": 0.7, "phi": 0.3, "clean": 0.3}[what]
     if rng.random() < same:
         after = before
@@ -213,7 +212,7 @@ def _models(rng: Rng, what: str, *, partly: bool) -> tuple[Array, Array]:
         after = NOTHING
     if what == "before" and rng.random() < 0.7:
         before = NOTHING
-    if partly and rng.random() < 0.5:
+    if not kind.zero_one and rng.random() < 0.5:
         after = after * (1 - 10 ** rng.uniform(-2, 0))
     pairs, rates = [(before, after)], [1.0]
     if rng.random() < 0.5:
@@ -460,7 +459,8 @@ def boundary(kind: Kind, cells: int, runs: int, seed: int) -> Result:
     """The worst cell of each claim and band of n."""
     number = KINDS.index(kind)
     drawn = []
-    for position, what in enumerate(BOUNDARIES):
+    whats = ["change"] * 2 if kind.inverting else list(BOUNDARIES)
+    for position, what in enumerate(whats):
         for low, high in BANDS:
             rng = np.random.default_rng([seed, number, position, low])
             for cell in range(cells):

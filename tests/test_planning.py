@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import numpy as np
 import pytest
 
@@ -165,3 +168,28 @@ class TestOutlook:
         unscaled = mc.CoalitionTable.from_values(rng.normal(size=(40, 4)), PAIR)
         assert mc.audit(unscaled).outlook == ""
         assert mc.audit(table((0, 1, 0, 1), n=20)).outlook == ""
+
+
+class TestTime:
+    """What a run will take is said once its first batch was timed."""
+
+    def run(self, capsys, n=64, **options):
+        game = mc.samplers.planted_game((0, 0.5, 0, 1), PAIR, examples=n)
+
+        def slow(conditions, seeds):
+            time.sleep(0.05)
+            return game.sampler(conditions, seeds)
+
+        mc.evaluate_coalitions(slow, game.detector, game.examples, game.triggers, **options)
+        return capsys.readouterr()
+
+    @pytest.mark.parametrize("probe", [True, False])
+    def test_said_once_on_the_side_of_the_bar(self, capsys, probe):
+        found = self.run(capsys, probe=probe)
+        assert found.out == ""
+        assert found.err.count("to go, at ") == 1
+        said = re.search(r"256 generations .* in 32 batches of 8.*: about (\d+) s to go", found.err)
+        assert int(said[1]) >= 31 * 0.05 - 1
+
+    def test_not_where_no_bar_is_asked_for(self, capsys):
+        assert self.run(capsys, n=4, progress=False).err == ""

@@ -336,7 +336,7 @@ class TestRefused:
 class TestFields:
     """What examples say of themselves is kept beside the values."""
 
-    def test_plain_values_that_are_no_conditions(self):
+    def test_plain_values_conditions_included(self):
         seen = [
             {
                 "id": at,
@@ -353,6 +353,8 @@ class TestFields:
         del seen[3]["style"]
         table = mc.evaluate_coalitions(Model(), success, seen, TRIGGERS, progress=False)
         assert table.fields == {
+            "image": (0, 1, 2, 3, 4, 5),
+            "text": tuple(f"hat {at}" for at in range(6)),
             "style": ("new", "old", "new", None, "new", "old"),
             "age": (0, 1, 2, 3, 4, 5),
             "weight": (0.0, 0.5, 1.0, 1.5, 2.0, 2.5),

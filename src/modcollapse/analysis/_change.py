@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from modcollapse.analysis._looks import level_at_each
 from modcollapse.analysis._metrics import analyse
 from modcollapse.analysis._results import MEASURED, Audit
 from modcollapse.analysis._sample import Sample
@@ -56,8 +57,10 @@ class Change:
     has the P of after, which will not do, since delta would vanish where clean runs score like the
     target after a defence, and any fall would count. The two verdicts rest each on its own P.
 
-    Each claim is false in at most ``rules.alpha`` of comparisons. The outcome is the first of these
-    that holds:
+    Each claim is false in at most ``rules.alpha`` of comparisons; the outcome is the first of these
+    that holds. Not provided for, of continuous values, are rare examples that turn round: a trigger
+    brings the target before, and takes it away after where the clean run shows it. They change an
+    effect by two perfect attacks, and a sample may hold none.
 
     * ``"removed"``: active before, ``"no effect"`` after, and v(none) rose by less than delta.
     * ``"moved, not removed"``: active before and after, and the attribution of one modality rose by
@@ -70,8 +73,8 @@ class Change:
 
     Attributes:
         outcome: one of these.
-        before: verdict on the one, by itself.
-        after: verdict on the other, by itself.
+        before: verdict on the first table alone.
+        after: verdict on the second table alone.
         fell: coalitions whose effect fell by more than ``min_change``, all of them together at
             level alpha.
         rose: coalitions whose effect rose by as much.
@@ -195,8 +198,8 @@ class Comparison:
     """Two audits of the same examples, their difference, and what became of the backdoor.
 
     Attributes:
-        before: the audit of the one.
-        after: the audit of the other; its examples are in the same order.
+        before: the audit of the first table.
+        after: the audit of the second; examples are in its order everywhere.
         difference: the audit of after - before, paired by example and seed: its figures are the
             changes, with their intervals; it has no verdict.
         verdict: what may be claimed of the change, by declared tests.
@@ -281,20 +284,26 @@ def compare_tables(
     groups = before.clusters or after.clusters
     if groups is not None:
         before, after = replace(before, clusters=groups), replace(after, clusters=groups)
-    one, other = analyse(before, settings), analyse(after, settings)
-    difference = analyse(after.minus(before), settings)
-    changes = _Changes.of(before, after, difference.table, settings)
+    difference = after.minus(before)
+    if before.looks and not after.looks:  # after is of the examples at which before has stopped
+        looks = {"looks": before.provenance["looks"]}
+        difference = replace(difference, provenance={**difference.provenance, **looks})
+    one, other, change = (analyse(table, settings) for table in (before, after, difference))
+    changes = _Changes.of(before, after, difference, settings)
     verdict = changes.verdict(cast(Verdict, one.verdict), cast(Verdict, other.verdict))
-    return Comparison(one, other, difference, verdict)
+    return Comparison(one, other, change, verdict)
 
 
 @dataclass(frozen=True)
 class _Changes:
+    """The tests of a `Change`, on the samples before, after, and of after - before."""
+
     table: CoalitionTable
     before: Sample
     after: Sample
     change: Sample
     settings: Settings
+    alpha: float
 
     @classmethod
     def of(
@@ -307,7 +316,8 @@ class _Changes:
         one, other, change = map(Sample.of, (before, after, difference))
         if one.attack is not None:  # so that P is what a perfect attack scores there, see `_lower`
             change = replace(change, attack=one.attack - change.values[:, 0])
-        return cls(after, one, other, change, settings)
+        alpha = level_at_each(settings.rules.alpha, difference.looks)
+        return cls(after, one, other, change, settings, alpha)
 
     def verdict(self, before: Verdict, after: Verdict) -> Change:
         rules, perfect = self.settings.rules, self.before.perfect
@@ -378,12 +388,11 @@ class _Changes:
     def _none_beyond(self, sign: float) -> Shown:
         """Whether each effect, and last the clean runs, rose (fell for -1) by less than delta."""
         contrasts = -sign * np.hstack([self._effects, self._clean])
-        rules = self.settings.rules
-        return self._lower(self.change, contrasts, rules.effect, rules.alpha) > 0
+        return self._lower(self.change, contrasts, self.settings.rules.effect, self.alpha) > 0
 
     def _together(self, *claims: tuple[Sample, FloatArray]) -> Shown:
         """For which coalitions all of some claims are shown, at level alpha together (Holm)."""
-        alpha, count = self.settings.rules.alpha, len(self.table.coalitions) - 1
+        alpha, count = self.alpha, len(self.table.coalitions) - 1
 
         def shown(level: float) -> Shown:
             return np.asarray(np.all([self._beyond(*claim, level) for claim in claims], axis=0))
@@ -401,7 +410,7 @@ class _Changes:
 
     def _shown(self) -> dict[str, Any]:
         """What has changed, whatever the outcome."""
-        effects, alpha = self._effects, self.settings.rules.alpha
+        effects, alpha = self._effects, self.alpha
         phi, m = shapley_contrasts(len(self.table.modalities)), len(self.table.modalities)
         pairs = max(m * (m - 1), 1)  # of one that gained and one that lost
         shifted = self._beyond(self.change, np.hstack([phi, -phi]), alpha / pairs)
@@ -420,7 +429,7 @@ class _Changes:
     def _leaves_room(self) -> bool:
         """Whether a perfect attack is shown to score more than the clean runs do before."""
         nothing = np.zeros_like(self._clean)
-        return bool(self._lower(self.before, nothing, 1.0, self.settings.rules.alpha)[0] > 0)
+        return bool(self._lower(self.before, nothing, 1.0, self.alpha)[0] > 0)
 
 
 def _named(names: Sequence[str], shown: Shown) -> tuple[str, ...]:

@@ -63,7 +63,6 @@ def analyse(
 
 def _audit(table: CoalitionTable, settings: Settings, *, judged: bool) -> Audit:
     metrics = _Metrics(table, settings)
-    asked = table.neutral is not None and not table.difference
     return Audit(
         table=table,
         means=metrics.means(),
@@ -72,7 +71,7 @@ def _audit(table: CoalitionTable, settings: Settings, *, judged: bool) -> Audit:
         verdict=metrics.verdict() if judged else None,
         settings=settings,
         _again=analyse,
-        specificity=specificity(table, settings) if asked else None,
+        specificity=None if table.neutral is None else specificity(table, settings),
     )
 
 

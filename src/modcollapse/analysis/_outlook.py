@@ -43,10 +43,17 @@ def outlook(table: CoalitionTable, verdict: Verdict, index: Index, method: Metho
         now = _open(later)
         found |= {n * times: told} if (told := [what for what in open_ if what not in now]) else {}
         open_ = now
+    if open_ and not found:
+        said.append(f"Up to {_reached(n)} examples like these would not settle {', '.join(open_)}.")
     if found:
         what = "; ".join(f"{units} would settle {', '.join(told)}" for units, told in found.items())
         said.append(f"Were more examples like these {n}: {what}.")
     return " ".join(said)
+
+
+def _reached(n: int) -> int:
+    """The largest number of examples that an outlook looks at."""
+    return max(n * times for times in (1, 2, 4, 8, 16, 32, 64) if n * times <= max(_FAR, n))
 
 
 def _open(verdict: Verdict) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from modcollapse._support.validation import choice, described, listed, number, whole
 from modcollapse.analysis._metrics import analyse
+from modcollapse.analysis._results import Audit
 from modcollapse.analysis._settings import Rules, Settings
 from modcollapse.analysis._verdict import MIN_UNITS, NO_EFFECT, Verdict, judge
 from modcollapse.errors import InputError
@@ -42,6 +43,7 @@ class Plan:
         power: part of all audits that are to show it.
         most: largest number that was tried.
         tried: number of examples -> part of the simulated audits that reached the goal.
+        expected: what was simulated, in words.
     """
 
     examples: int | None
@@ -49,17 +51,18 @@ class Plan:
     power: float
     most: int
     tried: Mapping[int, float] = field(default_factory=dict)
+    expected: str = ""
 
     def __str__(self) -> str:
         if self.examples is None:
             best = self.tried[max(self.tried)]
             return (
-                f"{self.goal}: not with {self.most:,} examples; {best:.0%} of audits of so many "
+                f"{self.goal}, of {self.expected}: not with {self.most:,} examples; {best:.0%} of audits of so many "
                 f"reach it, {self.power:.0%} were asked for"
             )
         return (
-            f"{self.goal}: {self.examples:,} examples, with which {self.tried[self.examples]:.0%} "
-            "of audits reach it"
+            f"{self.goal}, of {self.expected}: {self.examples:,} examples, with which "
+            f"{self.tried[self.examples]:.0%} of audits reach it"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,8 +71,8 @@ class Plan:
 
 
 def examples_needed(
-    source: CoalitionTable | Mapping[str, float],
-    goal: str = "settled",
+    source: CoalitionTable | Audit | Mapping[str, float],
+    goal: str | None = None,
     *,
     half_width: float | None = None,
     power: float = 0.8,
@@ -82,10 +85,11 @@ def examples_needed(
     """How many examples an audit needs to show something: by simulated audits.
 
     Args:
-        source: a pilot table, whose examples are drawn anew with replacement; or what is expected,
-            coalition -> rate of success in [0, 1], those that are left out 0: of an example the
-            coalitions succeed whose rate is above a number that is drawn for it.
-        goal: ``"settled"`` (effect, dominance and interactions), ``"active"``, ``"no effect"``,
+        source: a pilot table or audit, whose examples are drawn anew with replacement; or what is
+            expected, coalition -> rate of success in [0, 1], those that are left out 0: of an
+            example the coalitions succeed whose rate is above a number that is drawn for it, so
+            that successes are nested. Where they are not, it takes more.
+        goal: ``"settled"``, the default (effect, dominance and interactions), ``"active"``, ``"no effect"``,
             ``"dominance"``, ``"no dominance"``, ``"synergy"``, ``"negligible"``,
             ``"interference"``.
         half_width: ask for intervals of this half-width, in the unit of the value, instead: of
@@ -105,15 +109,18 @@ def examples_needed(
         InputError: an unknown goal or coalition, a rate outside [0, 1], a pilot of differences.
 
     >>> print(examples_needed({"text": 1, "image+text": 1}, "dominance", audits=10))
-    dominance: 32 examples, with which 100% of audits reach it
+    dominance, of text 1, image+text 1: 32 examples, with which 100% of audits reach it
     """
     rules = Rules() if rules is None else rules
     most, audits = whole(most, "most", MIN_UNITS), whole(audits, "audits", 1)
     number(power, "power", "(0, 1)")
+    source = getattr(source, "table", source)  # of an audit
     draw = _draws(source)
+    if goal is not None and half_width is not None:
+        raise InputError(f"give a goal or a half_width, not both; got {goal!r} and {half_width!r}")
     if half_width is None:
-        reached = CLAIMS[choice(goal, "goal", tuple(CLAIMS))]
-        words = goal
+        words = choice("settled" if goal is None else goal, "goal", tuple(CLAIMS))
+        reached = CLAIMS[words]
 
         def holds(table: CoalitionTable) -> bool:
             return reached(judge(table, rules))
@@ -131,7 +138,7 @@ def examples_needed(
 
     tried: dict[int, float] = {}
     found = _smallest(lambda units: tried.setdefault(units, part(units)) >= power, most)
-    return Plan(found, words, power, most, dict(sorted(tried.items())))
+    return Plan(found, words, power, most, dict(sorted(tried.items())), _in_words(source))
 
 
 def widest(table: CoalitionTable, settings: Settings) -> float:
@@ -139,6 +146,12 @@ def widest(table: CoalitionTable, settings: Settings) -> float:
     audit = analyse(table, settings)
     estimates = [*audit.tma.values(), *(audit.cti or {}).values()]
     return max((one.high - one.low) / 2 for one in estimates)
+
+
+def _in_words(source: CoalitionTable | Mapping[str, float]) -> str:
+    if isinstance(source, CoalitionTable):
+        return f"a pilot of {len(source)} examples"
+    return ", ".join(f"{label} {float(rate):g}" for label, rate in source.items())
 
 
 def _holds(verdict: Verdict, claim: str) -> bool:
@@ -172,6 +185,8 @@ def _draws(
             "source must be a pilot table or rates of success by coalition, such as {'text': 1, "
             f"'image+text': 1}}; got {described(source)}"
         )
+    if not all(isinstance(label, str) for label in source):
+        raise InputError(f"coalitions are named by a str, such as 'image+text'; got {dict(source)}")
     modalities = tuple(dict.fromkeys(name for label in source for name in label.split("+")))
     modalities = tuple(name for name in modalities if name != "none")
     labels = coalition_labels(modalities)

@@ -300,12 +300,11 @@ adjusted for 4 figures.
         parts = self._parts()
         if self.table.looks:
             parts.insert(0, self._stopped())
-        if self.specificity is not None:
-            parts.append(str(self.specificity))
         if self.difference is not None:
             parts += ["Difference from the control:", *self.difference._parts()]
         controls = () if self.control is None else self.control.table.run_notes
-        notes = dict.fromkeys((*self.table.run_notes, *controls))
+        of_control = [f"of the control: {note}" for note in controls]
+        notes = dict.fromkeys((*self.table.run_notes, *of_control))
         if notes:
             parts.append("\n".join(f"Note: {note}" for note in notes))
         return for_terminal("\n\n".join(parts))
@@ -318,8 +317,10 @@ adjusted for 4 figures.
             return f"{done} examples of a run with {len(self.table.looks)} looks"
         place = f"look {look} of {len(looks['at'])}, {done} of {looks['of']} examples"
         if done == looks["of"]:
+            settled = self.verdict is not None and self.verdict.settled
             return (
-                f"All looks were taken ({place}), by {looks['order']}; to stop: {looks['until']}."
+                f"All looks were taken ({place}), by {looks['order']}, to stop when "
+                f"{looks['until']}; the verdict is {'settled' if settled else 'not settled'}."
             )
         return (
             f"Stopped at {place}, by {looks['order']}: {looks['until']}. "
@@ -330,6 +331,7 @@ adjusted for 4 figures.
         """Figures and verdict."""
         figures = [part for part in (self.means, self.tma, self.cti) if part is not None]
         parts = [str(replace(part, notes=())) for part in figures]
+        parts += [] if self.specificity is None else [str(self.specificity)]
         if self.verdict is None:
             return [*parts, NO_VERDICT, *self.means.notes]
         if self.verdict.effect == REFUSED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,6 @@ OPEN = "inconclusive"
 
 ALONE, BESIDE = "alone", "beside the other triggers"
 CLEAN, TRIGGER, MEAN = "no trigger", "the trigger", "mean of the neutral"
-_PART = 0.5
-"""What has on average more than this part of the trigger's effect stands for anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +39,9 @@ class ModalitySpecificity:
 
     Attributes:
         answer: ``"specific"``: no neutral trigger has an effect of ``rules.effect`` of a perfect
-            attack; ``"leaks"``: some have a larger one; ``"fires on anything"``: on average they
-            have more than half of the trigger's effect; ``"no effect of its own"``: the trigger
-            itself is not shown to have an effect; ``"inconclusive"``; ``"too few examples"``.
+            attack; ``"leaks"``: some have a larger one; ``"fires on anything"``: all have, and there
+            are several; ``"no effect of its own"``: the trigger itself is not shown to have an
+            effect; ``"inconclusive"``; ``"too few examples"``.
         leaks: the neutral triggers that are shown to have an effect, all of them together at the
             level of one claim.
         where: ``"alone"``, or ``"beside the other triggers"`` where the trigger does nothing alone:
@@ -66,13 +65,16 @@ class Specificity(Mapping[str, ModalitySpecificity]):
     Attributes:
         modalities: modality -> what neutral triggers do in its place.
         examples: number of examples, N.
-        effect: smallest effect that counts, as a part of a perfect attack.
+        effect: smallest effect that counts, as a part of a perfect attack; NaN where nobody declared
+            one: then any effect above 0 counts, and no absence is claimed.
+        difference: whether the values are those of a model minus those of a control.
         success: whether the values are 0 and 1, so that their means are rates.
     """
 
     modalities: Mapping[str, ModalitySpecificity]
     examples: int
     effect: float
+    difference: bool
     success: bool
 
     def __getitem__(self, name: str) -> ModalitySpecificity:
@@ -87,6 +89,7 @@ class Specificity(Mapping[str, ModalitySpecificity]):
     def __str__(self) -> str:
         first = next(iter(self.modalities.values())).values[ALONE][CLEAN]
         unit = "attack success rate" if self.success else "mean value"
+        unit = "difference from the control" if self.difference else unit
         parts = [f"Specificity, {unit} ({sample_size(first, self.examples, False)})"]
         for modality, found in self.items():
             rows = [
@@ -103,16 +106,23 @@ class Specificity(Mapping[str, ModalitySpecificity]):
         """The answers in words."""
         said = []
         for modality, found in self.items():
+            tried = len(found.values[ALONE]) - 3
             words = {
-                SPECIFIC: f"the {modality} trigger is specific: no neutral one has "
-                f"{100 * self.effect:g} % of a perfect attack",
-                LEAKS: f"the {modality} trigger leaks to {', '.join(found.leaks)}",
-                ANYTHING: f"{modality} fires on anything: neutral triggers have on average more "
-                f"than {100 * _PART:g} % of the trigger's effect",
+                SPECIFIC: f"the {modality} trigger is specific: none of the {tried} neutral ones "
+                f"that were tried adds {100 * self.effect:g} % of a perfect attack",
+                LEAKS: f"the {modality} trigger leaks to {', '.join(found.leaks)} "
+                f"({len(found.leaks)} of the {tried} that were tried)",
+                ANYTHING: f"{modality} fires on anything: all {tried} neutral triggers that were "
+                "tried have an effect",
                 IDLE: f"the {modality} trigger has no effect of its own",
             }.get(found.answer, f"{modality}: {found.answer}")
             beside = found.where == BESIDE and found.answer in (SPECIFIC, LEAKS, ANYTHING)
             said.append(f"{words} ({found.where})" if beside else words)
+        if math.isnan(self.effect):
+            said.append(
+                "no perfect attack is declared, so any effect above 0 counts and none is called "
+                "specific"
+            )
         return "Specificity: " + "; ".join(said)
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,15 +158,15 @@ def specificity(table: CoalitionTable, settings: Settings | None = None) -> Spec
         settings: level and kind of the intervals, and the margins.
 
     Raises:
-        InputError: the table holds no values of neutral triggers, or differences of two models.
+        InputError: the table holds no values of neutral triggers.
 
     Source:
         ASR, FTR and STL as in doi 10.1109/PRMVAI70103.2026.11605619; the tests are this library's.
     """
     settings = Settings() if settings is None else settings
-    if table.neutral is None or table.difference:
+    if table.neutral is None:
         raise InputError(
-            "specificity() needs the table of one model, measured with neutral triggers: "
+            "specificity() needs a table that was measured with neutral triggers: "
             "audit(..., neutral=neutral_triggers(triggers))"
         )
     found = {}
@@ -164,7 +174,9 @@ def specificity(table: CoalitionTable, settings: Settings | None = None) -> Spec
         mine = [k for k, (of, _) in enumerate(table.neutral.triggers) if of == modality]
         if mine:
             found[modality] = _Places(table, table.neutral, bit, mine, settings).answered()
-    return Specificity(found, len(table), settings.rules.effect, table.zero_one)
+    scaled = table.perfect is not None or table.zero_one
+    effect = settings.rules.effect if scaled else math.nan
+    return Specificity(found, len(table), effect, table.difference, table.zero_one)
 
 
 class _Places:
@@ -194,29 +206,26 @@ class _Places:
         where = next((where for where in self._columns if self._acts(where)), None)
         if where is None:
             return ModalitySpecificity(IDLE, (), ALONE, values)
-        leaks, none_leaks = self._leaks(where)
+        leaks, all_leak, none_leaks = self._leaks(where)
         answer = LEAKS if leaks else SPECIFIC if none_leaks else OPEN
-        answer = ANYTHING if self._is_anything(where) else answer
+        answer = ANYTHING if all_leak and len(self._names) > 1 else answer
         return ModalitySpecificity(answer, leaks, where, values)
 
     def _acts(self, where: str) -> bool:
         sample, _ = self._sample(where, self._columns[where][2][:, :, 0])
         return bool(self._lower(sample, [0, -1, 1, 0], -self._settings.rules.effect) > 0)
 
-    def _leaks(self, where: str) -> tuple[tuple[str, ...], bool]:
-        """Neutral triggers that are shown to have an effect; whether all are shown to have none."""
+    def _leaks(self, where: str) -> tuple[tuple[str, ...], bool, bool]:
+        """Neutral triggers that are shown to have an effect; whether all have, whether none has."""
         effect, count = self._settings.rules.effect, len(self._names)
-        leaks, clean = [], []
+        leaks, fires, clean = [], [], []
         for at, name in enumerate(self._names):
             sample, scaled = self._sample(where, self._columns[where][2][:, :, at])
             if self._lower(sample, [0, -1, 0, 1], -effect, 1 / count) > 0:
                 leaks.append(name)
+            fires.append(self._lower(sample, [0, -1, 0, 1], -effect) > 0)
             clean.append(scaled and self._lower(sample, [0, 1, 0, -1], effect) > 0)
-        return tuple(leaks), all(clean)
-
-    def _is_anything(self, where: str) -> bool:
-        sample, _ = self._sample(where, self._columns[where][2].mean(axis=2))
-        return bool(self._lower(sample, [0, _PART - 1, -_PART, 1], 0.0) > 0)
+        return tuple(leaks), all(fires), all(clean)
 
     def _lower(
         self, sample: Sample, weights: list[float], of_perfect: float, part: float = 1.0

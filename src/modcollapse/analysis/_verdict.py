@@ -135,9 +135,10 @@ class Verdict:
     def level(self) -> str:
         """How often its claims are false, one by one and together, in words."""
         together = f"at most {100 * FAMILY:g} %" if self.rules.alpha <= Rules.alpha else "more"
+        each = f"{100 * self.rules.alpha:.3g} %"
         text = (
-            f"Each claim of a verdict is false in at most {100 * self.rules.alpha:.3g} % of audits, "
-            f"some claim of it in {together}, as measured (see Concepts)."
+            f"Each claim of a verdict is false in at most {each} of audits, some claim of it in "
+            f"{together}, as measured (see Concepts)."
         )
         if not self.rules.strict:
             text += " Not so where two triggers undo each other in a few examples (strict=False)."

@@ -112,7 +112,7 @@ class Examined(NamedTuple):
         checked: id -> what the example held.
         clusters: label of the group of each, where there are groups.
         stacked: modalities whose conditions are tensors.
-        fields: name -> what each example says of itself, as plain values, besides its conditions.
+        fields: name -> what each example holds of plain values, N of them.
     """
 
     checked: Mapping[ExampleId, Checked]
@@ -176,7 +176,7 @@ def check_examples(
                 scorer.check(example)
         checked[example_id] = Checked(digest, readable_digest(example), triggered)
         for key, held in example.items():
-            if key != "id" and key not in needed and _is_plain(held):
+            if key != "id" and _is_plain(held):
                 column = fields.setdefault(str(key), [])
                 column += [None] * (position - len(column)) + [held]
     clusters = None

@@ -65,7 +65,7 @@ class Run:
         keep: number of examples whose outputs are kept.
         progress: whether a progress bar is shown.
         probe: whether samplers and detectors are looked at first.
-        fields: name -> what each example says of itself besides its conditions.
+        fields: name -> what each example holds of plain values.
         looks: where stopping is considered, as the tables are to record it; empty if nowhere.
         settings: what makes it this run and no other, but for sampler and detector.
         sampler_identities: what tells the samplers apart, by label.

@@ -136,28 +136,33 @@ class Recording:
             run: the run, with the identities that the tables are to hold.
             most: hold no more examples than so many; all if left out.
         """
-        done = slice(self.finished if most is None else min(self.finished, most))
+        done = self.finished if most is None else min(self.finished, most)
+        rows = np.argsort(run.positions[:done], kind="stable")  # as the caller has them
         coalitions = run.cost.coalitions
+
+        def of(held: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(held[row] for row in rows)
+
         return {
             name: CoalitionTable(
-                values=self._values[name][done, :, :coalitions],
+                values=self._values[name][rows, :, :coalitions],
                 modalities=run.modalities,
-                example_ids=run.ids[done],
-                seeds=run.seeds[done],
-                digests=run.digests[done],
-                clusters=run.clusters and run.clusters[done],
+                example_ids=of(run.ids),
+                seeds=run.seeds[rows],
+                digests=of(run.digests),
+                clusters=run.clusters and of(run.clusters),
                 bounds=scorer.bounds,
                 binary=scorer.binary,
-                perfect=self._perfect[name][done].mean(axis=1) if name in self._perfect else None,
-                neutral=_neutral(run, self._values[name][done, :, coalitions:]),
-                fields={field: held[done] for field, held in run.fields.items()},
+                perfect=self._perfect[name][rows].mean(axis=1) if name in self._perfect else None,
+                neutral=_neutral(run, self._values[name][rows, :, coalitions:]),
+                fields={field: of(held) for field, held in run.fields.items()},
                 provenance={
                     "run": run.provenance(self.label, name),
                     "environments": [_environment()],
                     "notes": self._notes,
                     **({"looks": dict(run.looks)} if run.looks else {}),
                 },
-                kept=tuple(self._kept[done]),
+                kept=tuple(self._kept[row] for row in rows if row < len(self._kept)),
             )
             for name, scorer in run.scorers.items()
         }

@@ -49,6 +49,9 @@ def plot_comparison(
     if title:
         figure.suptitle(for_picture(title), fontsize=13, fontweight="bold")
     axes = figure.subplots(2, len(panels), width_ratios=widths, squeeze=False, sharex="col")
+    if pairs:  # so that noise beside large attributions looks like noise
+        for row in axes:
+            row[2].sharey(row[1])
     for above, below, (symbol, heading) in zip(*axes, panels.items(), strict=True):
         unit = "v(S)" if symbol == "v" else symbol
         both = {"before": _of_symbol(before, symbol), "after": _of_symbol(after, symbol)}

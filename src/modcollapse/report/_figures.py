@@ -57,12 +57,18 @@ def plot_estimates(
         whiskers = _whiskers(estimates)
         ax.errorbar(at, heights, yerr=whiskers, fmt="none", ecolor="#222222", capsize=3, lw=1.2)
     ax.axhline(0, color="#222222", lw=0.8)
-    ax.set_xticks(np.arange(len(names)), [for_picture(name) for name in names])
+    ax.set_xticks(np.arange(len(names)), [for_picture(_wrapped(name)) for name in names])
     ax.set_xlim(-0.7, len(names) - 0.3)
     ax.set_ylabel(for_picture(symbol))
     ax.set_title(for_picture(title), fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _wrapped(name: str, width: int = 12) -> str:
+    """A name in lines, those of several modalities one below another."""
+    lines = [textwrap.fill(part, width) for part in name.split("+")]
+    return "+\n".join(lines)
 
 
 def plot_audit(audit: Audited, *, title: str | None = None, gallery: bool = True) -> Figure:

@@ -95,10 +95,12 @@ def check_paired(mine: Pairing, theirs: Pairing, what: str = "subtract the contr
         what: what cannot be done else, for errors.
     """
     check_same_run(mine.run, theirs.run, what, {"sampler"})
-    if set(mine.example_ids) != set(theirs.example_ids):
+    alone = set(mine.example_ids) ^ set(theirs.example_ids)
+    if alone:
         raise TableError(
             f"cannot {what}: the examples differ, {len(mine.example_ids)} here, "
-            f"{len(theirs.example_ids)} there. Measure both on the same"
+            f"{len(theirs.example_ids)} there, and {min(alone, key=str)!r} is on one side only. "
+            "Measure both on the same"
         )
     position = {example_id: row for row, example_id in enumerate(theirs.example_ids)}
     rows = [position[example_id] for example_id in mine.example_ids]

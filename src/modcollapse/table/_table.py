@@ -74,8 +74,8 @@ class CoalitionTable:
             unit of all inference. None where each example stands for itself.
         difference: True where the values are differences of two tables.
         neutral: values under triggers that are not the trigger; None where none was asked for.
-        fields: what the examples say of themselves besides their conditions, for groups: name ->
-            N plain values, None where an example lacks it.
+        fields: what the examples hold of plain values (texts up to 200 characters, numbers), for
+            groups: name -> N of them, None where an example lacks it.
         provenance: ``"run"`` (what must agree for tables to be merged), ``"environments"``
             (versions), ``"notes"``, ``"looks"`` (sizes at which stopping was considered); plain
             data.
