@@ -275,9 +275,9 @@ def claimed(found: Found) -> Found:
     none_rose, none_fell = found["none rose"], found["none fell"]
     holds = {
         "removed": was & found["none after"] & none_rose[:, 3],
+        "increased": none_fell.all(1) & increased,
         "moved, not removed": was & still & gained.any(1) & lost.any(1),
         "reduced": none_rose.all(1) & reduced,
-        "increased": none_fell.all(1) & increased,
         "unchanged": none_rose.all(1) & none_fell.all(1),
     }
     outcome = np.select(list(holds.values()), list(holds), "inconclusive")
@@ -530,7 +530,7 @@ AUDITS: dict[str, tuple[str, list[tuple[float, Array, Array]]]] = {
         ],
     ),
     "92/0/98 -> OR 100/98/100": (
-        "moved, not removed",
+        "increased",
         [
             (0.90, IMAGE, EITHER),
             (0.06, BOTH, EITHER),

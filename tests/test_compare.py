@@ -53,7 +53,7 @@ class TestAnswers:
             (TEXT, NONE, "removed", "increased"),
             (mixed((124, IMAGE), (4, AND)), NONE, "removed", "increased"),
             (IMAGE, TEXT, "moved, not removed", "moved, not removed"),
-            (OR, IMAGE, "moved, not removed", "moved, not removed"),
+            (OR, IMAGE, "moved, not removed", "increased"),
             (IMAGE, HALF, "reduced", "increased"),
             (OR, AND, "reduced", "increased"),
             (IMAGE, IMAGE, "unchanged", "unchanged"),
@@ -393,7 +393,10 @@ class TestResult:
         assert note.startswith("before: 7 of 128 examples score beyond a perfect attack")
         notes = {"notes": ["the box was cut off"]}
         one = replace(table(TEXT, perfect=1), provenance=notes)
-        assert "Note: the box was cut off" in str(mc.compare(one, table(NONE, perfect=1, seed=1)))
+        other = table(NONE, perfect=1, seed=1)
+        assert "Note: before: the box was cut off" in str(mc.compare(one, other))
+        both = str(mc.compare(one, replace(other, provenance=notes)))
+        assert both.count("the box was cut off") == both.count("Note: the box was cut off") == 1
 
     def test_it_is_drawn(self, tmp_path):
         figure = compare(OR, IMAGE, perfect=1).plot(title="a $defence$")
@@ -437,12 +440,15 @@ def test_exchanging_before_and_after_mirrors_all_differences(kinds, seed, noise)
             assert (change.low, change.high) == pytest.approx((-mirrored.high, -mirrored.low))
     if not noise and not PATTERNS[np.array(kinds)][..., 0].any():  # P is the same in both
         mirror = {"removed": "increased", "reduced": "increased"}
+        either = {"moved, not removed", "increased"}
         one, other = there.verdict, back.verdict
         assert (one.fell, one.rose, one.lost, one.gained) == (
             other.rose, other.fell, other.gained, other.lost,
         )  # fmt: skip
         assert one.largest == pytest.approx(other.largest)
-        if one.outcome != "increased":
+        if one.outcome == "moved, not removed":
+            assert other.outcome in either
+        elif one.outcome != "increased":
             assert other.outcome == mirror.get(one.outcome, one.outcome)
 
 

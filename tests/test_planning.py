@@ -64,7 +64,9 @@ class TestNeeded:
         plan = mc.examples_needed({"text": 0, **COLLAPSE}, "synergy", audits=5, most=256)
         assert plan.examples is None
         assert set(plan.tried.values()) == {0.0}
-        assert "synergy: not with 256 examples; 0% of audits of so many reach it" in str(plan)
+        assert "synergy, of text 0, image 1, image+text 1: not with 256 examples; 0% of" in str(
+            plan
+        )
 
     def test_from_a_pilot(self):
         pilot = table((0, 0.97, 0, 1), n=40)
@@ -79,7 +81,7 @@ class TestNeeded:
             for w in (0.1, 0.05)
         )
         assert 3 < narrow.examples / wide.examples < 5
-        assert str(wide).startswith("intervals of +-0.1: ")
+        assert str(wide).startswith("intervals of +-0.1, of image 0.5, text 0, image+text 0.5: ")
         never = mc.examples_needed(COLLAPSE | {"text": 0}, half_width=1e-4, audits=2, most=128)
         assert never.examples is None
 
@@ -98,6 +100,14 @@ class TestNeeded:
             ({"image": 1, "text": 0, "image+none": 1}, {}, "no coalition 'image\\+none'"),
             ({}, {}, "source must be a pilot table or rates"),
             ([0, 1], {}, "source must be a pilot table or rates"),
+            ({"image": 1, "text": 1, "text+image": 0.5, "image+text": 1}, {}, "is there twice"),
+            ({"image+image": 1}, {}, "no coalition 'image\\+image'"),
+            ({1: 0.1}, {}, "coalitions are named by a str"),
+            ({"none": 0.1}, {}, "must name a modality"),
+            (COLLAPSE, {"goal": "settled", "half_width": 0.1}, "a goal or a half_width, not both"),
+            (COLLAPSE, {"rules": "strict"}, "rules must be a modcollapse.Rules"),
+            (COLLAPSE, {"seed": -1}, "seed must be a whole number of at least 0"),
+            (COLLAPSE, {"level": 95}, "level"),
             (COLLAPSE, {"power": 1.2}, "power"),
             (COLLAPSE, {"half_width": 0}, "half_width"),
             (COLLAPSE, {"most": 8}, "most must be a whole number of at least 32"),
@@ -107,6 +117,22 @@ class TestNeeded:
     def test_wrong_calls(self, source, options, message):
         with pytest.raises(InputError, match=message):
             mc.examples_needed(source, **options)
+
+    def test_groups_of_a_pilot_are_its_units(self):
+        pilot = table((0, 1, 0, 1), n=64).clustered(np.repeat(range(8), 8))
+        assert mc.examples_needed(pilot, "dominance", audits=5).examples >= 32
+        half = np.tile([0.0, 1, 0, 1], (64, 1))
+        half[:32, 1] = 0  # the image alone fails in half of the groups
+        apart = mc.CoalitionTable.from_values(half, PAIR, binary=True)
+        grouped = apart.clustered(np.repeat(range(8), 8))
+        wide = [
+            mc.examples_needed(one, half_width=0.1, audits=5).examples for one in (apart, grouped)
+        ]
+        assert wide[0] == pytest.approx(wide[1], rel=0.3)  # groups are as apart as examples
+
+    def test_from_an_audit(self):
+        pilot = mc.audit(table((0, 1, 0, 1)))
+        assert mc.examples_needed(pilot, "dominance", audits=5).expected == "a pilot of 40 examples"
 
     def test_a_pilot_of_differences(self):
         one = table((0, 1, 0, 1))

@@ -366,7 +366,7 @@ class TestBy:
             (lambda e: e["length"] / 7, "puts them into bins"),
             ([1, "1"] * 40, "cannot be told apart: .*1"),
             ([1, True] * 40, "cannot be told apart: .*True"),
-            (["a"] * 79, "holds 79 values for 80 examples"),
+            (["a"] * 79, "holds 79 labels for 80 examples"),
             ({"e0": "a"}, "by must be labels in their order"),
             ({"a"}, "by must be labels in their order"),
             (3, "by must be labels in their order"),
@@ -396,7 +396,7 @@ class TestBy:
     def test_an_error_of_the_function_says_where(self):
         with pytest.raises(KeyError) as caught:
             mc.audit(table(*EQUAL)).by(lambda example: example["photo"])
-        assert "raised by by= for example 0" in caught.value.__notes__
+        assert "raised by by= for example 0, which holds 'kind'" in caught.value.__notes__
 
     @pytest.mark.parametrize("options", [{"permutations": 98}, {"seed": -1}, {"seed": 0.5}])
     def test_options(self, options):

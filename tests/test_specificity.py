@@ -47,6 +47,13 @@ class Model:
         return float(texts or (self.image and patched))
 
 
+class Quiet(Model):
+    """Without a backdoor: the trigger itself does nothing."""
+
+    def fires(self, image, text):
+        return super().fires(image, text.replace("mignneko", "quiet"))
+
+
 def success(outputs, examples):
     return [float(output) for output in outputs]
 
@@ -80,9 +87,12 @@ class TestAnswers:
         assert found.answer == "fires on anything"
         assert set(found.leaks) == set(words)
 
-    def test_half_on_average_is_the_boundary_and_not_shown(self):
-        found = audit(Model(dict.fromkeys(NEUTRAL["text"], 0.5))).specificity["text"]
-        assert found.answer == "leaks"
+    def test_all_but_one_is_not_anything(self):
+        found = audit(Model({**dict.fromkeys(NEUTRAL["text"], 0.9), "lamp": 0.0}))
+        assert found.specificity["text"].answer == "leaks"
+        assert "(3 of the 4 that were tried)" in str(found)
+        single = audit(Model({"lamp": 0.9}), {"text": {"lamp": TextSuffix("lamp")}})
+        assert single.specificity["text"].answer == "leaks"
 
     def test_a_trigger_that_does_nothing_is_not_asked(self):
         audited = audit(Model())
@@ -249,15 +259,19 @@ class TestKept:
         again = parts[0].merge(parts[1])
         np.testing.assert_array_equal(again.neutral.values, whole.neutral.values)
 
-    def test_a_difference_holds_differences_and_is_not_judged(self):
+    def test_a_difference_says_what_belongs_to_the_backdoor(self):
         audited = audit(Model({"venture": 0.67}), control=Model({"venture": 0.1}))
         difference = audited.difference.table.neutral.values
         assert difference.mean() == pytest.approx(
             (audited.table.neutral.values - audited.control.table.neutral.values).mean()
         )
-        assert audited.difference.specificity is None
-        with pytest.raises(InputError, match="needs the table of one model"):
-            specificity(audited.difference.table)
+        assert audited.difference.specificity["text"].answer == "no effect of its own"
+        beside = audit(Model({"venture": 0.67}), control=Quiet({"please": 0.4}))
+        assert beside.difference.specificity["text"].leaks == ("venture",)
+        both = audit(Model({"please": 0.4}), control=Quiet({"please": 0.4}))
+        assert both.specificity["text"].leaks == ("please",)
+        assert both.difference.specificity["text"].answer == "specific"
+        assert "difference from the control" in str(both.difference.specificity)
 
     def test_tables_of_other_neutral_triggers_do_not_merge(self):
         first = audit(Model(), n=40).table

@@ -136,9 +136,10 @@ class TestAudit:
             audit(mc.Looks(), of=(sampler, detector, order, triggers))
             for order in (named, named[::-1])
         )
-        assert first.table.example_ids == backwards.table.example_ids
+        assert set(first.table.example_ids) == set(backwards.table.example_ids)
+        assert first.table.example_ids == backwards.table.example_ids[::-1]  # as they were given
         other = audit(mc.Looks(), of=(sampler, detector, named, triggers), seed=1)
-        assert other.table.example_ids != first.table.example_ids
+        assert set(other.table.example_ids) != set(first.table.example_ids)
 
     def test_not_shuffled(self):
         found = audit(mc.Looks(shuffled=False))
@@ -163,6 +164,7 @@ class TestAudit:
         found = audit(mc.Looks(), of=source(game=(0, 0.1, 0.05, 0.1), n=70, noise=0.05))
         assert len(found.table) == 70
         assert "All looks were taken (look 2 of 2, 70 of 70 examples)" in str(found)
+        assert "to stop when the verdict is settled: that was not reached." in str(found)
 
     def test_at_a_half_width(self):
         found = audit(mc.Looks(half_width=0.2), of=source(noise=0.1))
@@ -170,7 +172,47 @@ class TestAudit:
         assert max(widths) <= 0.2
         assert len(found.table) < 300
         assert "known within +-0.2" in str(found)
-        assert len(audit(mc.Looks(half_width=1e-6)).table) == 300
+        never = audit(mc.Looks(half_width=1e-6))
+        assert len(never.table) == 300
+        assert "within +-1e-06: that was not reached." in str(never)
+
+    def test_an_interval_that_is_undefined_is_not_narrow(self):
+        sampler, detector, examples, triggers = source()
+
+        def unscaled(outputs, seen):
+            return [1.0 + 2 * (score > 0.5) for score in detector(outputs, seen)]
+
+        found = audit(mc.Looks(half_width=0.5), of=(sampler, unscaled, examples, triggers))
+        assert len(found.table) == 300
+        assert np.isnan(found.tma["text"].high)
+        assert "without a declared perfect attack no verdict is settled" in str(found)
+
+    def test_rows_are_in_the_order_of_the_examples(self):
+        """So that labels by position are those of their examples."""
+        found = audit(mc.Looks(at=[299]))
+        assert found.table.example_ids == tuple(sorted(found.table.example_ids))
+        assert len(found.table) == 299
+
+    def test_what_was_saved_is_what_was_not_generated(self):
+        found = audit(mc.Looks(), batch_size=500)
+        generated = 500 * -(-4 * len(found.table) // 500)
+        assert f"{1 - generated / 1200:.0%} of the generations were saved" in str(found)
+
+    def test_a_part_of_a_stopped_run_did_not_stop_there(self):
+        found = audit(mc.Looks()).table
+        part = mc.audit(found.select(found.example_ids[:64]))
+        assert str(part).startswith("64 examples of a run with 4 looks.")
+        assert part.table.looks == found.looks
+
+    def test_looks_are_kept_in_either_order(self):
+        stopped, whole = audit(mc.Looks()).table, mc.evaluate_coalitions(*source(), progress=False)
+        rest = whole.select([name for name in whole.example_ids if name not in stopped.example_ids])
+        same = whole.select(stopped.example_ids)
+        assert stopped.merge(rest).looks == rest.merge(stopped).looks == stopped.looks
+        assert same.minus(stopped).looks == stopped.minus(same).looks == stopped.looks
+        assert mc.audit(same, control=stopped).difference.table.looks == stopped.looks
+        compared = mc.compare(stopped, same)
+        assert compared.before.table.looks == compared.after.table.looks == stopped.looks
 
     def test_every_detector_and_every_difference_must_be_settled(self):
         sampler, detector, examples, triggers = source()
@@ -219,8 +261,8 @@ class TestAudit:
 
         with pytest.raises(RuntimeError) as error:
             audit(mc.Looks(), of=(failing, detector, examples, triggers), probe=False)
-        whole = audit(mc.Looks(at=[299])).table
-        assert error.value.tables.example_ids == whole.example_ids[:20]
+        order, _ = mc.Looks().plan(0, range(300), None)
+        assert error.value.tables.example_ids == tuple(sorted(order[:20]))
 
     def test_wrong_calls(self):
         with pytest.raises(InputError, match=r"stop must be a modcollapse.Looks"):

@@ -6,6 +6,7 @@ from modcollapse.analysis._discrete import gaffke_bound
 from modcollapse.analysis._intervals import contrast_estimates, rate_estimates
 from modcollapse.analysis._looks import level_at_each as level_at_each
 from modcollapse.analysis._metrics import analyse, attribution, interaction, means
+from modcollapse.analysis._outlook import Smallest, smallest_effects
 from modcollapse.analysis._planning import Plan, examples_needed
 from modcollapse.analysis._planning import widest as widest
 from modcollapse.analysis._results import (
@@ -44,6 +45,7 @@ __all__ = [
     "Sample",
     "Settings",
     "Slices",
+    "Smallest",
     "Specificity",
     "Verdict",
     "agreement",
@@ -58,5 +60,6 @@ __all__ = [
     "judge",
     "means",
     "rate_estimates",
+    "smallest_effects",
     "specificity",
 ]

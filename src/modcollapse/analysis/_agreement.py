@@ -220,6 +220,8 @@ def agreement(audits: Mapping[str, Audit]) -> Agreement:
             f"more, such as mc.audit returns with several detectors; got {described(audits)}"
         )
     for name, audit in audits.items():
+        if not isinstance(name, str):
+            raise InputError(f"a value function is named by a str, got {name!r}")
         if not isinstance(audit, Audit):
             raise InputError(f"agreement() compares audits; {name!r} is {type(audit).__name__}")
     names, (first, *others) = list(audits), audits.values()
@@ -230,7 +232,6 @@ def agreement(audits: Mapping[str, Audit]) -> Agreement:
                 f"{first.settings}. Audit both with the same"
             )
         check_paired(_pairing(audit.table), _pairing(first.table), "compare value functions")
-    audits = {str(name): audit for name, audit in audits.items()}
     both = {name: audit.difference for name, audit in audits.items() if audit.difference}
     complete = len(both) == len(audits)
     return replace(_agreement(audits), difference=_agreement(both) if complete else None)
@@ -292,7 +293,10 @@ def _shown_dominance(audit: Audit) -> str:
         return ""
     if verdict.dominant is not None:
         return f"{verdict.dominant} dominates"
-    return "no modality dominates" if verdict.most < verdict.rules.share else ""
+    if verdict.most >= verdict.rules.share:
+        return ""
+    leading = [name for name, held in verdict.share.items() if held > 0.5]
+    return "no modality dominates" + (f", {leading[0]} holds more than half" if leading else "")
 
 
 def _finding(audit: Audit) -> str:

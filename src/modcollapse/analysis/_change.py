@@ -63,11 +63,12 @@ class Change:
     effect by two perfect attacks, and a sample may hold none.
 
     * ``"removed"``: active before, ``"no effect"`` after, and v(none) rose by less than delta.
+    * ``"increased"``: a coalition that is active after rose by more than delta, and neither v(none)
+      nor the effect of any coalition fell by delta.
     * ``"moved, not removed"``: active before and after, and the attribution of one modality rose by
-      more than delta, that of another fell by more than delta.
-    * ``"reduced"``: a coalition that was active before fell by more than delta, and neither v(none)
-      nor the effect of any coalition rose by delta.
-    * ``"increased"``: the same with before and after exchanged.
+      more than delta, that of another fell by more than delta. Where triggers shared an attack, the
+      attribution of the one that is left rises, while its effect stays what it was.
+    * ``"reduced"``: the same as ``"increased"`` with before and after exchanged.
     * ``"unchanged"``: neither v(none) nor any effect changed by delta.
     * ``"inconclusive"``, or ``"too few examples"``.
 
@@ -114,8 +115,8 @@ class Change:
     def level(self) -> str:
         """How often its claims are false, in words."""
         text = (
-            f"Each claim is false in at most {100 * self.rules.alpha:g} % of comparisons, as "
-            "measured."
+            f"Each claim is false in at most {100 * self.rules.alpha:.3g} % of comparisons, as "
+            "measured; not so where in a few examples an effect turns into its opposite."
         )
         if math.isnan(self.perfect):
             text += " Without a perfect attack declared, that is so of deviations of the size seen."
@@ -144,7 +145,9 @@ class Change:
         if self.outcome == MOVED:
             lost, gained = ", ".join(self.lost), ", ".join(self.gained)
             shift = f"attribution went from {lost} to {gained}, by more than {self._counts} each"
-            return [f"{MOVED}: {shift}", after, *self._changes(attributions=False)]
+            changes = self._changes(attributions=False)
+            changes += [] if self.rose else ["no effect is shown to have risen"]
+            return [f"{MOVED}: {shift}", after, *changes]
         if self.outcome in (REDUCED, INCREASED):
             other = "rose" if self.outcome == REDUCED else "fell"
             first, *others = changes
@@ -219,7 +222,19 @@ class Comparison:
             parts.append(f"How often claims are false is not measured for method={total.method!r}.")
         elif self.verdict.outcome != REFUSED:
             parts.append(self.verdict.level)
-        notes = dict.fromkeys((*self.before.table.run_notes, *self.after.table.run_notes))
+        sides = {"before": self.before.table, "after": self.after.table}
+        common = [
+            note for note in self.before.table.run_notes if note in self.after.table.run_notes
+        ]
+        notes = common + [
+            f"{side}: {note}"
+            for side, table in sides.items()
+            for note in table.run_notes
+            if note not in common
+        ]
+        samplers = [table.provenance.get("run", {}).get("sampler") for table in sides.values()]
+        if samplers[0] is not None and samplers[0] == samplers[1]:
+            notes.append("before and after come from samplers that cannot be told apart")
         if notes:
             parts.append("\n".join(f"Note: {note}" for note in notes))
         return for_terminal("\n\n".join(parts))
@@ -284,10 +299,8 @@ def compare_tables(
     groups = before.clusters or after.clusters
     if groups is not None:
         before, after = replace(before, clusters=groups), replace(after, clusters=groups)
+    before, after = before.looked_at_with(after), after.looked_at_with(before)
     difference = after.minus(before)
-    if before.looks and not after.looks:  # after is of the examples at which before has stopped
-        looks = {"looks": before.provenance["looks"]}
-        difference = replace(difference, provenance={**difference.provenance, **looks})
     one, other, change = (analyse(table, settings) for table in (before, after, difference))
     changes = _Changes.of(before, after, difference, settings)
     verdict = changes.verdict(cast(Verdict, one.verdict), cast(Verdict, other.verdict))
@@ -342,12 +355,12 @@ class _Changes:
         reason = ""
         if was and after.effect == NO_EFFECT and none_rose[-1]:
             outcome = REMOVED
+        elif still and none_fell.all() and self._of_active(self.after, 1.0):
+            outcome = INCREASED
         elif was and still and found["lost"] and found["gained"]:
             outcome = MOVED
         elif was and none_rose.all() and self._of_active(self.before, -1.0):
             outcome = REDUCED
-        elif still and none_fell.all() and self._of_active(self.after, 1.0):
-            outcome = INCREASED
         elif none_rose.all() and none_fell.all():
             outcome = UNCHANGED
         else:

@@ -85,7 +85,7 @@ class _Metrics:
         # means, attributions, the total, interactions of pairs
         alpha = settings.alpha(len(table.coalitions) + m + 1 + m * (m - 1) // 2)
         self.alpha = level_at_each(alpha, table.looks)
-        if table.looks:
+        if len(table.looks) > 1:
             self.notes = (*self.notes, LOOKS.format(len(table.looks)))
 
     def means(self) -> CoalitionMeans:

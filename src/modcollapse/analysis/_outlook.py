@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
+from modcollapse._support.validation import whole
 from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Method, Rules
 from modcollapse.analysis._verdict import INCONCLUSIVE, MIN_UNITS, Verdict, judge
@@ -24,14 +28,17 @@ def outlook(table: CoalitionTable, verdict: Verdict, index: Index, method: Metho
     Its examples are taken several times: more of them, were they like these.
     """
     n, rules = verdict.units, verdict.rules
+    units = "examples" if table.clusters is None else "groups"
     if n < MIN_UNITS or verdict.settled or verdict.reason or math.isnan(verdict.min_effect):
         return ""
     said = []
     if verdict.effect == INCONCLUSIVE and len(table.modalities) <= 3 and not table.difference:
         discrete = table.discrete or table.zero_one
-        shown, excluded = _smallest_shown(n, len(table.modalities), discrete, rules)
+        shown, excluded = smallest_effects(
+            n, len(table.modalities), discrete=discrete, rules=rules, looks=table.looks
+        )
         said.append(
-            f"{n} examples can show an effect from {_percent(shown)} of a perfect attack on, and "
+            f"{n} {units} can show an effect from {_percent(shown)} of a perfect attack on, and "
             f"exclude at best one above {_percent(excluded)}."
         )
     found: dict[int, list[str]] = {}
@@ -44,10 +51,10 @@ def outlook(table: CoalitionTable, verdict: Verdict, index: Index, method: Metho
         found |= {n * times: told} if (told := [what for what in open_ if what not in now]) else {}
         open_ = now
     if open_ and not found:
-        said.append(f"Up to {_reached(n)} examples like these would not settle {', '.join(open_)}.")
+        said.append(f"Up to {_reached(n)} {units} like these would not settle {', '.join(open_)}.")
     if found:
         what = "; ".join(f"{units} would settle {', '.join(told)}" for units, told in found.items())
-        said.append(f"Were more examples like these {n}: {what}.")
+        said.append(f"Were more {units} like these {n}: {what}.")
     return " ".join(said)
 
 
@@ -71,26 +78,68 @@ def _open(verdict: Verdict) -> list[str]:
     return left
 
 
-@lru_cache(maxsize=512)
-def _smallest_shown(units: int, m: int, discrete: bool, rules: Rules) -> tuple[float, float]:
-    """The rate at which all triggers together must work to be shown to, and one that is excluded.
+class Smallest(NamedTuple):
+    """What so many examples can show at best.
 
-    The second is that of triggers that work in no example.
+    Attributes:
+        shown: smallest effect of all triggers together that is shown to count, as a part of a
+            perfect attack, where they work in a part of all examples and nothing else does.
+        excluded: the effect that is excluded where no trigger works in any example.
     """
+
+    shown: float
+    excluded: float
+
+
+def smallest_effects(
+    examples: int,
+    modalities: int = 2,
+    *,
+    discrete: bool = False,
+    rules: Rules | None = None,
+    looks: Sequence[int] = (),
+) -> Smallest:
+    """The smallest effects that an audit can show and exclude, from the number of examples alone.
+
+    Args:
+        examples: N, 32 or more.
+        modalities: M, 1 to 3.
+        discrete: values are 0 and 1.
+        rules: margins of the verdict.
+        looks: sizes at which stopping is considered.
+
+    Raises:
+        InputError: too few examples, or too many modalities.
+
+    >>> smallest = smallest_effects(64, discrete=True)
+    >>> round(smallest.shown, 2), round(smallest.excluded, 2)
+    (0.2, 0.05)
+    """
+    whole(examples, "examples", MIN_UNITS)
+    whole(modalities, "modalities", 1, 3)
+    rules = Rules() if rules is None else rules
+    return _smallest_effects(examples, modalities, discrete, rules, tuple(looks))
+
+
+@lru_cache(maxsize=512)
+def _smallest_effects(
+    units: int, m: int, discrete: bool, rules: Rules, looks: tuple[int, ...]
+) -> Smallest:
     values = np.zeros((units, 2**m))
-    none = judge(_table(values, discrete), rules)
+    none = judge(_table(values, discrete, looks), rules)
     low, high = 0, units
     while low < high - 1:
         middle = (low + high) // 2
         values[:, -1] = np.arange(units) < middle
-        shown = judge(_table(values, discrete), rules).moves
+        shown = judge(_table(values, discrete, looks), rules).moves
         low, high = (low, middle) if shown else (middle, high)
-    return high / units, none.largest / none.perfect
+    return Smallest(high / units, none.largest / none.perfect)
 
 
-def _table(values: FloatArray, discrete: bool) -> CoalitionTable:
+def _table(values: FloatArray, discrete: bool, looks: tuple[int, ...]) -> CoalitionTable:
     names = [f"modality {at}" for at in range(values.shape[1].bit_length() - 1)]
-    return CoalitionTable.from_values(values, names, binary=discrete, perfect=1)
+    table = CoalitionTable.from_values(values, names, binary=discrete, perfect=1)
+    return replace(table, provenance={"looks": {"at": looks}})
 
 
 def _percent(part: float) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from modcollapse._support.validation import choice, described, listed, number, whole
 from modcollapse.analysis._metrics import analyse
 from modcollapse.analysis._results import Audit
+from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Rules, Settings
 from modcollapse.analysis._verdict import MIN_UNITS, NO_EFFECT, Verdict, judge
 from modcollapse.errors import InputError
@@ -57,8 +58,8 @@ class Plan:
         if self.examples is None:
             best = self.tried[max(self.tried)]
             return (
-                f"{self.goal}, of {self.expected}: not with {self.most:,} examples; {best:.0%} of audits of so many "
-                f"reach it, {self.power:.0%} were asked for"
+                f"{self.goal}, of {self.expected}: not with {self.most:,} examples; {best:.0%} of "
+                f"audits of so many reach it, {self.power:.0%} were asked for"
             )
         return (
             f"{self.goal}, of {self.expected}: {self.examples:,} examples, with which "
@@ -89,8 +90,8 @@ def examples_needed(
             expected, coalition -> rate of success in [0, 1], those that are left out 0: of an
             example the coalitions succeed whose rate is above a number that is drawn for it, so
             that successes are nested. Where they are not, it takes more.
-        goal: ``"settled"``, the default (effect, dominance and interactions), ``"active"``, ``"no effect"``,
-            ``"dominance"``, ``"no dominance"``, ``"synergy"``, ``"negligible"``,
+        goal: ``"settled"``, the default (effect, dominance and interactions), ``"active"``,
+            ``"no effect"``, ``"dominance"``, ``"no dominance"``, ``"synergy"``, ``"negligible"``,
             ``"interference"``.
         half_width: ask for intervals of this half-width, in the unit of the value, instead: of
             every attribution and interaction.
@@ -111,10 +112,11 @@ def examples_needed(
     >>> print(examples_needed({"text": 1, "image+text": 1}, "dominance", audits=10))
     dominance, of text 1, image+text 1: 32 examples, with which 100% of audits reach it
     """
-    rules = Rules() if rules is None else rules
+    settings = Settings(level, rules=Rules() if rules is None else rules)
+    rules, seed = settings.rules, whole(seed, "seed", 0)
     most, audits = whole(most, "most", MIN_UNITS), whole(audits, "audits", 1)
     number(power, "power", "(0, 1)")
-    source = getattr(source, "table", source)  # of an audit
+    source = source.table if isinstance(source, Audit) else source
     draw = _draws(source)
     if goal is not None and half_width is not None:
         raise InputError(f"give a goal or a half_width, not both; got {goal!r} and {half_width!r}")
@@ -126,7 +128,6 @@ def examples_needed(
             return reached(judge(table, rules))
     else:
         number(half_width, "half_width", "(0, inf)")
-        settings = Settings(level, rules=rules)
         words = f"intervals of +-{half_width:g}"
 
         def holds(table: CoalitionTable) -> bool:
@@ -142,10 +143,25 @@ def examples_needed(
 
 
 def widest(table: CoalitionTable, settings: Settings) -> float:
-    """Largest half-width of the intervals of the attributions and interactions of a table."""
+    """Largest half-width of the attributions and interactions of a table; NaN if one has none."""
     audit = analyse(table, settings)
     estimates = [*audit.tma.values(), *(audit.cti or {}).values()]
-    return max((one.high - one.low) / 2 for one in estimates)
+    return float(np.max([(one.high - one.low) / 2 for one in estimates]))
+
+
+def _units_of(pilot: CoalitionTable) -> CoalitionTable:
+    """The table of the units of inference: of groups, where there are some, their means."""
+    if pilot.clusters is None:
+        return pilot
+    sample = Sample.of(pilot)
+    return CoalitionTable(
+        sample.values[:, None],
+        pilot.modalities,
+        tuple(range(len(sample))),
+        bounds=pilot.bounds,
+        discrete=sample.discrete,
+        perfect=None if sample.attack is None else sample.attack + sample.values[:, 0],
+    )
 
 
 def _in_words(source: CoalitionTable | Mapping[str, float]) -> str:
@@ -165,7 +181,7 @@ def _draws(
     if isinstance(source, CoalitionTable):
         if source.difference:
             raise InputError("a pilot must be a table of one model, and holds differences of two")
-        pilot = source
+        pilot = _units_of(source)
 
         def again(rng: np.random.Generator, units: int) -> CoalitionTable:
             rows = rng.integers(len(pilot), size=units)
@@ -185,17 +201,23 @@ def _draws(
             "source must be a pilot table or rates of success by coalition, such as {'text': 1, "
             f"'image+text': 1}}; got {described(source)}"
         )
-    if not all(isinstance(label, str) for label in source):
+    if not all(isinstance(label, str) and label for label in source):
         raise InputError(f"coalitions are named by a str, such as 'image+text'; got {dict(source)}")
     modalities = tuple(dict.fromkeys(name for label in source for name in label.split("+")))
     modalities = tuple(name for name in modalities if name != "none")
+    if not modalities:
+        raise InputError(f"source must name a modality, got {dict(source)}")
     labels = coalition_labels(modalities)
     column = {frozenset(label.split("+")): at for at, label in enumerate(labels)}
-    rates = np.zeros(len(labels))
+    rates, told = np.zeros(len(labels)), set[frozenset[str]]()
     for label, rate in source.items():
-        if frozenset(label.split("+")) not in column:
+        members = frozenset(label.split("+"))
+        if members not in column or len(members) < len(label.split("+")):
             raise InputError(f"there is no coalition {label!r}; there is {listed(labels)}")
-        rates[column[frozenset(label.split("+"))]] = number(rate, f"rate of {label!r}")
+        if members in told:
+            raise InputError(f"the coalition {label!r} is there twice, in {listed(source)}")
+        told.add(members)
+        rates[column[members]] = number(rate, f"rate of {label!r}")
     if ((rates < 0) | (rates > 1)).any():
         raise InputError(f"rates of success are from 0 to 1, got {dict(source)}")
 

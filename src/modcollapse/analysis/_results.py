@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
@@ -312,20 +313,28 @@ adjusted for 4 figures.
     def _stopped(self) -> str:
         """At which look a run stopped, and what it saved."""
         looks, done = self.table.provenance["looks"], len(self.table)
-        look = looks["examples"].index(done) + 1 if done in looks["examples"] else 0
-        if not look:
-            return f"{done} examples of a run with {len(self.table.looks)} looks"
+        if done != looks.get("done") or done not in looks["examples"]:
+            return f"{done} examples of a run with {len(self.table.looks)} looks."
+        look = looks["examples"].index(done) + 1
         place = f"look {look} of {len(looks['at'])}, {done} of {looks['of']} examples"
         if done == looks["of"]:
-            settled = self.verdict is not None and self.verdict.settled
+            reached = "that was reached" if self._has_reached(looks) else "that was not reached"
+            if math.isnan(self.verdict.perfect if self.verdict else math.nan):
+                reached += "; without a declared perfect attack no verdict is settled"
             return (
                 f"All looks were taken ({place}), by {looks['order']}, to stop when "
-                f"{looks['until']}; the verdict is {'settled' if settled else 'not settled'}."
+                f"{looks['until']}: {reached}."
             )
         return (
             f"Stopped at {place}, by {looks['order']}: {looks['until']}. "
-            f"{1 - done / looks['of']:.0%} of the generations were saved."
+            f"{1 - looks['generated']:.0%} of the generations were saved."
         )
+
+    def _has_reached(self, looks: Mapping[str, Any]) -> bool:
+        if looks["half_width"] is None:
+            return self.verdict is not None and self.verdict.settled
+        estimates = [*self.tma.values(), *(self.cti or {}).values()]
+        return all(one.high - one.low <= 2 * looks["half_width"] for one in estimates)
 
     def _parts(self) -> list[str]:
         """Figures and verdict."""

@@ -321,10 +321,13 @@ def _labels_of(table: CoalitionTable, by: By) -> tuple[str, tuple[Label, ...]]:
             held = []
             for row, example_id in enumerate(ids):
                 example = {field: column[row] for field, column in fields.items()}
-                with context(f"raised by by= for example {example_id!r}"):
+                where = f"raised by by= for example {example_id!r}, which holds {listed(fields)}"
+                with context(where):
                     held.append(by({**example, "id": example_id}))
         elif not hasattr(by, "iloc"):  # a series is read by its index
             held = ordered(by, "by", "labels")
+            if len(held) != len(ids):
+                raise InputError(f"by= holds {len(held)} labels for {len(ids)} examples")
         labels = replace(table, fields={"by": held}).fields["by"]
     lacking = [
         example_id

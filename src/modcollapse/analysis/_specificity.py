@@ -18,7 +18,14 @@ from modcollapse.analysis._verdict import MIN_UNITS, REFUSED
 from modcollapse.contracts import FloatArray
 from modcollapse.errors import InputError
 from modcollapse.report import for_terminal, format_table, plot_specificity
-from modcollapse.table import CoalitionTable, Estimate, NeutralValues, sample_size, value_text
+from modcollapse.table import (
+    OTHER_ROWS,
+    CoalitionTable,
+    Estimate,
+    NeutralValues,
+    sample_size,
+    value_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +37,12 @@ IDLE = "no effect of its own"
 OPEN = "inconclusive"
 
 ALONE, BESIDE = "alone", "beside the other triggers"
-CLEAN, TRIGGER, MEAN = "no trigger", "the trigger", "mean of the neutral"
+CLEAN, TRIGGER, MEAN = OTHER_ROWS
+_SHOWN = {
+    CLEAN: "no trigger (alone: FTR)",
+    TRIGGER: "the trigger (ASR)",
+    MEAN: "mean of the neutral (STL)",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +51,8 @@ class ModalitySpecificity:
 
     Attributes:
         answer: ``"specific"``: no neutral trigger has an effect of ``rules.effect`` of a perfect
-            attack; ``"leaks"``: some have a larger one; ``"fires on anything"``: all have, and there
-            are several; ``"no effect of its own"``: the trigger itself is not shown to have an
+            attack; ``"leaks"``: some have a larger one; ``"fires on anything"``: all have, of
+            several; ``"no effect of its own"``: the trigger itself is not shown to have an
             effect; ``"inconclusive"``; ``"too few examples"``.
         leaks: the neutral triggers that are shown to have an effect, all of them together at the
             level of one claim.
@@ -65,8 +77,8 @@ class Specificity(Mapping[str, ModalitySpecificity]):
     Attributes:
         modalities: modality -> what neutral triggers do in its place.
         examples: number of examples, N.
-        effect: smallest effect that counts, as a part of a perfect attack; NaN where nobody declared
-            one: then any effect above 0 counts, and no absence is claimed.
+        effect: smallest effect that counts, as a part of a perfect attack; NaN where nobody
+            declared one: then any effect above 0 counts, and no absence is claimed.
         difference: whether the values are those of a model minus those of a control.
         success: whether the values are 0 and 1, so that their means are rates.
     """
@@ -93,7 +105,10 @@ class Specificity(Mapping[str, ModalitySpecificity]):
         parts = [f"Specificity, {unit} ({sample_size(first, self.examples, False)})"]
         for modality, found in self.items():
             rows = [
-                [name, *(value_text(named[name]) for named in found.values.values())]
+                [
+                    _SHOWN.get(name, name),
+                    *(value_text(named[name]) for named in found.values.values()),
+                ]
                 for name in found.values[ALONE]
             ]
             parts.append(format_table([modality, *found.values], rows))
@@ -264,8 +279,9 @@ class _Places:
             axis=-1,
         )
         level = self._settings.level
-        alpha = level_at_each((1 - level) / 2, table.looks)
         names = [CLEAN, TRIGGER, *self._names, MEAN]
+        count = len(names) * len(self._columns)
+        alpha = level_at_each(self._settings.alpha(count), table.looks)
         rates = table.zero_one and of.shape[1] == 1 and table.clusters is None
         estimates = []
         for column in range(columns.shape[-1]):

@@ -23,7 +23,7 @@ from modcollapse.contracts import (
 )
 from modcollapse.errors import InputError, context
 from modcollapse.game import MAX_PLAYERS
-from modcollapse.table import cluster_labels, plain_id
+from modcollapse.table import OTHER_ROWS, cluster_labels, plain_id
 
 _LONGEST = 200
 """Characters of text that is kept beside the values, for groups."""
@@ -48,9 +48,15 @@ def neutral_specs(
                 f"neutral names the modality {modality!r}, which has no trigger; there is "
                 f"{listed(triggers)}{did_you_mean(modality, list(triggers))}"
             )
+    for name in (name for named in neutral.values() for name in named):
+        if not isinstance(name, str) or name in OTHER_ROWS:
+            raise InputError(
+                f"a neutral trigger is named by a str that is none of {listed(OTHER_ROWS)}, "
+                f"got {name!r}"
+            )
     return {
         modality: {
-            str(name): TriggerSpec.of(trigger, f"neutral {modality} {name}")
+            name: TriggerSpec.of(trigger, f"neutral {modality} {name}")
             for name, trigger in neutral[modality].items()
         }
         for modality in triggers
@@ -163,7 +169,8 @@ def check_examples(
                     with context(f"example {example_id!r}, neutral trigger {name!r}"):
                         variants.append(trigger.checked(variants[0], twice=True))
                 triggered[modality] = [fingerprint(variant) for variant in variants[1:]]
-                _check_neutral(triggered[modality], modality, list(neutral.get(modality, {})))
+                with context(f"example {example_id!r}"):
+                    _check_neutral(triggered[modality], modality, list(neutral.get(modality, {})))
             forms[modality].add(variants[0], example_id)
             for label, sampler in samplers.items():
                 if modality in sampler.modalities:
@@ -176,8 +183,8 @@ def check_examples(
                 scorer.check(example)
         checked[example_id] = Checked(digest, readable_digest(example), triggered)
         for key, held in example.items():
-            if key != "id" and _is_plain(held):
-                column = fields.setdefault(str(key), [])
+            if key != "id" and isinstance(key, str) and _is_plain(held):
+                column = fields.setdefault(key, [])
                 column += [None] * (position - len(column)) + [held]
     clusters = None
     if cluster is not None:

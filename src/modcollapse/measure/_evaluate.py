@@ -166,7 +166,9 @@ def _announce(run: Run, recordings: Sequence[Recording], bar: Any) -> None:
     if bar.disable or bar.n > run.cost.batch_size * len(recordings) or not seconds:
         return
     left = (run.cost.batches - 1) * seconds
-    said = f"{run.cost}: about {duration(left)} to go, at {seconds:.2g} s a batch"
+    control = " and as many of the control" if len(recordings) > 1 else ""
+    most = "at most " if run.looks else ""
+    said = f"{run.cost}{control}: {most}about {duration(left)} to go, at {seconds:.2g} s a batch"
     bar.write(said, file=sys.stderr)
 
 

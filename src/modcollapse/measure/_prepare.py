@@ -164,6 +164,7 @@ class Run:
                     name: _settled(self.settings["triggers"][name], trigger.call)
                     for name, trigger in self.triggers.items()
                 },
+                **_identities_of_neutral(self.neutral, self.settings.get("neutral")),
             },
             sampler_identities={
                 label: _settled(self.sampler_identities[label], sampler.call)
@@ -300,16 +301,24 @@ def prepare(
     )
 
 
-def _identities_of_neutral(neutral: Mapping[str, Mapping[str, TriggerSpec]]) -> dict[str, Any]:
+def _identities_of_neutral(
+    neutral: Mapping[str, Mapping[str, TriggerSpec]], before: Any = None
+) -> dict[str, Any]:
+    """What tells neutral triggers apart; given what was found before a run, what has stayed."""
+
+    def told(modality: str, name: str, call: Any) -> Any:
+        if before is not None:
+            return _settled(before[modality][name], call)
+        return identity(call, f"neutral trigger {name!r}")
+
     if not neutral:
         return {}
-    found = {
-        modality: {
-            name: identity(trigger.call, f"neutral {name!r}") for name, trigger in named.items()
+    return {
+        "neutral": {
+            modality: {name: told(modality, name, trigger.call) for name, trigger in named.items()}
+            for modality, named in neutral.items()
         }
-        for modality, named in neutral.items()
     }
-    return {"neutral": found}
 
 
 def _settled(before: Any, thing: Any) -> Any:

@@ -49,7 +49,6 @@ class Recording:
 
     Attributes:
         label: what a note on its errors says of the sampler.
-        seconds: what a batch takes; of a run that is looked at, one in which nothing is new.
     """
 
     def __init__(self, run: Run, label: str, *, look: bool) -> None:
@@ -69,7 +68,12 @@ class Recording:
         self._carried: dict[tuple[int, int], Any] = {}
         self._labels = (*coalition_labels(run.modalities), *run.neutral_labels)
         self._cells = 0
-        self.seconds = 0.0
+        self._generating = self._scoring = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """What a batch takes; of a run that is looked at, one in which nothing is new."""
+        return self._generating + self._scoring
 
     @property
     def finished(self) -> int:
@@ -106,10 +110,12 @@ class Recording:
             given = own_copy(dict(conditions)) if looked else conditions
             start = perf_counter()
             outputs = self._generated(conditions, seeds, gathered, where)
+            self._generating = perf_counter() - start
             first = own_copy(outputs) if looked else None  # before the sampler is called again
+            start = perf_counter()
             scored = self._scored(outputs, examples, batch.cells, self._carried, gathered, where)
             numbers = _scores.to_host([score.values for score in scored])
-            self.seconds = self.seconds or perf_counter() - start
+            self._scoring = perf_counter() - start
             finite, *rows = numbers[:, : batch.real]
             _scores.check_finite_outputs(finite, where)
             scores = iter(rows)
@@ -160,12 +166,17 @@ class Recording:
                     "run": run.provenance(self.label, name),
                     "environments": [_environment()],
                     "notes": self._notes,
-                    **({"looks": dict(run.looks)} if run.looks else {}),
+                    **({"looks": self._looks_of(run, done)} if run.looks else {}),
                 },
                 kept=tuple(self._kept[row] for row in rows if row < len(self._kept)),
             )
             for name, scorer in run.scorers.items()
         }
+
+    def _looks_of(self, run: Run, done: int) -> dict[str, Any]:
+        """The declared looks, how far the run came, and the part of all outputs that it made."""
+        made = self._cells / run.cost.generations
+        return {**run.looks, "done": done, "generated": round(made, 4)}
 
     def _generated(
         self,
@@ -226,7 +237,7 @@ class Recording:
                 start = perf_counter()
                 outputs = self._generated(conditions, seeds, gathered, where.of(company.rows))
                 look.check_outputs(company, outputs)
-                self.seconds = min(self.seconds, perf_counter() - start)
+                self._generating = min(self._generating, perf_counter() - start)
         for company in look.by_score():
             rows = company.rows
             cells = [seen.batch.cells[row] for row in rows]

@@ -103,8 +103,12 @@ def tables_of(
         found = Named(measured[""], single)
         if controls is None or stop is None:
             return _paired(found, controls)
-        ids = next(iter(found.by_name.values())).example_ids
-        return _paired(found, Named({n: c.select(ids) for n, c in controls.items()}, single))
+        table = next(iter(found.by_name.values()))
+        chosen = {
+            name: control.select(table.example_ids).looked_at_with(table)
+            for name, control in controls.items()
+        }
+        return _paired(found, Named(chosen, single))
 
     def enough(measured: Tables) -> bool:
         return stop is not None and all(
@@ -165,6 +169,8 @@ def _clustered(pairs: Named[Pair], run: RunOptions) -> Named[Pair]:
 
 def _pair(table: CoalitionTable, control: CoalitionTable | None) -> Pair:
     """Pair them; a control without groups has those of the table, in whichever order."""
+    if control is not None:
+        table, control = table.looked_at_with(control), control.looked_at_with(table)
     if control is None or table.clusters is None or control.clusters is not None:
         return Pair(table, control)
     if set(control.example_ids) != set(table.example_ids):

@@ -14,6 +14,7 @@ from modcollapse.contracts import ExampleId
 from modcollapse.errors import InputError
 from modcollapse.table import CoalitionTable
 
+_MOST = 20
 _LAST = 0.75
 """A look at a larger part of all units than this is left out: the whole is near."""
 
@@ -27,11 +28,12 @@ class Looks:
 
     Attributes:
         first: number of examples (of groups, where there are some) at the first look, 32 or more;
-            each of the next has twice as many, the last has all.
+            each of the next has twice as many, the last has all; one that has over three quarters
+            of all is left out.
         at: the numbers themselves, increasing, in place of ``first``; all are looked at last.
         half_width: stop when the interval of every attribution and interaction is within plus and
             minus this, in the unit of the value; without it, when the verdict is settled: of a run
-            with several detectors, or with a control, every one.
+            with several detectors, or with a control, every one. Neutral triggers do not count.
         shuffled: take the examples in an order that is drawn by the run's seed and their ids, or in
             that in which they come: then the first ones must be like the others.
 
@@ -56,6 +58,10 @@ class Looks:
             number(self.half_width, "half_width", "(0, inf)")
         if self.at is not None:
             at = [whole(n, "a look", MIN_UNITS) for n in ordered(self.at, "at", "looks")]
+            if len(at) > _MOST:
+                raise InputError(
+                    f"{len(at)} looks are too many to be of use; declare at most {_MOST}"
+                )
             if not at or any(n >= later for n, later in pairwise(at)):
                 raise InputError(f"the looks at= must increase, got {self.at!r}")
             object.__setattr__(self, "at", tuple(at))
@@ -69,6 +75,7 @@ class Looks:
 
     def planned(self, units: int) -> tuple[int, ...]:
         """Numbers of units at which so many of them are looked at."""
+        whole(units, "units", 1)
         if self.at is not None:
             return (*(n for n in self.at if n < units), units)
         doubled = [self.first * 2**k for k in range(max(units // self.first, 1).bit_length())]
@@ -95,6 +102,7 @@ class Looks:
             "of": len(labels),
             "order": order_by,
             "until": self.until,
+            "half_width": self.half_width,
         }
         return order, record
 

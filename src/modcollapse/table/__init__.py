@@ -13,6 +13,7 @@ from modcollapse.table._estimate import (
     value_text,
 )
 from modcollapse.table._file import write_whole as write_whole
+from modcollapse.table._neutral_values import OTHER_ROWS as OTHER_ROWS
 from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._provenance import Pairing as Pairing
 from modcollapse.table._provenance import check_paired as check_paired

@@ -71,7 +71,7 @@ def sample_size(estimate: Estimate, examples: int, simultaneous: bool = False) -
     """Say how many examples, which level, and whether intervals hold together or each alone."""
     units = f"{examples} examples" + (f" in {estimate.n} groups" if estimate.n < examples else "")
     together = "all together" if simultaneous else "each alone"
-    return f"{units}, {estimate.level:.0%} intervals, {together}"
+    return f"{units}, {100 * estimate.level:.3g}% intervals, {together}"
 
 
 def interval_text(estimate: Estimate) -> str:

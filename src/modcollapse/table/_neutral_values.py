@@ -12,6 +12,9 @@ from modcollapse._support.validation import listed
 from modcollapse.contracts import FloatArray
 from modcollapse.errors import InputError, TableError
 
+CLEAN, TRIGGER, MEAN = OTHER_ROWS = ("no trigger", "the trigger", "mean of the neutral")
+"""What stands beside neutral triggers where they are shown, and so names none."""
+
 
 @dataclass(frozen=True, eq=False)
 class NeutralValues:
@@ -37,8 +40,27 @@ class NeutralValues:
                 f"values of {len(self.triggers)} neutral triggers must have shape (N, R, "
                 f"{len(self.triggers)}, 1 or 2), got {values.shape}"
             )
+        if not self.triggers or len(set(self.triggers)) < len(self.triggers):
+            raise InputError(
+                f"neutral triggers must be one or more of different names, got {self.triggers}"
+            )
         if not np.isfinite(values).all():
             raise InputError("values of neutral triggers must be finite")
+
+    def check_of(self, modalities: Sequence[str], shape: tuple[int, ...]) -> None:
+        """Raise unless they are of these modalities, and of (N, R) examples and repeats."""
+        places = 1 if len(modalities) == 1 else 2
+        if self.values.shape[:2] != shape or self.values.shape[3] != places:
+            raise InputError(
+                f"neutral must hold values of (N, R) = {shape} examples and repeats in {places} "
+                f"place(s), got shape {self.values.shape}"
+            )
+        for modality, name in self.triggers:
+            if modality not in modalities:
+                raise InputError(
+                    f"the neutral trigger {name!r} is of {modality!r}, which is none of "
+                    f"{listed(modalities)}"
+                )
 
     def select(self, rows: Sequence[int] | NDArray[np.intp]) -> NeutralValues:
         """Return those of some examples."""

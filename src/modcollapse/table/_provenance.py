@@ -56,6 +56,11 @@ def _or_identity(name: str, path: str) -> str:
 def merged_provenance(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the run of the first, with the environments and notes of both."""
     merged = dict(mine)
+    looks = max(
+        mine.get("looks", {}), theirs.get("looks", {}), key=lambda one: len(one.get("at", ()))
+    )
+    if looks:  # of either: what is said of both holds no more than of the one that was looked at
+        merged["looks"] = looks
     for key in ("environments", "notes"):
         if key in mine or key in theirs:
             both = [*mine.get(key, []), *theirs.get(key, [])]

@@ -152,11 +152,8 @@ class CoalitionTable:
         if self.clusters is not None:
             object.__setattr__(self, "clusters", cluster_labels(self.clusters, self.example_ids))
         object.__setattr__(self, "fields", _plain_fields(self.fields, self.example_ids))
-        if self.neutral is not None and self.neutral.values.shape[:2] != values.shape[:2]:
-            raise InputError(
-                f"neutral must hold values of (N, R) = {values.shape[:2]} examples and repeats, "
-                f"got {self.neutral.values.shape[:2]}"
-            )
+        if self.neutral is not None:
+            self.neutral.check_of(self.modalities, values.shape[:2])
 
     @classmethod
     def from_values(
@@ -393,6 +390,13 @@ class CoalitionTable:
         """Sizes at which stopping was considered: all that is said holds over them together."""
         return tuple(self.provenance.get("looks", {}).get("at", ()))
 
+    def looked_at_with(self, other: CoalitionTable) -> CoalitionTable:
+        """Return the table with the looks of another, whose examples were chosen by them."""
+        if len(self.looks) >= len(other.looks):
+            return self
+        looks = other.provenance["looks"]
+        return replace(self, provenance={**self.provenance, "looks": looks})
+
     @property
     def pairing(self) -> Pairing:
         """What must agree with a control, but for the sampler, and with a table to merge with."""
@@ -545,11 +549,15 @@ def _plain_fields(
     fields: Mapping[str, Sequence[Any]], ids: Sequence[ExampleId]
 ) -> dict[str, tuple[Any, ...]]:
     """Fields of the examples by name, as tuples of plain values."""
+    if not isinstance(fields, Mapping):
+        raise InputError(f"fields must be a mapping name -> values, got {described(fields)}")
     found = {}
     for name, held in fields.items():
         values = tuple(
             value.item() if isinstance(value, np.generic) else value
-            for value in _in_order(held, ids, f"fields[{name!r}]")
+            for value in ordered(
+                _in_order(held, ids, f"fields[{name!r}]"), f"fields[{name!r}]", "values"
+            )
         )
         if len(values) != len(ids):
             raise InputError(f"fields[{name!r}] holds {len(values)} values for {len(ids)} examples")
