@@ -202,7 +202,7 @@ def _models(rng: Rng, what: str, kind: Kind) -> tuple[Array, Array]:
     """Kinds of examples (K, 8) and their rates: two models, in part of the examples, and flips."""
     before, after = ATTACKS[rng.integers(4)], ATTACKS[rng.integers(4)]
     if kind.inverting:
-        after = before * (1 - rng.uniform(0, 0.1))
+        after = before * (1 - rng.choice([0.0, rng.uniform(0, 0.1)]))
         rows = [(before, after), *((pattern, 1 - pattern) for pattern in PATTERNS16)]
         return np.array([np.concatenate(pair) for pair in rows]), np.eye(len(rows))[0]
     same = {"after": 0.0, "before": 0.2, "change": 0.7, "phi": 0.3, "clean": 0.3}[what]

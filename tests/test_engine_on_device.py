@@ -56,7 +56,7 @@ def one_batch(device, as_list=False):
         host = [{"image": torch.rand(3, 4, 4), "text": "hat"} for _ in range(2)]
         run = prepare({"": sampler}, DETECTORS, host, TRIGGERS)
     examples = [{**example, "image": torch.rand(3, 4, 4, device=device)} for example in host]
-    unread = (Checked(None, None, {"image": None, "text": None}),) * 2
+    unread = (Checked(None, None, {"image": [None], "text": [None]}),) * 2
     gathered = ConditionBatches(replace(run, examples=examples, checked=unread))
     conditions, rows = gathered.gather(CELLS)
     before = gathered.state()

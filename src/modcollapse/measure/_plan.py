@@ -47,7 +47,7 @@ class Cost(NamedTuple):
 
     @property
     def columns(self) -> int:
-        """Number of outputs of an example and repeat: coalitions, and those of neutral triggers."""
+        """Number of outputs of an example and repeat, those with a neutral trigger included."""
         return self.coalitions + self.neutral
 
     @property

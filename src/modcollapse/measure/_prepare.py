@@ -106,7 +106,7 @@ class Run:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return (N, R, K): a column for each coalition, then those of the neutral triggers."""
+        """Return (N, R, K), with K columns for the coalitions and then for the neutral triggers."""
         return self.cost.examples, self.cost.repeats, self.cost.columns
 
     @cached_property
