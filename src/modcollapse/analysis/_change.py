@@ -116,7 +116,8 @@ class Change:
         """How often its claims are false, in words."""
         text = (
             f"Each claim is false in at most {100 * self.rules.alpha:.3g} % of comparisons, as "
-            "measured; not so where in a few examples an effect turns into its opposite."
+            "measured, some claim of one in at most 12 %; not so where in a few examples an effect "
+            "turns into its opposite."
         )
         if math.isnan(self.perfect):
             text += " Without a perfect attack declared, that is so of deviations of the size seen."

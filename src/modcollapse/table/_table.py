@@ -387,7 +387,7 @@ class CoalitionTable:
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """Return the sizes at which stopping was considered, over which all claims hold together."""
+        """Sizes at which stopping was considered, over which all claims hold together."""
         return tuple(self.provenance.get("looks", {}).get("at", ()))
 
     def looked_at_with(self, other: CoalitionTable) -> CoalitionTable:
