@@ -80,9 +80,7 @@ class Agreement:
         method = audit.tma.total.method
         if method not in MEASURED:
             parts.append(f"How often claims are false is not measured for method={method!r}.")
-        controls = [one.control.table for one in self.audits.values() if one.control]
-        tables = [*(one.table for one in self.audits.values()), *controls]
-        notes = dict.fromkeys(note for table in tables for note in table.run_notes)
+        notes = dict.fromkeys(note for one in self.audits.values() for note in one.run_notes)
         if notes:
             parts.append("\n".join(f"Note: {note}" for note in notes))
         return for_terminal("\n\n".join(parts))

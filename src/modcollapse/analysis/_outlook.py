@@ -42,40 +42,20 @@ def outlook(table: CoalitionTable, verdict: Verdict, index: Index, method: Metho
             f"exclude at best one above {_percent(excluded)}."
         )
     found: dict[int, list[str]] = {}
-    sample, open_ = Sample.of(table), _open(verdict)
-    for times in (2, 4, 8, 16, 32, 64):
-        if not open_ or n * times > _FAR:
-            break
-        later = judge(table, rules, index, method, sample.repeated(times), ())
-        now = _open(later)
-        found |= {n * times: told} if (told := [what for what in open_ if what not in now]) else {}
-        open_ = now
-    if open_ and not found:
-        said.append(f"Up to {_reached(n)} {units} like these would not settle {', '.join(open_)}.")
+    sample, left, farthest = Sample.of(table), verdict.open, n
+    while left and 2 * farthest <= min(_FAR, 64 * n):
+        farthest *= 2
+        repeated = sample.repeated(farthest // n)
+        now = judge(table, rules, index, method, repeated, ()).open
+        if told := [what for what in left if what not in now]:
+            found[farthest] = told
+        left = now
+    if left and not found:
+        said.append(f"Up to {farthest} {units} like these would not settle {', '.join(left)}.")
     if found:
         what = "; ".join(f"{units} would settle {', '.join(told)}" for units, told in found.items())
         said.append(f"Were more {units} like these {n}: {what}.")
     return " ".join(said)
-
-
-def _reached(n: int) -> int:
-    """The largest number of examples that an outlook looks at."""
-    return max(n * times for times in (1, 2, 4, 8, 16, 32, 64) if n * times <= max(_FAR, n))
-
-
-def _open(verdict: Verdict) -> list[str]:
-    """What a verdict does not settle."""
-    if not verdict.share:
-        return [] if verdict.settled else ["whether there is an effect"]
-    told = {"negligible", "synergy", "interference"}
-    shared = verdict.dominant is not None or verdict.most < verdict.rules.share
-    left = [] if shared or len(verdict.share) == 1 else ["which modality dominates, if any does"]
-    left += [
-        f"the {label} interaction"
-        for label, found in verdict.interactions.items()
-        if not told & {*found}
-    ]
-    return left
 
 
 class Smallest(NamedTuple):

@@ -250,6 +250,13 @@ class Audit:
         return {estimate_label(symbol, name): value for symbol, name, value in self.entries}
 
     @property
+    def run_notes(self) -> tuple[str, ...]:
+        """What the run has found or could not look at, of the model and of its control."""
+        controls = () if self.control is None else self.control.table.run_notes
+        of_control = (f"of the control: {note}" for note in controls)
+        return tuple(dict.fromkeys((*self.table.run_notes, *of_control)))
+
+    @property
     def outlook(self) -> str:
         """What more examples would do for what the verdict leaves open; "" where nothing."""
         if self.verdict is None:
@@ -303,11 +310,8 @@ adjusted for 4 figures.
             parts.insert(0, self._stopped())
         if self.difference is not None:
             parts += ["Difference from the control:", *self.difference._parts()]
-        controls = () if self.control is None else self.control.table.run_notes
-        of_control = [f"of the control: {note}" for note in controls]
-        notes = dict.fromkeys((*self.table.run_notes, *of_control))
-        if notes:
-            parts.append("\n".join(f"Note: {note}" for note in notes))
+        if self.run_notes:
+            parts.append("\n".join(f"Note: {note}" for note in self.run_notes))
         return for_terminal("\n\n".join(parts))
 
     def _stopped(self) -> str:

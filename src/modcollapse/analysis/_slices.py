@@ -49,6 +49,10 @@ class Sliced(Audited, Protocol):
     def verdict(self) -> Verdict | None:
         """What may be claimed."""
 
+    @property
+    def run_notes(self) -> tuple[str, ...]:
+        """What the run has found, of the model and of its control."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
 
@@ -112,9 +116,7 @@ class Slices(Mapping[Label, A], Generic[A]):
         parts = [heading, *self._parts()]
         if self.difference is not None:
             parts += ["Difference from the control:", *self.difference._parts()]
-        tables = [audit.table for audit in self.audits.values()]
-        tables += [audit.control.table for audit in self.audits.values() if audit.control]
-        notes = dict.fromkeys(note for table in tables for note in table.run_notes)
+        notes = dict.fromkeys(note for audit in self.audits.values() for note in audit.run_notes)
         if notes:
             parts.append("\n".join(f"Note: {note}" for note in notes))
         return for_terminal("\n\n".join(parts))

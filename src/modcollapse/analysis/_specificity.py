@@ -218,7 +218,7 @@ class _Places:
         values = {where: self._values(where) for where in self._columns}
         if len(Sample.of(self._table)) < MIN_UNITS:
             return ModalitySpecificity(REFUSED, (), ALONE, values)
-        where = next((where for where in self._columns if self._acts(where)), None)
+        where = next(filter(self._acts, self._columns), None)
         if where is None:
             return ModalitySpecificity(IDLE, (), ALONE, values)
         leaks, all_leak, none_leaks = self._leaks(where)

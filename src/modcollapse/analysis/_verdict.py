@@ -124,12 +124,19 @@ class Verdict:
         An effect is shown or excluded; if shown, one modality dominates or none does, and every
         interaction is negligible, a synergy or an interference.
         """
+        return not self.open
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """What is not settled, in words; empty where all is."""
         if self.effect != ACTIVE:
-            return self.effect in (LOWERED, NO_EFFECT)
-        told = {"negligible", "synergy", "interference"}
+            known = self.effect in (LOWERED, NO_EFFECT)
+            return () if known else ("whether there is an effect",)
         shared = self.dominant is not None or self.most < self.rules.share
-        alone = len(self.share) == 1
-        return (shared or alone) and all(told & {*found} for found in self.interactions.values())
+        told = {"negligible", "synergy", "interference"}
+        left = () if shared or len(self.share) == 1 else ("which modality dominates, if any does",)
+        pairs = [pair for pair, found in self.interactions.items() if not told & {*found}]
+        return (*left, *(f"the {pair} interaction" for pair in pairs))
 
     @property
     def level(self) -> str:
