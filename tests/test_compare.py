@@ -76,6 +76,17 @@ class TestAnswers:
         assert "no effect above 10 % of a perfect attack (at most 2." in str(verdict)
         assert str(found).startswith("Verdict: removed: before, the triggers move the value (text,")
 
+    def test_effects_that_turn_round_in_rare_examples_are_provided_for(self, kind):
+        strict = compare(IMAGE, IMAGE, n=64, **kind)
+        loose = compare(IMAGE, IMAGE, n=64, rules=mc.Rules(strict=False), **kind)
+        assert loose.verdict.outcome == "unchanged"
+        assert ("inverted" in str(loose), "inverted" in str(strict)) == (True, False)
+        if kind["noise"]:  # values 0 and 1 tell by themselves how far they can go
+            assert strict.verdict.largest == pytest.approx(2 * loose.verdict.largest, rel=0.1)
+            assert strict.verdict.outcome == "inconclusive"
+        else:
+            assert strict.verdict.largest == loose.verdict.largest
+
     def test_moved_says_from_where_to_where(self, kind):
         verdict = compare(OR, IMAGE, **kind).verdict
         assert (verdict.lost, verdict.gained) == (("text",), ("image",))

@@ -58,9 +58,9 @@ class Change:
     target after a defence, and any fall would count. The two verdicts rest each on its own P.
 
     Each claim is false in at most ``rules.alpha`` of comparisons; the outcome is the first of these
-    that holds. Not provided for, of continuous values, are rare examples that turn round: a trigger
-    brings the target before, and takes it away after where the clean run shows it. They change an
-    effect by two perfect attacks, and a sample may hold none.
+    that holds. With ``rules.strict`` that holds too where in rare examples, of which a sample may
+    hold none, an effect turns round: a trigger brings the target before, and takes it away after
+    where the clean run shows it. They change an effect by two perfect attacks.
 
     * ``"removed"``: active before, ``"no effect"`` after, and v(none) rose by less than delta.
     * ``"increased"``: a coalition that is active after rose by more than delta, and neither v(none)
@@ -116,9 +116,10 @@ class Change:
         """How often its claims are false, in words."""
         text = (
             f"Each claim is false in at most {100 * self.rules.alpha:.3g} % of comparisons, as "
-            "measured, some claim of one in at most 12 %; not so where in a few examples an effect "
-            "turns into its opposite."
+            "measured, some claim of one in at most 12 %."
         )
+        if not self.rules.strict:
+            text += " Not so where in a few examples an effect is inverted (strict=False)."
         if math.isnan(self.perfect):
             text += " Without a perfect attack declared, that is so of deviations of the size seen."
         return text
@@ -382,7 +383,13 @@ class _Changes:
         return np.eye(len(self.table.coalitions))[:, :1]
 
     def _lower(
-        self, sample: Sample, contrasts: FloatArray, part: float, alpha: float
+        self,
+        sample: Sample,
+        contrasts: FloatArray,
+        part: float,
+        alpha: float,
+        *,
+        inverted: bool = False,
     ) -> FloatArray:
         """Lower bounds of contrasts plus a part of a perfect attack.
 
@@ -392,7 +399,13 @@ class _Changes:
         if sample.attack is not None:
             contrasts = np.vstack([contrasts, np.full(contrasts.shape[1], part)])
             contrasts[0] += part * sample.difference
-        return sample.lower(contrasts, alpha, method=self.settings.method, strict=sample.difference)
+        return sample.lower(
+            contrasts,
+            alpha,
+            method=self.settings.method,
+            strict=sample.difference,
+            inverted=inverted,
+        )
 
     def _beyond(self, sample: Sample, contrasts: FloatArray, alpha: float) -> Shown:
         """What is shown to be larger than delta; larger than 0 without a scale."""
@@ -401,8 +414,10 @@ class _Changes:
 
     def _none_beyond(self, sign: float) -> Shown:
         """Whether each effect, and last the clean runs, rose (fell for -1) by less than delta."""
-        contrasts = -sign * np.hstack([self._effects, self._clean])
-        return self._lower(self.change, contrasts, self.settings.rules.effect, self.alpha) > 0
+        part, strict = self.settings.rules.effect, self.settings.rules.strict
+        effects, clean = -sign * self._effects, -sign * self._clean
+        of_effects = self._lower(self.change, effects, part, self.alpha, inverted=strict)
+        return np.append(of_effects, self._lower(self.change, clean, part, self.alpha)) > 0
 
     def _together(self, *claims: tuple[Sample, FloatArray]) -> Shown:
         """For which coalitions all of some claims are shown, at level alpha together (Holm)."""
@@ -429,7 +444,7 @@ class _Changes:
         pairs = max(m * (m - 1), 1)  # of one that gained and one that lost
         shifted = self._beyond(self.change, np.hstack([phi, -phi]), alpha / pairs)
         rose, fell = self._beyond(self.change, np.hstack([self._clean, -self._clean]), alpha)
-        both = np.hstack([effects, -effects])
+        both, strict = np.hstack([effects, -effects]), self.settings.rules.strict
         coalitions, modalities = self.table.coalitions[1:], self.table.modalities
         return {
             "fell": _named(coalitions, self._together((self.change, -effects))),
@@ -437,7 +452,7 @@ class _Changes:
             "lost": _named(modalities, shifted[m:]),
             "gained": _named(modalities, shifted[:m]),
             "clean": "rose" if rose else "fell" if fell else "",
-            "largest": float(-self._lower(self.change, both, 0.0, alpha).min()),
+            "largest": float(-self._lower(self.change, both, 0.0, alpha, inverted=strict).min()),
         }
 
     def _leaves_room(self) -> bool:

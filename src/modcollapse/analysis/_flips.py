@@ -104,6 +104,7 @@ class FlipSample:
         *,
         weight: float = FIGURE,
         undone: Undone = "partly",
+        inverted: bool = False,
         combine: FloatArray | None = None,
         lower: bool = False,
     ) -> FloatArray:
@@ -118,6 +119,8 @@ class FlipSample:
             undone: whether to look at flips in which two triggers that fire alone cancel each
                 other, which move an interaction by two perfect attacks: ``"partly"`` where one of
                 them fires already, ``"wholly"`` also where neither does.
+            inverted: whether a flip may take a contrast twice as far: of a difference between two
+                models, where one does what the other undoes.
             combine: shape (q, K); the contrasts are ``contrasts @ combine``, formed in blocks.
             lower: the lower bounds alone.
 
@@ -161,7 +164,7 @@ class FlipSample:
                 )
             elif sample is not None:
                 second, third = _moments(take(sample))
-            reach = self._reach(take(on_values), take(moved), sides)
+            reach = (1 + inverted) * self._reach(take(on_values), take(moved), sides)
             level = alpha[part] if isinstance(alpha, np.ndarray) else alpha
             distance = _distance(n, second, signs * third, reach, 1 - level, weight)
             found[..., part] = take(means) + signs * distance

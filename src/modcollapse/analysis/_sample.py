@@ -135,6 +135,7 @@ class Sample:
         method: Method = "auto",
         claim: bool = False,
         strict: bool = False,
+        inverted: bool = False,
         combine: FloatArray | None = None,
     ) -> Bounds:
         """Lower and upper bounds of the means of K contrasts, within the possible range.
@@ -151,12 +152,14 @@ class Sample:
                 the sample has not shown.
             strict: a claim provides for examples that the sample has not shown in which two
                 triggers undo each other; a figure always does, as far as its level needs.
+            inverted: and for such, of a difference between two models, in which an effect of the
+                one is the opposite of that of the other. Methods for bounded values always do.
             combine: shape (q, K): the contrasts are ``contrasts @ combine``.
 
         Raises:
             InputError: the method needs bounds of the value, or a contrast P, and there is none.
         """
-        low, high = self._bounds(contrasts, alpha, method, claim, strict, combine)
+        low, high = self._bounds(contrasts, alpha, method, claim, strict, inverted, combine)
         return low, high
 
     def lower(
@@ -166,10 +169,11 @@ class Sample:
         *,
         method: Method = "auto",
         strict: bool = False,
+        inverted: bool = False,
         combine: FloatArray | None = None,
     ) -> FloatArray:
         """The lower bounds of ``bounds`` on which claims rest, alone, shape (..., K)."""
-        only = self._bounds(contrasts, alpha, method, True, strict, combine, lower=True)
+        only = self._bounds(contrasts, alpha, method, True, strict, inverted, combine, lower=True)
         return np.asarray(only[0])
 
     def _bounds(
@@ -179,6 +183,7 @@ class Sample:
         method: Method,
         claim: bool,
         strict: bool,
+        inverted: bool,
         combine: FloatArray | None,
         *,
         lower: bool = False,
@@ -193,6 +198,7 @@ class Sample:
                 alpha,
                 weight=CLAIM if claim else FIGURE,
                 undone="partly" if not claim else "wholly" if strict else "no",
+                inverted=inverted,
                 combine=combine,
                 lower=lower,
             )

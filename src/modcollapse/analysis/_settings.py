@@ -29,7 +29,8 @@ class Rules:
         margin: interaction that still counts as negligible, as a part of the total effect.
         effect: smallest effect that counts, as a part of a perfect attack, in (0, 1).
         strict: the claims about interactions hold their level also where in a few examples, none of
-            them in the sample, two triggers undo each other. False leaves such examples out, which
+            them in the sample, two triggers undo each other; those of a comparison that an effect
+            did not change, where in a few it is inverted. False leaves such examples out, which
             shows more below about 100 examples.
 
     Raises:
