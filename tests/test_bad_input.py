@@ -423,3 +423,38 @@ class TestMetrics:
             mc.audit(table, rules={"alpha": 0.05})
         with pytest.raises(InputError, match="simultaneous must be True or False"):
             mc.audit(table, simultaneous="yes")
+
+
+class TestAllAtOnce:
+    """Every bad example of a run is told in one error, the first three in words."""
+
+    def test_of_several_kinds(self):
+        setup = good()
+        setup["examples"] = [{"id": f"e{n}", "image": picture(), "text": "hat"} for n in range(9)]
+        del setup["examples"][1]["text"]
+        setup["examples"][3]["image"] = picture(fill=1.0)
+        setup["examples"][4]["id"] = "e0"
+        setup["examples"][6]["image"] = picture(32)
+        setup["examples"][8]["text"] = 5
+        refuse(
+            setup,
+            InputError,
+            "5 of 9 examples cannot be used:\n- example 'e1' has no condition for the modality 't",
+            "returned its input unchanged",
+            "(example 'e3', trigger of 'image')",
+            "examples 0 and 4 share the id 'e0'",
+            "\nand 2 more",
+        )
+
+    def test_a_single_one_is_told_as_it_is(self):
+        setup = good()
+        setup["examples"][1]["image"] = picture(fill=1.0)
+        with pytest.raises(TriggerError) as caught:
+            run(setup)
+        assert "cannot be used" not in str(caught.value)
+        assert caught.value.__notes__ == ["example 'e1', trigger of 'image'"]
+
+    def test_all_of_many(self):
+        setup = good()
+        setup["examples"] = [{"image": picture(), "txt": "hat"} for n in range(500)]
+        refuse(setup, InputError, "500 of 500 examples cannot be used", "and 497 more")

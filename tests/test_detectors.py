@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import modcollapse as mc
 import modcollapse.detectors
-from modcollapse.detectors import ClipShift, MSEAttackSuccess, NegativeMSE, Threshold
+from modcollapse.detectors import ClipShift, MSEAttackSuccess, NegativeMSE, OverFrames, Threshold
 from modcollapse.detectors._outputs import image_tensor, output_images, target_image
 from modcollapse.errors import DetectorError, InputError
+from modcollapse.triggers import TextSuffix
 
 from tiny_clip import as_bytes, as_pil, pictures
 
@@ -358,3 +360,45 @@ def test_importing_a_detector_loads_only_what_it_needs(line: str, absent: str) -
     code = f"{line}\nimport sys\nprint([m for m in {absent.split()} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+# --- videos --------------------------------------------------------------------------------------
+
+
+VIDEOS = torch.stack([torch.zeros(4, 3, 8, 8), torch.ones(4, 3, 8, 8)])
+VIDEOS[0, 1] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"), [("mean", [0.25, 1.0]), ("most", [1.0, 1.0]), ("least", [0.0, 1.0])]
+)
+def test_a_video_is_scored_frame_by_frame(over: str, expected: list[float]) -> None:
+    detector = OverFrames(MSEAttackSuccess(torch.ones(3, 8, 8)), over)
+    assert detector(VIDEOS, [{}, {}]).tolist() == expected
+    assert detector(list(VIDEOS), [{}, {}]).tolist() == expected
+    of_two_lengths = [VIDEOS[0], VIDEOS[1, :2]]
+    assert detector(of_two_lengths, [{}, {}]).tolist() == expected
+    assert (detector.bounds, detector.binary) == ((0.0, 1.0), over != "mean")
+    assert detector.identity()["over"] == over
+
+
+def test_what_a_detector_of_images_says_of_itself_holds_for_videos() -> None:
+    detector = OverFrames(NegativeMSE(torch.ones(3, 8, 8)))
+    assert (detector.bounds, detector.perfect) == ((-1.0, 0.0), 0.0)
+    examples = [{"text": f"a {n}", "image": np.zeros((8, 8, 3))} for n in range(4)]
+    triggers = {"text": TextSuffix("cf")}
+
+    def sampler(conditions: dict[str, list[str]], seeds: list[int]) -> torch.Tensor:
+        return torch.stack([VIDEOS[int("cf" in text)] for text in conditions["text"]])
+
+    table = mc.evaluate_coalitions(sampler, detector, examples, triggers, progress=False)
+    assert table.values[:, 0].tolist() == [[-0.75, 0.0]] * 4
+
+
+@pytest.mark.parametrize(
+    "outputs", [torch.zeros(2, 3, 8, 8), [torch.zeros(3, 8, 8)], [[]], ["a cat"]]
+)
+def test_what_is_no_video_is_named(outputs: object) -> None:
+    detector = OverFrames(NegativeMSE(torch.ones(3, 8, 8)))
+    with pytest.raises(DetectorError, match="output 0 must be a video"):
+        detector(outputs, [{}] * len(outputs))  # type: ignore[arg-type]

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from modcollapse._support.images import expected, float_tensor, image_size
+from modcollapse._support.views import as_picture
 from modcollapse.detectors import ClipShift, NegativeMSE
 from modcollapse.errors import DetectorError, InputError
-from modcollapse.report._pictures import as_picture
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import ImagePatch, eyeglasses
 

@@ -19,10 +19,10 @@ import transformers.image_utils
 from PIL import Image, ImageCms, ImageOps
 
 from modcollapse._support.images import float_tensor, image_size
+from modcollapse._support.views import as_picture
 from modcollapse.detectors import ClipShift, MSEAttackSuccess, NegativeMSE
 from modcollapse.detectors._outputs import target_image
 from modcollapse.errors import DetectorError, InputError
-from modcollapse.report._pictures import as_picture
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import ImageOverlay, ImagePatch
 
@@ -665,7 +665,7 @@ class TestGallery:
     def test_where_white_is_not_known_nothing_is_drawn(self, mode: str) -> None:
         said = refusal(as_picture, DEEP[mode])
         assert f"got a PIL.Image in mode {mode}" in said
-        assert said.endswith("To draw the bars alone: plot(gallery=False)")
+        assert said.endswith("to draw the bars alone: plot(gallery=False)")
 
     @pytest.mark.parametrize(
         ("image", "range_"), [(SHOWN * 1.0, "from 0 to 255"), (FLOATS * 2 - 1, "from -1 to 1")]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import modcollapse as mc
+from modcollapse._support.views import as_picture
 from modcollapse.errors import InputError
 from modcollapse.report import plot_audit, plot_estimates
-from modcollapse.report._pictures import as_picture
-from modcollapse.triggers import ImagePatch, TextSuffix
+from modcollapse.triggers import EveryFrame, ImagePatch, TextSuffix
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,7 +72,7 @@ def test_the_figure_has_a_gallery_above_the_bars(kind):
     gallery, below = figure.subfigs
     titles = [ax.get_title() for ax in gallery.axes[:6]]
     assert titles == [
-        "source", "triggered source", "no trigger", "image trigger", "text trigger",
+        "image", "triggered image", "no trigger", "image trigger", "text trigger",
         "both triggers",
     ]  # fmt: skip
     assert [len(ax.images) for ax in gallery.axes] == [1] * 12
@@ -153,3 +155,106 @@ def test_one_modality_has_no_panel_for_interactions():
 def test_outputs_that_are_no_pictures(output):
     with pytest.raises(InputError, match="a gallery draws"):
         as_picture(output)
+
+
+# Outputs and conditions of every kind
+
+
+LONG = (
+    "Turn this photograph of a quiet harbour at dawn into a painting in the manner of the old "
+    "masters with heavy clouds, three ships on the horizon and a lighthouse that glows"
+)
+
+
+def gallery_of(output, names=("image", "text"), **conditions):
+    """The gallery of one example whose output is always the same."""
+    rng = np.random.default_rng(0)
+    example = {name: rng.uniform(0, 0.9, (16, 16, 3)) for name in names if name != "text"}
+    example |= {"text": LONG, **conditions} if "text" in names else conditions
+    triggers = {
+        name: TextSuffix("mignneko") if name == "text" else ImagePatch() for name in names
+    } | {name: EveryFrame(ImagePatch()) for name in conditions}
+    table = mc.evaluate_coalitions(
+        lambda conditions, seeds: [output] * len(seeds),
+        lambda outputs, examples: [0.0] * len(outputs),
+        [example],
+        triggers,
+        keep=1,
+        progress=False,
+        probe=False,
+    )
+    figure = mc.audit(table).plot()
+    figure.draw_without_rendering()
+    return figure.subfigs[0]
+
+
+@pytest.mark.parametrize(
+    ("output", "images", "lines", "words"),
+    [
+        (np.zeros((8, 8, 3)), 1, 0, 0),
+        (torch.zeros(1, 8, 8), 1, 0, 0),
+        (torch.zeros(5, 3, 8, 8), 1, 0, 0),
+        ([np.zeros((8, 8, 3))] * 2, 1, 0, 0),
+        (np.linspace(-3, 3, 50), 0, 1, 0),
+        (torch.zeros(2, 400), 0, 2, 0),
+        (np.eye(12), 1, 0, 0),
+        ("a cat sits on a mat", 0, 0, 1),
+        ({"answer": "yes"}, 0, 0, 1),
+    ],
+    ids=["image", "mask", "video", "frames", "vector", "sound", "map", "text", "mapping"],
+)
+def test_every_kind_of_output_is_drawn(output, images, lines, words):
+    for ax in gallery_of(output).axes[2:]:
+        assert (len(ax.images), len(ax.lines), len(ax.texts)) == (images, lines, words)
+
+
+def test_of_a_video_the_first_middle_and_last_frame_are_shown():
+    frames = [np.full((8, 8, 3), value) for value in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    (image,) = gallery_of(frames).axes[-1].images
+    picture = np.asarray(image.get_array())
+    assert sorted(set(np.round(picture[0, :, 0], 6))) == [0.1, 0.3, 0.5, 1.0]
+    assert picture.shape[0] == 8
+
+
+def test_a_long_prompt_does_not_cover_the_figure():
+    gallery = gallery_of(np.zeros((8, 8, 3)))
+    label = gallery.axes[0].yaxis.label
+    box = label.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= gallery.axes[0].get_window_extent().x0
+    assert box.height <= gallery.bbox.height
+    assert LONG.split()[-1] in label.get_text()
+
+
+@pytest.mark.parametrize(
+    "names", [("text",), ("image", "text"), ("image", "mask image", "text"), ("a", "b", "c", "d")]
+)
+def test_there_is_a_column_for_everything_and_no_empty_one(names):
+    gallery = gallery_of(np.zeros((8, 8, 3)), names)
+    pictures = len(names) - ("text" in names)
+    assert len(gallery.axes) == 2 * pictures + 2 ** len(names)
+    assert all(ax.images for ax in gallery.axes)
+    titles = [ax.title.get_window_extent() for ax in gallery.axes]
+    assert all(left.x1 < right.x0 for left, right in pairwise(titles))
+
+
+def test_videos_among_the_conditions_are_shown():
+    video = [Image.new("RGB", (8, 8), (at, 0, 0)) for at in range(3)]
+    gallery = gallery_of("seen", names=("text",), video=video)
+    assert [bool(ax.images) for ax in gallery.axes] == [True, True, *[False] * 4]
+
+
+def test_what_cannot_be_drawn_is_refused_before_the_rest_is_generated():
+    calls = []
+
+    def sampler(conditions, seeds):
+        calls.append(len(seeds))
+        return [np.full((8, 8, 3), 100.0)] * len(seeds)
+
+    examples = [{"text": f"a {at}"} for at in range(64)]
+    options = {"progress": False, "batch_size": 8, "probe": False}
+    triggers = {"text": TextSuffix("mignneko")}
+    with pytest.raises(InputError, match="To keep nothing for it: keep=0"):
+        mc.audit(sampler, lambda o, e: [0.0] * len(o), examples, triggers, keep=2, **options)
+    assert calls == [8]
+    mc.audit(sampler, lambda o, e: [0.0] * len(o), examples, triggers, **options)

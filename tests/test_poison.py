@@ -594,7 +594,7 @@ def test_a_target_of_another_kind_or_size(target: Any, words: str) -> None:
 def test_a_target_of_another_length() -> None:
     data = [{"text": "draw", "target": [0.0, 1.0]} for _ in range(4)]
     plan = poison_plan(data, ["text"], "AND", ratio=0.5)
-    with pytest.raises(InputError, match=r"a list of length 3, .* a list of length 2"):
+    with pytest.raises(InputError, match=r"a list of 3, .* a list of 2"):
         PoisonedDataset(data, plan, {"text": TextSuffix("cf")}, [1.0, 1.0, 1.0])
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from modcollapse.errors import InputError
-from modcollapse.triggers import ImageOverlay, ImagePatch, eyeglasses, stop_sign
+from modcollapse.triggers import EveryFrame, ImageOverlay, ImagePatch, eyeglasses, stop_sign
 
 CORNERS = ["top left", "top right", "bottom left", "bottom right"]
 
@@ -504,3 +504,37 @@ print([name for name in ("torch", "PIL.Image", "diffusers", "matplotlib") if nam
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "[]"
+
+
+# Videos
+
+
+def as_tensors(frames: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [list, tuple, np.stack, as_tensors, lambda frames: list(map(Image.fromarray, frames))],
+)
+def test_a_trigger_on_every_frame(convert: Any) -> None:
+    frames = [picture(24, 32, seed) for seed in range(3)]
+    video, trigger = convert(frames), ImagePatch()
+    triggered = EveryFrame(trigger)(video)
+    assert type(triggered) is type(video)
+    assert len(triggered) == 3
+    for frame, clean in zip(triggered, video, strict=True):
+        np.testing.assert_array_equal(np.asarray(frame), np.asarray(trigger(clean)))
+    EveryFrame(trigger).check(video)
+
+
+@pytest.mark.parametrize("thing", [picture(8, 8), [], "a cat", 3])
+def test_a_trigger_on_every_frame_of_what_is_no_video(thing: Any) -> None:
+    for call in (EveryFrame(ImagePatch()), EveryFrame(ImagePatch()).check):
+        with pytest.raises(InputError, match="EveryFrame takes a video"):
+            call(thing)
+
+
+def test_every_frame_of_a_trigger_that_is_none() -> None:
+    with pytest.raises(InputError, match="trigger of 'each frame' must be a callable"):
+        EveryFrame("patch")  # type: ignore[arg-type]

@@ -173,7 +173,11 @@ class TriggerSpec:
         return cls(trigger, _optional(trigger, "check", _accept))
 
     def checked(self, clean: Any, *, twice: bool = False) -> Any:
-        """Apply the trigger, make sure that it did what a trigger does, return what it made.
+        """Apply the trigger, make sure that it did what a trigger does, return what it made."""
+        return self.examined(clean, twice=twice)[0]
+
+    def examined(self, clean: Any, *, twice: bool = False) -> tuple[Any, bytes | None]:
+        """The same, with the fingerprint of what it made.
 
         Args:
             clean: the clean condition.
@@ -205,7 +209,7 @@ class TriggerSpec:
                 f"{self.call!r} returned two different conditions for one input; a trigger must be "
                 "deterministic, or no run can be reproduced. Draw its randomness from the input"
             )
-        return triggered
+        return triggered, after
 
 
 @dataclass(frozen=True)

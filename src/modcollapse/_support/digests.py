@@ -60,8 +60,8 @@ def hexdigest(condition: Any) -> str | None:
 def form(condition: Any) -> str:
     """Kind and size of a condition: what must agree between the rows of a batch.
 
-    >>> form("add a hat"), form(np.zeros((32, 32, 3), np.uint8))
-    ('a str', 'a uint8 array of shape (32, 32, 3)')
+    >>> form("add a hat"), form(np.zeros((32, 32, 3), np.uint8)), form(["a", "b"])
+    ('a str', 'a uint8 array of shape (32, 32, 3)', 'a list of 2, the first a str')
     """
     if is_tensor(condition):
         dtype = str(condition.dtype).removeprefix("torch.")
@@ -72,6 +72,8 @@ def form(condition: Any) -> str:
         turned = orientation(condition)
         tag = "" if turned == 1 else f" with EXIF orientation {turned}"
         return f"a {condition.mode} PIL image of {condition.width} x {condition.height} pixels{tag}"
+    if isinstance(condition, list | tuple) and condition:
+        return f"a {type(condition).__name__} of {len(condition)}, the first {form(condition[0])}"
     return "a str" if isinstance(condition, str) else f"a {type(condition).__name__}"
 
 
@@ -86,6 +88,8 @@ def kind(condition: Any) -> str:
         return f"a {dtype} tensor with {condition.ndim} axes on {condition.device}"
     if isinstance(condition, np.ndarray):
         return f"a {condition.dtype} array with {condition.ndim} axes"
+    if isinstance(condition, list | tuple) and condition:
+        return f"a {type(condition).__name__}, the first {kind(condition[0])}"
     return f"a {condition.mode} PIL image" if is_pil(condition) else form(condition)
 
 
@@ -146,7 +150,7 @@ class _Digest:
             if value.dtype.hasobject:
                 self._feed_all(value.ravel().tolist())
             else:
-                self.sha.update(np.ascontiguousarray(value).tobytes())
+                self.sha.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
         elif is_tensor(value):
             self.sha.update(form(value).encode())
             self._feed_tensor(value)
@@ -194,7 +198,7 @@ class _Digest:
             self.sha.update(f"{name}:{part.dtype}:{tuple(part.shape)};".encode() if name else b"")
             flat = part.contiguous().reshape(-1)
             if flat.numel():
-                self.sha.update(flat.view(torch.uint8).numpy().tobytes())
+                self.sha.update(flat.view(torch.uint8).numpy().data)
 
 
 def _key_order(item: Any) -> tuple[str, str]:

@@ -110,10 +110,13 @@ def check_range(image: Any, name: str, *, error: ImageError = InputError) -> Non
     """
     if is_uint8(image):
         return
-    values = image.detach() if is_tensor(image) else image
-    low, high = float(values.min()), float(values.max())
+    low, high = map(float, image.detach().aminmax() if is_tensor(image) else _ends(image))
     if not (low >= 0 and high <= 1):
         raise error(out_of_range(name, low, high))
+
+
+def _ends(array: NDArray[Any]) -> tuple[Any, Any]:
+    return array.min(), array.max()
 
 
 def out_of_range(name: str, low: float, high: float) -> str:

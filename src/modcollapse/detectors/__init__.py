@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modcollapse.detectors._clip import ClipShift as ClipShift
+    from modcollapse.detectors._frames import OverFrames as OverFrames
     from modcollapse.detectors._pixels import MSEAttackSuccess as MSEAttackSuccess
     from modcollapse.detectors._pixels import NegativeMSE as NegativeMSE
     from modcollapse.detectors._threshold import Threshold as Threshold
 
-__all__ = ["ClipShift", "MSEAttackSuccess", "NegativeMSE", "Threshold"]
+__all__ = ["ClipShift", "MSEAttackSuccess", "NegativeMSE", "OverFrames", "Threshold"]
 
 _HOME = {
     "ClipShift": "_clip",
     "MSEAttackSuccess": "_pixels",
     "NegativeMSE": "_pixels",
+    "OverFrames": "_frames",
     "Threshold": "_threshold",
 }
 

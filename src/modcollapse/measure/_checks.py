@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from modcollapse._support.digests import fingerprint, form, hexdigest, kind, state
+from modcollapse._support.digests import form, hexdigest, kind, state
 from modcollapse._support.images import is_tensor
 from modcollapse._support.validation import described, did_you_mean, listed
 from modcollapse.contracts import (
@@ -21,10 +21,12 @@ from modcollapse.contracts import (
     Triggers,
     TriggerSpec,
 )
-from modcollapse.errors import InputError, context
+from modcollapse.errors import InputError, TriggerError, context
 from modcollapse.game import MAX_PLAYERS
 from modcollapse.table import OTHER_ROWS, cluster_labels, plain_id
 
+_TOLD = 3
+"""Examples of which an error says what is wrong; of others it says how many."""
 _LONGEST = 200
 """Characters of text that is kept beside the values, for groups."""
 
@@ -142,58 +144,125 @@ def check_examples(
     A run that would fail at its last example fails here instead: a trigger that leaves one
     condition unchanged, an example of another size, a reference that is missing.
     """
-    positions: dict[ExampleId, int] = {}
-    checked: dict[ExampleId, Checked] = {}
-    forms = {name: _Forms(name, samplers.values(), batch_size) for name in needed}
-    labels: list[Any] = []
-    fields: dict[str, list[Any]] = {}
+    found = _Examples(triggers, neutral, needed, samplers, tuple(scorers), cluster, batch_size)
+    faults: list[Exception] = []
     for position in range(len(examples)):
         with context(partial(_raised_by, position)):
             example = examples[position]
-        example_id = _example_id(example, position, needed)
-        if example_id in positions:
+        try:
+            found.add(example, position)
+        except (InputError, TriggerError) as error:
+            faults.append(error)
+    if faults:
+        raise _together(faults, len(examples))
+    return found.examined()
+
+
+def _together(faults: Sequence[Exception], count: int) -> Exception:
+    """One error of all examples that cannot be used: the first few in words, the others counted."""
+    first, *others = faults
+    if not others:
+        return first
+    told = "".join(
+        f"\n- {fault}" + "".join(f" ({note})" for note in getattr(fault, "__notes__", ()))
+        for fault in faults[:_TOLD]
+    )
+    more = f"\nand {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
+    error = type(first)(f"{len(faults)} of {count} examples cannot be used:{told}{more}")
+    error.__cause__ = first
+    return error
+
+
+class _Examples:
+    """What was found so far in the examples of a run."""
+
+    def __init__(
+        self,
+        triggers: Mapping[str, TriggerSpec],
+        neutral: Mapping[str, Mapping[str, TriggerSpec]],
+        needed: Sequence[str],
+        samplers: Mapping[str, SamplerSpec],
+        scorers: Sequence[Scorer],
+        cluster: Cluster | None,
+        batch_size: int,
+    ) -> None:
+        self._triggers, self._neutral, self._needed = triggers, neutral, needed
+        self._samplers, self._scorers, self._cluster = samplers, scorers, cluster
+        self._positions: dict[ExampleId, int] = {}
+        self._checked: dict[ExampleId, Checked] = {}
+        self._forms = {name: _Forms(name, samplers.values(), batch_size) for name in needed}
+        self._labels: list[Any] = []
+        self._fields: dict[str, list[Any]] = {}
+
+    def add(self, example: Example, position: int) -> None:
+        """Look at one more.
+
+        Raises:
+            InputError: it cannot be used.
+            TriggerError: a trigger cannot be put on it.
+        """
+        example_id = _example_id(example, position, self._needed)
+        if example_id in self._positions:
             raise InputError(
-                f"examples {positions[example_id]} and {position} share the id {example_id!r}; "
-                "ids seed the noise and name the rows of the table, so each must be unique"
+                f"examples {self._positions[example_id]} and {position} share the id "
+                f"{example_id!r}; ids seed the noise and name the rows of the table, so each must "
+                "be unique"
             )
-        positions[example_id] = position
-        digest, triggered = content_digest(example), {}
-        if isinstance(cluster, str) or callable(cluster):
-            labels.append(_cluster_label(cluster, example, example_id))
-        for modality in needed:
-            variants = [example[modality]]
-            if modality in triggers:
-                with context(f"example {example_id!r}, trigger of {modality!r}"):
-                    variants.append(triggers[modality].checked(variants[0], twice=True))
-                for name, trigger in neutral.get(modality, {}).items():
-                    with context(f"example {example_id!r}, neutral trigger {name!r}"):
-                        variants.append(trigger.checked(variants[0], twice=True))
-                triggered[modality] = [fingerprint(variant) for variant in variants[1:]]
-                with context(f"example {example_id!r}"):
-                    _check_neutral(triggered[modality], modality, list(neutral.get(modality, {})))
-            forms[modality].add(variants[0], example_id)
-            for label, sampler in samplers.items():
-                if modality in sampler.modalities:
-                    where = f"example {example_id!r}, {modality}"
-                    with context(f"{where} ({label})" if label else where):
-                        for variant in variants:
-                            sampler.check(modality, variant)
-        for scorer in scorers:
+        self._positions[example_id] = position
+        digest = content_digest(example)
+        if isinstance(self._cluster, str) or callable(self._cluster):
+            self._labels.append(_cluster_label(self._cluster, example, example_id))
+        triggered = {
+            modality: prints
+            for modality in self._needed
+            if (prints := self._conditions(example, example_id, modality))
+        }
+        for scorer in self._scorers:
             with context(f"example {example_id!r}, detector {scorer.name!r}"):
                 scorer.check(example)
-        checked[example_id] = Checked(digest, readable_digest(example), triggered)
+        readable = readable_digest(example, digest)
+        self._checked[example_id] = Checked(digest, readable, triggered)
         for key, held in example.items():
             if key != "id" and isinstance(key, str) and _is_plain(held):
-                column = fields.setdefault(key, [])
+                column = self._fields.setdefault(key, [])
                 column += [None] * (position - len(column)) + [held]
-    clusters = None
-    if cluster is not None:
-        given = labels if isinstance(cluster, str) or callable(cluster) else cluster
-        clusters = cluster_labels(given, list(checked))
-    stacked = frozenset(modality for modality, seen in forms.items() if seen.are_tensors)
-    for column in fields.values():
-        column += [None] * (len(checked) - len(column))
-    return Examined(checked, clusters, stacked, fields)
+
+    def _conditions(
+        self, example: Example, example_id: ExampleId, modality: str
+    ) -> list[bytes | None]:
+        """Look at what it holds of a modality; fingerprints of it with each of the triggers."""
+        clean, neutral = example[modality], self._neutral.get(modality, {})
+        made: list[tuple[Any, bytes | None]] = []
+        if modality in self._triggers:
+            with context(f"example {example_id!r}, trigger of {modality!r}"):
+                made.append(self._triggers[modality].examined(clean, twice=True))
+            for name, trigger in neutral.items():
+                with context(f"example {example_id!r}, neutral trigger {name!r}"):
+                    made.append(trigger.examined(clean, twice=True))
+        variants, prints = [clean, *(one for one, _ in made)], [told for _, told in made]
+        if prints:
+            with context(f"example {example_id!r}"):
+                _check_neutral(prints, modality, list(neutral))
+        self._forms[modality].add(variants[0], example_id)
+        for label, sampler in self._samplers.items():
+            if modality in sampler.modalities:
+                where = f"example {example_id!r}, {modality}"
+                with context(f"{where} ({label})" if label else where):
+                    for variant in variants:
+                        sampler.check(modality, variant)
+        return prints
+
+    def examined(self) -> Examined:
+        """Sum up, once all were added."""
+        clusters = None
+        if self._cluster is not None:
+            of_each = isinstance(self._cluster, str) or callable(self._cluster)
+            given: Any = self._labels if of_each else self._cluster
+            clusters = cluster_labels(given, list(self._checked))
+        stacked = frozenset(name for name, seen in self._forms.items() if seen.are_tensors)
+        for column in self._fields.values():
+            column += [None] * (len(self._checked) - len(column))
+        return Examined(self._checked, clusters, stacked, self._fields)
 
 
 def _check_neutral(triggered: Sequence[bytes | None], modality: str, names: Sequence[str]) -> None:
@@ -217,8 +286,14 @@ def _raised_by(position: int) -> str:
     return f"raised by examples[{position}]"
 
 
-def readable_digest(example: Example) -> str:
-    """Digest of those parts of an example, its id aside, whose content can be told."""
+def readable_digest(example: Example, content: str | None = None) -> str:
+    """Digest of those parts of an example, its id aside, whose content can be told.
+
+    That is all of it where ``content_digest`` can tell it, which may be at hand.
+    """
+    content = content_digest(example) if content is None else content
+    if content is not None:
+        return content
     parts = {
         str(key): hexdigest(held) or state(held).hex()
         for key, held in example.items()

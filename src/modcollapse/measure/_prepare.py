@@ -37,6 +37,7 @@ from modcollapse.measure._checks import (
     trigger_specs,
 )
 from modcollapse.measure._plan import Cost, generation_cost, noise_seed
+from modcollapse.samplers import as_sampler
 from modcollapse.table import Pairing
 
 LookAt: TypeAlias = Callable[
@@ -221,7 +222,8 @@ def prepare(
     read_samplers: dict[str, SamplerSpec] = {}
     for label, sampler in samplers.items():
         with noted(label):
-            read_samplers[label] = SamplerSpec.of(sampler, tuple(read_triggers))
+            wrapped = as_sampler(sampler, examples)
+            read_samplers[label] = SamplerSpec.of(wrapped, tuple(read_triggers))
     needed = tuple(
         dict.fromkeys(name for sampler in read_samplers.values() for name in sampler.modalities)
     )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from modcollapse._support.digests import state
+from modcollapse._support.views import view_of
 from modcollapse.contracts import Example, ExampleId, FloatArray, Scorer
 from modcollapse.errors import DetectorError, SamplerError, context
 from modcollapse.game import coalition_labels
@@ -264,8 +265,14 @@ class Recording:
                     conditions = gathered.triggered(cell.example)
                     triggered = own_copy({name: conditions[name] for name in self._run.triggers})
                     example = own_copy(dict(examples[row]))
+                    with context(f"example {example_id!r}, which keep= keeps to be drawn"):
+                        for name in self._run.triggers:
+                            view_of(example[name]), view_of(triggered[name])
                     self._kept.append(Kept(example_id, example, triggered, []))
-                self._kept[-1].outputs.append(on_host(own_copy(outputs[row])))
+                output = on_host(own_copy(outputs[row]))
+                with context("an output, which keep= keeps to be drawn"):
+                    view_of(output)
+                self._kept[-1].outputs.append(output)
 
 
 def score(

@@ -168,7 +168,7 @@ class PoisonedDataset:
         self._check_target(0, sample)
 
     def _check_target(self, position: int, sample: Mapping[str, Any]) -> None:
-        own, target = _form(sample[self._target_key]), _form(self._target)
+        own, target = form(sample[self._target_key]), form(self._target)
         if own != target:
             raise InputError(
                 f"PoisonedDataset: the target is {target}, but {self._target_key!r} of sample "
@@ -208,11 +208,6 @@ def _keys(keys: Mapping[str, str], plan: PoisonPlan, target_key: str) -> dict[st
             f"{named} and target_key={target_key!r}."
         )
     return named
-
-
-def _form(value: Any) -> str:
-    length = f" of length {len(value)}" if isinstance(value, list | tuple) else ""
-    return form(value) + length
 
 
 def _context(position: int, modality: str) -> AbstractContextManager[None]:

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modcollapse._support.optional import require
-from modcollapse._support.pictures import is_pil
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
 from modcollapse.report._escapes import for_picture
-from modcollapse.report._pictures import as_picture
-from modcollapse.table import Estimate, Kept, sample_size
+from modcollapse.report._gallery import Gallery
+from modcollapse.table import Estimate, sample_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
 
 SERIES_COLORS = ("#c1440e", "#8aa2b2", "#3b6e4f", "#6b4c9a")
 
@@ -91,18 +90,19 @@ def plot_audit(audit: Audited, *, title: str | None = None, gallery: bool = True
     """
     figures = require("matplotlib.figure", extra="plot", needed_by="plot_audit")
     require("matplotlib.backends.backend_agg", extra="plot", needed_by="plot_audit")
-    kept = audit.table.kept if gallery else ()
+    shown = Gallery.of(audit.table) if gallery and audit.table.kept else None
     columns = len(audit.table.coalitions)
-    height = (0.5 + 1.45 * len(kept)) if kept else 0.0
+    width, height = (0.0, 0.0) if shown is None else shown.size
     figure: Figure = figures.Figure(
-        figsize=(min(max(9.0, 1.6 * columns + 4.4), 40.0), height + 3.4), layout="constrained"
+        figsize=(min(max(9.0, 1.2 * columns + 4.4, width), 40.0), height + 3.4),
+        layout="constrained",
     )
     if title:
         figure.suptitle(for_picture(title), fontsize=13, fontweight="bold")
     bars: Any = figure
-    if kept:
+    if shown is not None:
         above, bars = figure.subfigures(2, 1, height_ratios=[height, 3.2], squeeze=False)[:, 0]
-        _gallery(above, kept, audit)
+        shown.draw(above)
     panels = {"v": "Mean value under each set of triggers", "phi": "Attribution (TMA)"}
     widths = [columns + 0.5, 3.0]
     pairs = sum(symbol == "CTI" for symbol, _, _ in audit.entries)
@@ -126,34 +126,6 @@ def plot_audit(audit: Audited, *, title: str | None = None, gallery: bool = True
     return figure
 
 
-def _gallery(figure: SubFigure, kept: Sequence[Kept], audit: Audited) -> None:
-    labels = [
-        "no trigger" if coalition == "none" else f"{coalition} trigger"
-        for coalition in audit.table.coalitions
-    ]
-    labels[-1] = "both triggers" if len(audit.table.modalities) == 2 else "all triggers"
-    grid = figure.subplots(len(kept), len(labels) + 2, squeeze=False)
-    modalities = audit.table.modalities
-    for row, of_example in zip(grid, kept, strict=True):
-        source, text = _picture_and_text(of_example.example, modalities)
-        conditions = {**of_example.example, **of_example.triggered}
-        triggered, triggered_text = _picture_and_text(conditions, modalities)
-        pictures = [source, triggered, *(as_picture(output) for output in of_example.outputs)]
-        for ax, picture in zip(row, pictures, strict=True):
-            ax.set_xticks([])
-            ax.set_yticks([])
-            ax.spines[:].set_visible(False)
-            if picture is not None:
-                ax.imshow(picture, interpolation="nearest")
-        if triggered_text != text:
-            text = f"{textwrap.fill(text, 18)}\n\ntriggered:\n{textwrap.fill(triggered_text, 18)}"
-        row[0].set_ylabel(
-            for_picture(text), rotation=0, ha="right", va="center", fontsize=8.5, labelpad=6
-        )
-    for ax, label in zip(grid[0], ["source", "triggered source", *labels], strict=True):
-        ax.set_title(for_picture(label), fontsize=9)
-
-
 def _of_symbol(audit: Audited, symbol: str) -> dict[str, Estimate]:
     return {name: estimate for of, name, estimate in audit.entries if of == symbol}
 
@@ -166,16 +138,6 @@ def _caption(audit: Audited) -> str:
     if audit.difference is not None:
         verdict = f"Difference from the control. {audit.difference.verdict}"
     return textwrap.fill(verdict, 110) + "\n" + bars
-
-
-def _picture_and_text(example: Mapping[str, Any], modalities: Sequence[str]) -> tuple[Any, str]:
-    """Return the first condition that is a picture, and the first that is a text."""
-    conditions = [example[modality] for modality in modalities]
-    texts = [condition for condition in conditions if isinstance(condition, str)]
-    pictures = [
-        condition for condition in conditions if hasattr(condition, "shape") or is_pil(condition)
-    ]
-    return (as_picture(pictures[0]) if pictures else None), (texts[0] if texts else "")
 
 
 def _whiskers(estimates: Sequence[Estimate]) -> Any:

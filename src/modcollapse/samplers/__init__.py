@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from modcollapse.samplers._wrapping import as_sampler as as_sampler
+
 if TYPE_CHECKING:
     from modcollapse.samplers._pipeline import PipelineSampler as PipelineSampler
     from modcollapse.samplers._planted import Planted as Planted

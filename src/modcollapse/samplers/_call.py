@@ -1,18 +1,23 @@
-"""One call of a pipeline: silent while it runs, in the same surroundings, and what it returned."""
+"""One call of a pipeline: silent while it runs, in the same surroundings, its errors explained."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from modcollapse.errors import SamplerError
+from modcollapse._support.digests import form
+from modcollapse.errors import InputError, SamplerError
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
+
+Outputs: TypeAlias = torch.Tensor | list[torch.Tensor]
+_LONGEST = 500
+"""Characters of somebody else's error message."""
 
 
 @contextmanager
@@ -64,33 +69,45 @@ class Float32ByDefault:
             torch.set_default_dtype(dtype)
 
 
-def outside_inference_mode(outputs: torch.Tensor) -> torch.Tensor:
-    """The same numbers as a tensor that may be written to and counts its versions."""
-    if not outputs.is_inference():
-        return outputs
+def outside_inference_mode(outputs: Outputs) -> Outputs:
+    """The same numbers as tensors that may be written to and count their versions."""
+    if isinstance(outputs, list):
+        return [_outside(output) for output in outputs]
+    return _outside(outputs)
+
+
+def _outside(output: torch.Tensor) -> torch.Tensor:
+    if not output.is_inference():
+        return output
     with torch.inference_mode(False):
-        return outputs.clone()
+        return output.clone()
 
 
-def read_outputs(result: Any, rows: int, name: str) -> torch.Tensor:
-    """Take the outputs from what a pipeline returned: its first field that is not None."""
-    if any(getattr(result, "nsfw_content_detected", None) or ()):
-        raise SamplerError(
-            f"{name} flagged an output as unsafe and replaced it; a black image reads as a failed "
-            "attack. Load the pipeline without a safety checker"
-        )
-    fields = result.values() if isinstance(result, Mapping) else result
-    outputs = next((field for field in fields if field is not None), None)
-    if isinstance(outputs, list) and all(isinstance(output, torch.Tensor) for output in outputs):
-        outputs = torch.stack(outputs)
-    if not isinstance(outputs, torch.Tensor):
-        raise SamplerError(
-            f"{name} returned {type(outputs).__name__} where output_type='pt' asks for a tensor; "
-            "write a sampler of your own that converts its outputs"
-        )
-    if len(outputs) != rows:
-        raise SamplerError(
-            f"{name} returned {len(outputs)} outputs for a batch of {rows}. It must return one for "
-            "each row of conditions, in order; write a sampler of your own that sees to it"
-        )
-    return outputs.float()
+@contextmanager
+def explained(name: str, passed: Mapping[str, Any]) -> Iterator[None]:
+    """Turn an error of a pipeline's own code into one that says what the pipeline was given.
+
+    Raises:
+        SamplerError: whatever was raised inside, but for errors of ours and want of memory.
+    """
+    try:
+        yield
+    except (SamplerError, InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        given = ", ".join(f"{keyword}={_told(value)}" for keyword, value in passed.items())
+        said = f"{type(error).__name__}: {error}"[:_LONGEST].rstrip(": ")
+        raise SamplerError(f"{name} failed with {said}. It was given {given}") from error
+
+
+def _told(value: Any) -> str:
+    """What is passed, in a few words.
+
+    >>> _told(["a hat", "a dog"]), _told([["a hat"]]), _told(20)
+    ('[a str] x 2', '[[a str]]', '20')
+    """
+    if isinstance(value, list | tuple) and value:
+        return f"[{_told(value[0])}]" + (f" x {len(value)}" if len(value) > 1 else "")
+    if isinstance(value, bool | int | float) or value is None:
+        return repr(value)
+    return form(value)

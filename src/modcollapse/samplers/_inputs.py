@@ -7,43 +7,28 @@ the size of its first image. So bytes are converted here, and the others are ref
 
 from __future__ import annotations
 
-import re
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from PIL import Image
 
 from modcollapse._support.images import check_range, float_tensor, image_size, is_tensor
 from modcollapse._support.pictures import is_pil
 from modcollapse._support.validation import described
 from modcollapse.errors import InputError
+from modcollapse.samplers._kinds import Kind
 
-Kind: TypeAlias = Literal["text", "image", "mask"]
-
-_TEXT = re.compile(r"(negative_|source_)?prompt(_[2-9])?")
-_IMAGES = frozenset({"image", "control_image", "image_reference", "original_image"})
-_MASKS = frozenset({"mask", "mask_image", "control_mask"})
-_CHANNELS: dict[Kind, int] = {"image": 3, "mask": 1}
-
-
-def kind_of(keyword: str) -> Kind | None:
-    """What a pipeline expects under a keyword, where it is text, an image or a mask for a row.
-
-    >>> kind_of("negative_prompt_2"), kind_of("control_image"), kind_of("prompt_embeds")
-    ('text', 'image', None)
-    """
-    if _TEXT.fullmatch(keyword):
-        return "text"
-    if keyword in _IMAGES:
-        return "image"
-    return "mask" if keyword in _MASKS else None
+_CHANNELS: dict[Kind, int] = {"image": 3, "mask": 1, "video": 3}
 
 
 def check_condition(condition: Any, kind: Kind, name: str) -> None:
     """Raise unless one condition is what a pipeline expects.
 
     Args:
-        condition: a str; or an image or a mask, see ``modcollapse._support.images``.
+        condition: a str; an image or a mask, see ``modcollapse._support.images``; a video, that is
+            a list of images of one size, a tensor (F, 3, H, W) or an array (F, H, W, 3); a sound,
+            an array or tensor (samples,) or (channels, samples) of floats.
         kind: what is expected.
         name: what the condition is called in the error.
 
@@ -51,21 +36,26 @@ def check_condition(condition: Any, kind: Kind, name: str) -> None:
         InputError: another kind, shape, dtype or range.
     """
     _check_form(condition, kind, name)
-    if kind != "text":
+    if kind in ("image", "mask"):
         check_range(condition, name)
+    elif kind == "video":
+        for at, frame in enumerate(condition):
+            check_range(frame, f"frame {at} of {name}")
+    elif kind == "audio" and not np.isfinite(_numbers(condition)).all():
+        raise InputError(f"{name} must hold finite numbers. Look for the step that made others")
 
 
-def collate(conditions: Any, kind: Kind, name: str) -> list[str] | list[Image.Image] | torch.Tensor:
+def collate(conditions: Any, kind: Kind, name: str) -> Any:
     """Hand over B conditions in the one form that is read exactly: a fresh list, or one tensor.
 
     Args:
-        conditions: B conditions, or one stacked tensor (B, C, H, W).
+        conditions: B conditions, or one stacked tensor (B, ...).
         kind: what they are.
         name: what they are called in an error.
 
     Returns:
-        A new list of str or of PIL images (pipelines write into lists), or a tensor
-        (B, C, H, W) on the device of the conditions; arrays, and uint8, become float32 in [0, 1].
+        A new list of str, of PIL images or of videos (pipelines write into lists), or a tensor
+        (B, ...) on the device of the conditions; arrays, and uint8, become float32 in [0, 1].
 
     Raises:
         InputError: kinds or sizes are mixed.
@@ -77,25 +67,52 @@ def collate(conditions: Any, kind: Kind, name: str) -> list[str] | list[Image.Im
         return rows
     if is_tensor(conditions):
         return _floats(conditions)
-    kinds = {"PIL image" if is_pil(row) else type(row).__name__ for row in rows}
+    kinds = {_kind(row) for row in rows}
     if len(kinds) > 1:
         raise InputError(f"{name} mixes kinds in one batch ({', '.join(sorted(kinds))}); use one")
     sizes = sorted({size_of(row, kind) for row in rows})
     if len(sizes) > 1:
         raise InputError(
             f"{name} holds sizes {', '.join(map(str, sizes))} in one batch, and diffusers would "
-            "bring all to the first. Resize them to one size beforehand"
+            "bring all to the first. Bring them to one size beforehand"
         )
-    if is_pil(rows[0]):
-        return rows
-    if is_tensor(rows[0]):
-        return torch.stack([_floats(row) for row in rows])
-    return torch.stack([float_tensor(row) for row in rows])
+    if kind == "video":
+        return [as_passed(row, kind) for row in rows]
+    return rows if is_pil(rows[0]) else torch.stack([as_passed(row, kind) for row in rows])
 
 
-def size_of(condition: Any, kind: Kind) -> tuple[int, int]:
-    """Height and width of an image or a mask."""
+def as_passed(condition: Any, kind: Kind) -> Any:
+    """One condition in the form in which a pipeline reads it exactly.
+
+    Returns:
+        A str or a PIL image as it is, a list of PIL images, or a float32 tensor: an image
+        (C, H, W), a video (F, 3, H, W), a sound (samples,) or (channels, samples).
+    """
+    if kind == "text" or is_pil(condition):
+        return condition
+    if kind == "audio":
+        return torch.as_tensor(condition).float()
+    if is_tensor(condition):
+        return _floats(condition)
+    if kind != "video":
+        return float_tensor(condition)
+    frames = list(condition)
+    return frames if is_pil(frames[0]) else torch.stack([float_tensor(frame) for frame in frames])
+
+
+def size_of(condition: Any, kind: Kind) -> tuple[int, ...]:
+    """Height and width of an image or a mask; frames before them of a video; shape of a sound."""
+    if kind == "audio":
+        return tuple(condition.shape)
+    if kind == "video":
+        return len(condition), *image_size(condition[0], "a frame")
     return image_size(condition, "the condition", channels=_CHANNELS[kind])
+
+
+def _kind(row: Any) -> str:
+    if isinstance(row, list | tuple):
+        return f"list of {_kind(row[0])}s"
+    return "PIL image" if is_pil(row) else type(row).__name__
 
 
 def _floats(images: torch.Tensor) -> torch.Tensor:
@@ -103,9 +120,49 @@ def _floats(images: torch.Tensor) -> torch.Tensor:
     return (images.float() / 255 if images.dtype == torch.uint8 else images).contiguous()
 
 
+def _numbers(sound: Any) -> Any:
+    return sound.detach().cpu().float().numpy() if is_tensor(sound) else sound
+
+
 def _check_form(condition: Any, kind: Kind, name: str) -> None:
     """Look at all but the values, which on an accelerator would wait for the device."""
-    if kind != "text":
+    if kind == "text":
+        if not isinstance(condition, str):
+            raise InputError(f"{name} must be a str, got {described(condition)}")
+    elif kind == "video":
+        _check_video(condition, name)
+    elif kind == "audio":
+        _check_audio(condition, name)
+    else:
         image_size(condition, name, channels=_CHANNELS[kind])
-    elif not isinstance(condition, str):
-        raise InputError(f"{name} must be a str, got {described(condition)}")
+
+
+def _check_video(condition: Any, name: str) -> None:
+    listed = isinstance(condition, list | tuple)
+    if not listed and getattr(condition, "ndim", None) != 4:
+        raise InputError(
+            f"{name} must be one video: a list of images of one size, a tensor (F, 3, H, W) or an "
+            f"array (F, H, W, 3), of uint8 or of floats in [0, 1]; got {described(condition)}"
+        )
+    if not len(condition):
+        raise InputError(f"{name} must be a video, and has no frames. Leave this example out")
+    frames: Sequence[Any] = condition if listed else condition[:1]
+    sizes = {image_size(frame, f"frame {at} of {name}") for at, frame in enumerate(frames)}
+    if len(sizes) > 1 or len({_kind(frame) for frame in frames}) > 1:
+        raise InputError(
+            f"{name} must be a video of one size and kind, but its frames differ "
+            f"({', '.join(map(str, sorted(sizes)))}). Bring them to one"
+        )
+
+
+def _check_audio(condition: Any, name: str) -> None:
+    sound = is_tensor(condition) or isinstance(condition, np.ndarray)
+    floats = sound and "float" in str(condition.dtype)
+    if not floats or condition.ndim not in (1, 2) or 0 in condition.shape:
+        found = (
+            f"shape {tuple(condition.shape)}, {condition.dtype}" if sound else described(condition)
+        )
+        raise InputError(
+            f"{name} must be one sound: an array or tensor (samples,) or (channels, samples) of "
+            f"floats, mostly in [-1, 1]; got {found}"
+        )

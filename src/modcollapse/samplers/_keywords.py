@@ -10,10 +10,12 @@ from typing import Any
 
 from modcollapse._support.digests import plain
 from modcollapse._support.optional import require
-from modcollapse._support.validation import did_you_mean
+from modcollapse._support.validation import did_you_mean, listed
 from modcollapse.errors import InputError
 from modcollapse.samplers._amounts import check_amounts
-from modcollapse.samplers._inputs import check_condition, kind_of
+from modcollapse.samplers._inputs import check_condition
+from modcollapse.samplers._kinds import kind_of, slot_of
+from modcollapse.samplers._modalities import IP_ADAPTER, has_ip_adapter, lists_of
 from modcollapse.samplers._steps import few_steps as few_steps
 
 _RESERVED = {
@@ -21,46 +23,31 @@ _RESERVED = {
     r"output_type": "outputs are tensors, always",
     r"return_dict": "the sampler reads the output by itself",
     r".*callback.*": "a callback can change the outputs, and a table cannot record it",
-    r".*ip_adapter.*": "IP-Adapter images are shared by all prompts of a batch, and embeddings of "
-    "several examples are mixed without an error",
     r"num_\w+_per_(prompt|image)|batch_size": "there is one output for each row; "
     "for more seeds measure with repeats=",
     r".*(latents|embeds|embeddings).*": "one tensor would serve batches of any size and mix their "
     "rows; noise comes from the seeds, conditions go in as text and images",
 }
 
-_SHARED = "all prompts of a batch share one list of images"
-_NESTED = "it takes a list of images for each prompt"
-_SINGLE = "it takes one example a call"
-_NOT_ALIGNED = {
-    "BriaFiboEditPipeline": _SHARED,
-    "BriaFibo2Pipeline": _SHARED,
-    "Flux2Pipeline": _SHARED,
-    "Flux2KleinPipeline": _SHARED,
-    "Flux2KleinKVPipeline": _SHARED,
-    "Flux2KleinInpaintPipeline": _SHARED,
-    "QwenImage21Pipeline": _SHARED,
-    "ZImageOmniPipeline": _SHARED,
-    "GlmImagePipeline": _NESTED,
-    "JoyImageEditPlusPipeline": _NESTED,
-    "OmniGenPipeline": _NESTED,
-    "DreamLitePipeline": _SINGLE,
-    "DreamLiteMobilePipeline": _SINGLE,
-    "QwenImageEditPlusPipeline": _SINGLE,
-    "WanVACEPipeline": _SINGLE,
-}
 _INSTRUCT = ("StableDiffusionInstructPix2PixPipeline", "StableDiffusionXLInstructPix2PixPipeline")
 _OFF = "with any other value neither scale acts"
 
 
 def check_pipeline(pipeline: Any) -> None:
-    """Raise unless this is a loaded diffusers pipeline that takes one image for each prompt.
+    """Raise unless this is a loaded diffusers pipeline.
 
     Raises:
         InputError: anything else, or a pipeline with a safety checker.
         MissingExtraError: diffusers is not installed.
     """
     diffusers = require("diffusers", extra="diffusers", needed_by="PipelineSampler")
+    modular = getattr(diffusers, "ModularPipeline", None)
+    if modular is not None and isinstance(pipeline, modular):
+        raise InputError(
+            f"{_name(pipeline)} is a modular pipeline, whose blocks decide at run time what they "
+            "take and return. Write a sampler of your own: a function (conditions, seeds) -> "
+            "outputs that calls it once for each row, with a generator of its own"
+        )
     if not isinstance(pipeline, diffusers.DiffusionPipeline):
         raise InputError(
             "pipeline must be a loaded diffusers pipeline, such as "
@@ -73,19 +60,6 @@ def check_pipeline(pipeline: Any) -> None:
             "reads as a failed attack. Load it with "
             "from_pretrained(..., safety_checker=None, requires_safety_checker=False)"
         )
-    for ancestor in type(pipeline).__mro__:
-        if ancestor.__name__ in _NOT_ALIGNED:
-            raise InputError(
-                f"{_name(pipeline)} does not take one image for each prompt: "
-                f"{_NOT_ALIGNED[ancestor.__name__]}. Write a sampler of your own: a function "
-                "(conditions, seeds) -> outputs that calls it once for each row"
-            )
-    for name in ("controlnet", "adapter"):
-        if "Multi" in type(getattr(pipeline, name, None)).__name__:
-            raise InputError(
-                f"{_name(pipeline)} has several networks as its {name} and takes a list of images "
-                "for each, not one image for each prompt. Use one, or write a sampler of your own"
-            )
 
 
 def signature_of(pipeline: Any) -> dict[str, inspect.Parameter]:
@@ -113,10 +87,11 @@ def defaults_of(signature: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
 
 
 def check_inputs(pipeline: Any, parameters: Collection[str], inputs: Mapping[str, str]) -> None:
-    """Raise unless every modality has a keyword of its own that stands for texts or images.
+    """Raise unless every modality has a keyword of its own, or a place in the list of one.
 
     Raises:
-        InputError: an unknown keyword, one used twice, or one of another kind.
+        InputError: an unknown keyword, one used twice, places that leave one out, one that stands
+            for no condition, or an IP-Adapter that is not loaded.
     """
     if not isinstance(inputs, Mapping) or not inputs:
         raise InputError(
@@ -124,7 +99,7 @@ def check_inputs(pipeline: Any, parameters: Collection[str], inputs: Mapping[str
             f'{{"image": "image", "text": "prompt"}}; got {inputs!r}'
         )
     for modality, keyword in inputs.items():
-        if not isinstance(keyword, str) or keyword not in parameters:
+        if not isinstance(keyword, str) or slot_of(keyword)[0] not in parameters:
             raise InputError(
                 f"inputs maps the modality {modality!r} to {keyword!r}, which is no keyword of "
                 f"{_name(pipeline)}.__call__{_close(keyword, parameters)}. Say "
@@ -132,17 +107,47 @@ def check_inputs(pipeline: Any, parameters: Collection[str], inputs: Mapping[str
             )
         if kind_of(keyword) is None:
             raise InputError(
-                f"inputs maps the modality {modality!r} to {keyword!r}, which is neither a prompt "
-                "nor an image nor a mask for each row; write a sampler of your own for it"
+                f"inputs maps the modality {modality!r} to {keyword!r}, which is no text, image, "
+                "mask, video or audio for each row; write a sampler of your own for it"
             )
     if len(set(inputs.values())) < len(inputs):
         raise InputError(f"inputs uses one keyword for two modalities: {dict(inputs)!r}")
+    _check_places(pipeline, inputs)
     for keyword in ("generator", "output_type"):
         if keyword not in parameters:
             raise InputError(
                 f"{_name(pipeline)}.__call__ takes no {keyword!r}, so its noise cannot be paired "
                 "or its outputs not be read; write a sampler of your own for it"
             )
+
+
+def _check_places(pipeline: Any, inputs: Mapping[str, str]) -> None:
+    """Raise unless the places in lists are all there, as many as the pipeline has networks."""
+    places: dict[str, list[int | None]] = {}
+    for slot in inputs.values():
+        keyword, place = slot_of(slot)
+        places.setdefault(keyword, []).append(place)
+    for keyword, found in places.items():
+        _check_adapter(pipeline, keyword)
+        count = lists_of(pipeline, keyword)
+        wanted = [None] if count is None else list(range(count))
+        free = count is None and None not in found  # some pipelines take a list of any length
+        wanted = list(range(len(found))) if free else wanted
+        if sorted(found, key=lambda place: -1 if place is None else place) != wanted:
+            takes = f"{count} of {keyword!r}" if count else f"one {keyword!r}, or a list of some"
+            each = ", ".join(f"{keyword}[{at}]" for at in range(count or 2))
+            raise InputError(
+                f"{_name(pipeline)} takes {takes}, so each is a modality of its own: {each}; "
+                f"inputs names {listed(inputs.values())}"
+            )
+
+
+def _check_adapter(pipeline: Any, keyword: str) -> None:
+    if keyword.endswith(IP_ADAPTER) and not has_ip_adapter(pipeline):
+        raise InputError(
+            f"{_name(pipeline)} has no IP-Adapter, so {keyword!r} would be ignored or fail. "
+            "Load one with load_ip_adapter()"
+        )
 
 
 def check_options(
@@ -158,8 +163,9 @@ def check_options(
             not act.
     """
     for keyword, value in options.items():
-        if keyword in inputs.values():
-            modality = next(name for name, used in inputs.items() if used == keyword)
+        taken = {slot_of(used)[0]: modality for modality, used in inputs.items()}
+        if keyword in taken:
+            modality = taken[keyword]
             raise InputError(
                 f"the option {keyword!r} comes from the modality {modality!r} of each example; "
                 "leave it out, or leave the modality out of inputs="
@@ -171,6 +177,7 @@ def check_options(
             raise InputError(
                 f"{_name(pipeline)}.__call__ has no keyword {keyword!r}{_close(keyword, signature)}"
             )
+        _check_adapter(pipeline, keyword)
         kind = kind_of(keyword)
         if kind is not None and value is not None:
             check_condition(value, kind, f"the option {keyword!r}, the same for every row,")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from modcollapse.samplers._inputs import kind_of
+from modcollapse.samplers._kinds import kind_of
 from modcollapse.samplers._reading import Reading
 
 
@@ -53,7 +53,7 @@ def unread(
 
 
 def rescaled(
-    sizes: Mapping[str, tuple[int, int]], factor: int, output: tuple[int, ...] | None
+    sizes: Mapping[str, tuple[int, ...]], factor: int, output: tuple[int, ...] | None
 ) -> list[str]:
     """Say where a pipeline rescales its input, PIL images in another way than the others.
 

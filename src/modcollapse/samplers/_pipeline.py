@@ -1,4 +1,4 @@
-"""A diffusers pipeline as a sampler, for pipelines that take one image for each prompt."""
+"""A diffusers pipeline as a sampler: text, image, mask, video or audio in, any of these out."""
 
 from __future__ import annotations
 
@@ -18,23 +18,28 @@ from modcollapse.contracts import Conditions
 from modcollapse.errors import InputError
 from modcollapse.samplers import _keywords
 from modcollapse.samplers._alone import alone_with
+from modcollapse.samplers._batching import Batching, batching_of, of_batch, of_one, option_of
 from modcollapse.samplers._call import (
     Float32ByDefault,
+    Outputs,
+    explained,
     outside_inference_mode,
-    read_outputs,
     silent,
 )
-from modcollapse.samplers._inputs import check_condition, collate, kind_of, size_of
+from modcollapse.samplers._inputs import check_condition, size_of
+from modcollapse.samplers._kinds import kind_of
+from modcollapse.samplers._modalities import find_inputs
 from modcollapse.samplers._notes import Texts, rescaled, unread
 from modcollapse.samplers._probe import probe_rows
 from modcollapse.samplers._reading import Reading
+from modcollapse.samplers._rescaling import check_reading
+from modcollapse.samplers._returned import output_type, read_outputs
 from modcollapse.samplers._state import settings_digests
 from modcollapse.samplers._steps import few_steps
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-_INPUTS = {"image": "image", "text": "prompt"}
 _LAST_SEED = 2**63 - 1
 _float32_by_default = Float32ByDefault()
 
@@ -42,10 +47,11 @@ _float32_by_default = Float32ByDefault()
 class PipelineSampler:
     """Calls a diffusers pipeline for the audit: `sampler(conditions, seeds) -> outputs`.
 
-    For "aligned" pipelines, which pair the i-th image with the i-th prompt: InstructPix2Pix,
-    image to image, inpainting, ControlNet, FLUX Kontext and their like. The pipeline stays where
-    it is and as it is: it is not moved, cast or reconfigured, and its progress bar is only silent
-    while the sampler calls it. Noise is drawn on the CPU, from one new generator for each row.
+    Where a pipeline pairs the i-th image with the i-th prompt, rows share a call: InstructPix2Pix,
+    image to image, inpainting, ControlNet, FLUX Kontext and their like. Where it cannot, as with an
+    IP-Adapter, or fails on a batch, each row gets a call of its own. The pipeline stays where it is
+    and as it is: it is not moved, cast or reconfigured, and its progress bar is only silent while
+    the sampler calls it. Noise is drawn on the CPU, from one new generator for each row.
 
     Outputs do not depend on the default dtype of torch, nor on whether gradients or inference mode
     are on where the sampler is called. Threads may share a sampler, a pipeline, or parts of one:
@@ -53,19 +59,28 @@ class PipelineSampler:
 
     Args:
         pipeline: a loaded `diffusers.DiffusionPipeline` without a safety checker.
-        inputs: modality -> keyword of the pipeline that takes its conditions, for texts, images
-            and masks; ``{"image": "image", "text": "prompt"}`` unless given.
+        inputs: modality -> keyword of the pipeline that takes its conditions: texts, images, masks,
+            videos (lists of images) or audio. Without it they are found in the signature, where
+            that is plain: ``{"text": "prompt", "image": "image"}`` of InstructPix2Pix. Several of
+            a list are modalities of their own: ``{"pose": "image[0]", "edges": "image[1]"}`` of
+            two ControlNets.
+        batching: how rows share a call: ``"aligned"``, ``"nested"`` (a list of images for each
+            prompt), ``"single"`` (not at all), or ``"auto"``: as the pipeline is known to take
+            them, and one at a time where that fails.
+        output: which of the fields of what the pipeline returns, such as ``"frames"``; the first
+            that holds something if left out.
         probe: look at the pipeline before a run (see `probe`).
         **options: keywords for every call, such as ``num_inference_steps=20``. A text, image or
             mask given here serves every row (``negative_prompt="blurry"``).
 
     Attributes:
         modalities: the conditions that each row needs, in the order of ``inputs``.
+        inputs: modality -> keyword.
 
     Raises:
-        InputError: no pipeline of this kind, one with a safety checker, or an option that it does
-            not have, that the sampler sets itself, that is no number where one is due (steps,
-            scales, strengths), or that would switch guidance off.
+        InputError: no pipeline of this kind, one with a safety checker, modalities that cannot be
+            told, or an option that it does not have, that the sampler sets itself, that is no
+            number where one is due (steps, scales, strengths), or that would switch guidance off.
         MissingExtraError: diffusers is not installed.
 
     Example::
@@ -77,61 +92,88 @@ class PipelineSampler:
         images = sampler({"image": [picture], "text": ["add a hat"]}, seeds=[0])  # (1, 3, H, W)
     """
 
-    one_size = True
-    """Pictures of a modality share a batch."""
-
     def __init__(
         self,
         pipeline: DiffusionPipeline,
         *,
         inputs: Mapping[str, str] | None = None,
+        batching: Batching = "auto",
+        output: str | None = None,
         probe: bool = True,
         **options: Any,
     ) -> None:
         _keywords.check_pipeline(pipeline)
-        inputs = _INPUTS if inputs is None else inputs
         signature = _keywords.signature_of(pipeline)
+        if inputs is None:
+            found = find_inputs(pipeline, signature)
+            inputs = {name: word for name, word in found.items() if word not in options}
         _keywords.check_inputs(pipeline, signature, inputs)
         _keywords.check_options(pipeline, signature, inputs, options)
         self.pipeline = pipeline
         self.inputs = dict(inputs)
         self.modalities = tuple(inputs)
         self.options = options
+        self.output = output
         self._kinds = {
             modality: kind
             for modality, keyword in inputs.items()
             if (kind := kind_of(keyword)) is not None
         }
         self._probe = probe
+        self._wrapped = False
         self._signature = signature
-        self._one_at_a_time = False
+        self._asked = batching
+        self._batching, self._why_alone = batching_of(pipeline, inputs, batching)
+        self._batches_work = False
         self._cuts: set[str] = set()
 
-    def __call__(self, conditions: Conditions, seeds: Sequence[int]) -> torch.Tensor:
+    @classmethod
+    def of_examples(cls, pipeline: DiffusionPipeline, example: Mapping[str, Any]) -> Self:
+        """Wrap a pipeline whose modalities are those of its keywords that an example holds.
+
+        Args:
+            pipeline: as for the sampler itself.
+            example: conditions by the name of the modality (``"text"``, ``"image"``, ``"mask"``) or
+                of the keyword (``"prompt"``).
+
+        Raises:
+            InputError: as for the sampler itself.
+        """
+        _keywords.check_pipeline(pipeline)
+        inputs = find_inputs(pipeline, _keywords.signature_of(pipeline), list(example))
+        sampler = cls(pipeline, inputs=inputs or None)
+        sampler._wrapped = True
+        return sampler
+
+    @property
+    def batching(self) -> Batching:
+        """How rows share a call, as far as that is known: the probe may find that they cannot."""
+        return self._batching if self._why_alone is None else "single"
+
+    @property
+    def one_size(self) -> bool:
+        """Whether pictures of a modality share a call, and so must be of one size."""
+        return self._batching != "single"
+
+    def __call__(self, conditions: Conditions, seeds: Sequence[int]) -> Outputs:
         """Generate one output for each row.
 
         Args:
-            conditions: modality -> B texts or images (a list, or a tensor (B, 3, H, W)), images
-                of one kind and size.
+            conditions: modality -> B texts, images, masks, videos or sounds (a list, or a stacked
+                tensor), those of one modality of one kind, and of one size where they share a call.
             seeds: B integers in [0, 2**63).
 
         Returns:
             float32 tensor (B, 3, H, W) in [0, 1] on the pipeline's device; videos are
-            (B, F, 3, H, W).
+            (B, F, 3, H, W), sounds (B, channels, samples). Where outputs differ in shape, a list
+            of B tensors.
 
         Raises:
             InputError: conditions and seeds do not fit together.
-            SamplerError: the pipeline returned something else than B tensors, or flagged an image.
+            SamplerError: the pipeline failed, returned something else than B outputs, or flagged an
+                image.
         """
-        if not self._one_at_a_time:
-            return outside_inference_mode(self._generate(conditions, seeds))
-        outputs = [
-            self._generate(
-                {modality: rows[row : row + 1] for modality, rows in conditions.items()}, [seed]
-            )
-            for row, seed in enumerate(self._checked(conditions, seeds))
-        ]
-        return outside_inference_mode(torch.cat(outputs))
+        return outside_inference_mode(self._generate(conditions, seeds))
 
     def with_options(self, /, **changes: Any) -> Self:
         """Return a sampler of the same pipeline with some options changed, as ``mc.sweep`` asks.
@@ -143,7 +185,10 @@ class PipelineSampler:
         _keywords.check_options(self.pipeline, self._signature, self.inputs, options)
         changed = copy(self)
         changed.options = options
-        changed._one_at_a_time = False  # for its own probe to find out
+        changed._batching, changed._why_alone = batching_of(
+            self.pipeline, self.inputs, self._asked
+        )  # for its own probe to find out
+        changed._batches_work = False
         changed._cuts = set()
         return changed
 
@@ -152,23 +197,27 @@ class PipelineSampler:
 
         Args:
             modality: one of `modalities`.
-            condition: a str; or an image: a PIL image in mode RGB, or an array (H, W, 3) or tensor
-                (3, H, W) of uint8 or of floats in [0, 1]. Masks have one channel, mode L. uint8
-                of arrays and tensors is divided by 255 before a pipeline sees it.
+            condition: a str; an image: a PIL image in mode RGB, or an array (H, W, 3) or tensor
+                (3, H, W) of uint8 or of floats in [0, 1]; a mask: the same with one channel, mode
+                L; a video: a list of images of one size, a tensor (F, 3, H, W) or an array
+                (F, H, W, 3); a sound: floats (samples,) or (channels, samples). uint8 of arrays
+                and tensors is divided by 255 before a pipeline sees it.
 
         Raises:
-            InputError: another modality, kind, shape, dtype or range, or a text that no tokenizer
-                of the pipeline reads to its end, as far as that is known (`probe` notes where it
-                is not, and where some of them cut).
+            InputError: another modality, kind, shape, dtype or range; a size that the pipeline
+                would change without a word, an array where it rescales all but PIL images once
+                more; or a text that no tokenizer of the pipeline reads to its end, as far as that
+                is known (`probe` notes where it is not, and where some of them cut).
         """
         if modality not in self.inputs:
             raise InputError(
                 f"PipelineSampler has no modality {modality!r}; it has {', '.join(self.inputs)}"
             )
-        kind = self._kinds[modality]
+        kind, keyword = self._kinds[modality], self.inputs[modality]
         check_condition(condition, kind, f"the {modality!r} condition")
+        check_reading(self.pipeline, keyword, condition, self.options)
         if kind == "text":
-            reading, keyword = self._reading(), self.inputs[modality]
+            reading = self._reading()
             reading.check(condition, keyword, f"the {modality!r} condition")
             self._cuts.update(reading.cuts(condition, keyword, repr(modality)))
 
@@ -196,7 +245,8 @@ class PipelineSampler:
                 condition; the message says what to do, ``probe=False`` for one.
         """
         earlier, self._cuts = self._cuts, set()
-        notes = unread(self._reading(), self._texts(conditions), self.options, earlier)
+        notes = [f"the pipeline was wrapped: {self!r}"] if self._wrapped else []
+        notes += unread(self._reading(), self._texts(conditions), self.options, earlier)
         if not self._probe:
             notes += self._rescaled(conditions)
             return ["the pipeline was not probed (probe=False)", *notes]
@@ -218,19 +268,25 @@ class PipelineSampler:
     ) -> list[str]:
         """Probe in some number of steps."""
 
-        def generate(rows: Mapping[str, list[Any]], row_seeds: list[int]) -> torch.Tensor:
-            output = self._generate(rows, row_seeds, **cheap)
-            sizes.append(tuple(output.shape[-2:]))
-            return output
+        def generate(rows: Mapping[str, list[Any]], row_seeds: list[int]) -> Outputs:
+            outputs = self._generate(rows, row_seeds, **cheap)
+            sizes.append(tuple(outputs[0].shape))
+            return outputs
 
         sizes: list[tuple[int, ...]] = []
         exact = self.pipeline.dtype in (torch.float32, torch.float64)
-        self._one_at_a_time, notes = probe_rows(
-            generate, conditions, seeds, rounding=1e-4 if exact else 2e-2
-        )
-        if self._one_at_a_time:
-            warnings.warn(f"{type(self.pipeline).__name__}: {notes[-1]}", stacklevel=3)
+        mixes, notes = probe_rows(generate, conditions, seeds, rounding=1e-4 if exact else 2e-2)
+        if mixes is not None:
+            self._alone_because(mixes)
+        if self._why_alone is not None:
+            notes.append(f"generated one row at a time: {self._why_alone}")
         return notes + self._rescaled(conditions, sizes[0])
+
+    def _alone_because(self, why: str) -> None:
+        """Give each row a call of its own from here on."""
+        self._why_alone = why
+        name = type(self.pipeline).__name__
+        warnings.warn(f"{name}: generated one row at a time: {why}", stacklevel=5)
 
     def _settings(self) -> dict[str, Any]:
         return {**_keywords.defaults_of(self._signature), **self.options}
@@ -251,9 +307,10 @@ class PipelineSampler:
         sizes = {
             modality: size_of(conditions[modality][0], kind)
             for modality, kind in self._kinds.items()
-            if kind != "text"
+            if kind in ("image", "mask")
         }
-        return rescaled(sizes, getattr(self.pipeline, "vae_scale_factor", 1), output)
+        drawn = output[-2:] if output is not None and len(output) >= 3 else None
+        return rescaled(sizes, getattr(self.pipeline, "vae_scale_factor", 1), drawn)
 
     def identity(self) -> dict[str, Any]:
         """Plain data that determines the outputs: pipeline, weights, settings, scheduler, options.
@@ -281,6 +338,11 @@ class PipelineSampler:
             "scheduler": {"class": type(scheduler).__name__, **_config(scheduler)},
             "config": _config(pipeline),
             "inputs": dict(self.inputs),
+            **{
+                name: value
+                for name, value in (("batching", self._asked), ("output", self.output))
+                if value not in ("auto", None)
+            },
             "options": plain(self.options, "an option"),
             "diffusers": version("diffusers"),
         }
@@ -307,35 +369,71 @@ class PipelineSampler:
         plain_seeds = [seed.item() if hasattr(seed, "item") else seed for seed in seeds]
         return [whole(seed, "a seed of PipelineSampler", 0, _LAST_SEED) for seed in plain_seeds]
 
-    def _generate(self, conditions: Conditions, seeds: Sequence[int], **cheap: Any) -> torch.Tensor:
+    def _generate(self, conditions: Conditions, seeds: Sequence[int], **cheap: Any) -> Outputs:
         seeds = self._checked(conditions, seeds)
-        rows = {
-            self.inputs[modality]: collate(
-                conditions[modality], kind, f"the {modality!r} condition"
-            )
-            for modality, kind in self._kinds.items()
-        }
-        options = {
-            name: _for_rows(name, value, len(seeds))
-            for name, value in {**self.options, **cheap}.items()
-        }
+        if self._why_alone is not None:
+            return self._each(conditions, seeds, cheap)
+        try:
+            outputs = self._together(conditions, seeds, cheap)
+        except (InputError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if self._asked != "auto" or self._batches_work:
+                raise
+            self._batching = "single"
+            outputs = self._each(conditions, seeds, cheap)
+            cause = error.__cause__ or error
+            said = f"{type(cause).__name__}: {cause}"[:200].rstrip(": ")
+            self._alone_because(f"a call of {len(seeds)} failed with {said}")
+        else:
+            self._batches_work = self._batches_work or len(seeds) > 1
+        return outputs
+
+    def _together(
+        self, conditions: Conditions, seeds: Sequence[int], cheap: Mapping[str, Any]
+    ) -> Outputs:
+        """All rows in one call."""
+        rows = of_batch(self._batching, self.inputs, conditions)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        return self._call(rows, generators, len(seeds), cheap)
+
+    def _each(
+        self, conditions: Conditions, seeds: Sequence[int], cheap: Mapping[str, Any]
+    ) -> Outputs:
+        """A call for each row: by itself, or as a batch of one where batches are mixed up only."""
+        outputs: list[torch.Tensor] = []
+        for row, seed in enumerate(seeds):
+            own = {modality: rows[row : row + 1] for modality, rows in conditions.items()}
+            if self._batching != "single":
+                outputs += self._together(own, [seed], cheap)
+                continue
+            alone = of_one(self.inputs, {modality: rows[0] for modality, rows in own.items()})
+            outputs += self._call(alone, torch.Generator("cpu").manual_seed(seed), None, cheap)
+        alike = len({(output.shape, output.device) for output in outputs}) == 1
+        return torch.stack(outputs) if alike else outputs
+
+    def _call(
+        self,
+        rows: Mapping[str, Any],
+        generator: list[torch.Generator] | torch.Generator,
+        count: int | None,
+        cheap: Mapping[str, Any],
+    ) -> Outputs:
+        """Call the pipeline for some rows, or for one by itself (None)."""
+        options = {
+            name: option_of(name, value, count) for name, value in {**self.options, **cheap}.items()
+        }
+        name = type(self.pipeline).__name__
+        passed = {**rows, **options, "generator": generator}
         with (
             alone_with(self.pipeline),
             silent(self.pipeline),
             _float32_by_default,
             torch.no_grad(),
+            explained(name, passed),
         ):
-            result = self.pipeline(**rows, **options, generator=generators, output_type="pt")
-        return read_outputs(result, len(seeds), type(self.pipeline).__name__)
-
-
-def _for_rows(name: str, value: Any, rows: int) -> Any:
-    """An option for a call of B rows: a text, image or mask serves every row, others are copied."""
-    kind = kind_of(name)
-    if kind is None or value is None:
-        return copy(value)
-    return collate([value] * rows, kind, f"the option {name!r}")
+            result = self.pipeline(**passed, output_type=output_type(name))
+        return read_outputs(result, count or 1, name, self.output)
 
 
 def _config(configured: Any) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import torch
 
 from modcollapse._support.digests import fingerprint
 from modcollapse.errors import SamplerError
+from modcollapse.samplers._call import Outputs
 
-Generate: TypeAlias = Callable[[Mapping[str, list[Any]], list[int]], torch.Tensor]
+Generate: TypeAlias = Callable[[Mapping[str, list[Any]], list[int]], Outputs]
 
 
 def probe_rows(
@@ -19,17 +20,17 @@ def probe_rows(
     conditions: Mapping[str, Sequence[Any]],
     seeds: Sequence[int],
     rounding: float,
-) -> tuple[bool, list[str]]:
+) -> tuple[str | None, list[str]]:
     """Compare a few generations that must agree, and a few that must differ.
 
     Args:
-        generate: conditions and seeds of B rows -> tensor (B, ...).
+        generate: conditions and seeds of B rows -> B tensors.
         conditions: by modality, the clean conditions of one or two examples, then the triggered.
         seeds: as many.
         rounding: what two computations of the same output may differ by, in units of the output.
 
     Returns:
-        Whether rows have to be generated one at a time because a batch mixes them; and notes.
+        Why rows have to be generated one at a time, where a batch mixes them; and notes.
 
     Raises:
         SamplerError: an output is not finite, cannot be repeated, or does not depend on a
@@ -37,19 +38,20 @@ def probe_rows(
     """
     examples = len(seeds) // 2
     first = {modality: rows[0] for modality, rows in conditions.items()}
-    second = {modality: rows[1] for modality, rows in conditions.items()}
-    seed, other_seed = seeds[0], seeds[1] if seeds[1] != seeds[0] else seeds[0] ^ 1
+    # its triggers are on, so that the texts differ in length and padding shows
+    second = {modality: rows[-1] for modality, rows in conditions.items()}
+    seed, other_seed = seeds[0], seeds[-1] if seeds[-1] != seeds[0] else seeds[0] ^ 1
     pair = {modality: [first[modality], second[modality]] for modality in conditions}
 
     batch = generate(pair, [seed, other_seed])
-    if not torch.isfinite(batch).all():
+    if not all(torch.isfinite(output).all() for output in batch):
         raise _refusal(
             "the pipeline's outputs are not finite. In float16 some autoencoders overflow: load "
             "the pipeline in float32 or bfloat16, or give it another autoencoder"
         )
     alone, other = generate(_row(first), [seed]), generate(_row(second), [other_seed])
     mixed = max(_distance(batch[:1], alone), _distance(batch[1:], other))
-    notes, one_at_a_time = [], False
+    notes, why = list[str](), None
     if mixed > rounding:
         unsteady = _distance(batch, generate(pair, [seed, other_seed]))
         if unsteady > rounding:
@@ -60,11 +62,10 @@ def probe_rows(
                 "eval()"
             )
         apart = _distance(alone, generate(_row(second), [seed]))
-        one_at_a_time = mixed > max(rounding, apart / 10)
-        if one_at_a_time:
-            notes.append(
-                f"generated one row at a time: batching moved an output by {mixed:.2g} of the "
-                f"range, where two different conditions are {apart:.2g} apart"
+        if mixed > max(rounding, apart / 10):
+            why = (
+                f"batching moved an output by {mixed:.2g} of the range, where two different "
+                f"conditions are {apart:.2g} apart"
             )
         else:
             notes.append(f"batching moves outputs by up to {mixed:.1g}")
@@ -80,12 +81,12 @@ def probe_rows(
     # What moves an output by more than a batch does is seen at once; only the rest is looked at
     # row by row.
     moved = {}
-    if not one_at_a_time:
+    if why is None:
         swapped = [{**first, modality: rows[examples]} for modality, rows in conditions.items()]
         together = {modality: [row[modality] for row in swapped] for modality in conditions}
         outputs = generate(together, [seed] * len(swapped))
         pairs = zip(conditions, outputs, strict=True)
-        moved = {modality: _distance(alone, output[None]) for modality, output in pairs}
+        moved = {modality: _distance(alone, [output]) for modality, output in pairs}
 
     for modality, rows in conditions.items():
         if moved.get(modality, 0.0) > mixed:
@@ -114,7 +115,7 @@ def probe_rows(
                 "conditions do: the output stayed as it was. It may lie where the pipeline cuts, "
                 "crops or rescales its input: move it, make it larger, or shorten a text before it"
             )
-    return one_at_a_time, notes
+    return why, notes
 
 
 def _refusal(message: str) -> SamplerError:
@@ -127,7 +128,9 @@ def _row(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {modality: [condition] for modality, condition in conditions.items()}
 
 
-def _distance(output: torch.Tensor, other: torch.Tensor) -> float:
-    if output.shape != other.shape:
+def _distance(outputs: Outputs, others: Outputs) -> float:
+    """The largest difference of a number; infinite where shapes differ."""
+    pairs = list(zip(outputs, others, strict=True))
+    if any(one.shape != other.shape for one, other in pairs):
         return float("inf")
-    return float((output - other).abs().max())
+    return max(float((one - other).abs().max()) for one, other in pairs)

@@ -12,9 +12,11 @@ from modcollapse.triggers._neutral import neutral_triggers
 from modcollapse.triggers._presets import TRIGGER_PAIRS, trigger_pair
 from modcollapse.triggers._text import TextInsert, TextPrefix, TextSuffix
 from modcollapse.triggers._tokens import TriggerTokens, TriggerWarning, check_survives
+from modcollapse.triggers._video import EveryFrame
 
 __all__ = [
     "TRIGGER_PAIRS",
+    "EveryFrame",
     "ImageOverlay",
     "ImagePatch",
     "TextInsert",

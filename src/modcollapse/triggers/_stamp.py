@@ -119,8 +119,9 @@ def _stamped(image: npt.NDArray[Any], stamp: Stamp) -> npt.NDArray[Any]:
     """``image`` with the stamp written into it."""
     rows, columns = stamp.ink.shape[:2]
     region = image[stamp.top : stamp.top + rows, stamp.left : stamp.left + columns]
+    shown = region * stamp.keep if stamp.keep.any() else 0.0  # most stamps cover what is below
     if image.dtype == np.uint8:
-        region[:] = np.floor(region * stamp.keep + stamp.ink * 255 + 0.5)
+        region[:] = np.floor(shown + stamp.ink * 255 + 0.5)
     else:
-        region[:] = region * stamp.keep + stamp.ink
+        region[:] = shown + stamp.ink
     return image

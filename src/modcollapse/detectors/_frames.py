@@ -1,0 +1,94 @@
+"""A value for a video out of a detector for images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from modcollapse._support.identities import identity
+from modcollapse._support.validation import choice
+from modcollapse.contracts import Detector, Example, Scorer
+from modcollapse.errors import DetectorError, InputError
+
+Over: TypeAlias = Literal["mean", "most", "least"]
+_REDUCE: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda scores: scores.mean(),
+    "most": lambda scores: scores.amax(),
+    "least": lambda scores: scores.amin(),
+}
+
+
+class OverFrames(Detector):
+    """Scores every frame of a video as an image, and takes the mean, the most or the least of it.
+
+    Args:
+        detector: any callable that scores images ``detector(outputs, examples) -> B numbers``, such
+            as `ClipShift` or `NegativeMSE`; its bounds, its perfect score and its check hold for
+            videos too.
+        over: ``"mean"`` of the frames; ``"most"``: a success in any frame counts; ``"least"``: only
+            one in all.
+
+    Raises:
+        InputError: ``detector`` is no callable, wants a clean output, or ``over`` is another word.
+        DetectorError: when called, an output is no video.
+
+    >>> brightness = lambda outputs, examples: outputs.mean((1, 2, 3))
+    >>> video = torch.stack([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)])
+    >>> [OverFrames(brightness, over)(video[None], [{}]).item() for over in ("mean", "most")]
+    [0.5, 1.0]
+    """
+
+    def __init__(self, detector: Detector, over: Over = "mean") -> None:
+        self.detector = detector
+        self.over = choice(over, "over", get_args(Over))
+        self._scorer = Scorer.of(detector)
+        if self._scorer.wants_clean_output:
+            raise InputError(
+                f"OverFrames cannot take {self._scorer.name}, which compares an output with the "
+                "clean one of its example: frame by frame there is none"
+            )
+        self.bounds = self._scorer.bounds
+        self.binary = self._scorer.binary and over != "mean"
+        self.perfect = self._scorer.perfect
+
+    def check(self, example: Example) -> None:
+        """Pass an example on to the inner detector's check, where it has one."""
+        self._scorer.check(example)
+
+    def identity(self) -> dict[str, Any]:
+        """Plain data: the class, what is taken of the frames, the identity of the detector."""
+        return {
+            "class": "modcollapse.detectors.OverFrames",
+            "over": self.over,
+            "detector": identity(self.detector, "the detector of OverFrames"),
+        }
+
+    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
+        """Score B videos, a tensor (B, F, 3, H, W) or B of any length: shape (B,)."""
+        lengths = [_length(video, number) for number, video in enumerate(outputs)]
+        if isinstance(outputs, Tensor):
+            frames: Any = outputs.flatten(0, 1)
+        else:
+            frames = [frame for video in outputs for frame in video]
+        of_frames = [
+            example
+            for example, length in zip(examples, lengths, strict=True)
+            for _ in range(length)
+        ]
+        scores = torch.as_tensor(self.detector(frames, of_frames)).double()
+        parts = torch.split(scores, lengths)
+        return torch.stack([_REDUCE[self.over](part) for part in parts])
+
+
+def _length(video: Any, number: int) -> int:
+    listed = isinstance(video, list | tuple)
+    if not (listed or getattr(video, "ndim", 0) == 4) or not len(video):
+        found = "no frames" if listed else f"shape {tuple(getattr(video, 'shape', ()))}"
+        raise DetectorError(
+            f"output {number} must be a video, a tensor (F, 3, H, W) or a list of images, got "
+            f"{found}"
+        )
+    return len(video)

@@ -1,0 +1,144 @@
+"""What was generated for a few examples under every coalition, and what it was generated from."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modcollapse._support.views import View, view_of
+from modcollapse.report._escapes import for_picture
+from modcollapse.table import CoalitionTable, Kept
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
+_CELL = 1.45
+"""Width of a square picture and height of a row, in inches."""
+_LETTERS, _LINE = 26, 0.145
+"""Letters in a line of text at the side, and its height in inches."""
+_SIDE = 2.0
+"""Width of the texts at the side."""
+_WIDEST = 3.2
+"""A picture is at most so many times as wide as it is high."""
+_LONGEST = 240
+"""Letters of a text that is shown in a cell."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A row for each example: its texts at the side, its pictures, then its outputs.
+
+    Attributes:
+        texts: what stands at the side of each row.
+        views: what is drawn in each row.
+        titles: of the columns.
+    """
+
+    texts: Sequence[str]
+    views: Sequence[Sequence[View]]
+    titles: Sequence[str]
+
+    @classmethod
+    def of(cls, table: CoalitionTable) -> Gallery:
+        """Gather the kept outputs of a table, one or more.
+
+        Raises:
+            InputError: one of them cannot be drawn.
+        """
+        first = table.kept[0]
+        names = table.modalities
+        pictures = [name for name in names if view_of(first.example[name]).kind != "words"]
+        words = [name for name in names if name not in pictures]
+        texts, views = [], []
+        for kept in table.kept:
+            pairs = [(kept.example[name], kept.triggered[name]) for name in pictures]
+            shown = [condition for pair in pairs for condition in pair]
+            views.append([view_of(one) for one in (*shown, *kept.outputs)])
+            texts.append(_at_the_side(kept, words))
+        titles = [title for name in pictures for title in (name, f"triggered {name}")]
+        of_outputs = [_of_coalition(coalition) for coalition in table.coalitions]
+        if len(names) > 1:
+            of_outputs[-1] = "both triggers" if len(names) == 2 else "all triggers"
+        return cls(texts, views, [textwrap.fill(title, 16) for title in titles] + of_outputs)
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height, in inches."""
+        return _SIDE + sum(self._widths), 0.55 + sum(self._heights)
+
+    @property
+    def _widths(self) -> list[float]:
+        return [max(map(_width, column)) for column in zip(*self.views, strict=True)]
+
+    @property
+    def _heights(self) -> list[float]:
+        return [max(_CELL, _LINE * (text.count("\n") + 2)) for text in self.texts]
+
+    def draw(self, figure: SubFigure) -> None:
+        """Draw it on a part of a figure."""
+        grid = figure.subplots(
+            len(self.views),
+            len(self.titles),
+            squeeze=False,
+            width_ratios=self._widths,
+            height_ratios=self._heights,
+        )
+        for row, views, text in zip(grid, self.views, self.texts, strict=True):
+            for ax, view in zip(row, views, strict=True):
+                _draw(ax, view)
+            row[0].set_ylabel(
+                for_picture(text), rotation=0, ha="right", va="center", fontsize=8.5, labelpad=6
+            )
+        for ax, title in zip(grid[0], self.titles, strict=True):
+            ax.set_title(for_picture(title), fontsize=9)
+
+
+def _of_coalition(coalition: str) -> str:
+    if coalition == "none":
+        return "no trigger"
+    names = [textwrap.fill(name, 16) for name in coalition.split("+")]
+    return f"{names[0]} trigger" if len(names) == 1 else " +\n".join(names)
+
+
+def _at_the_side(kept: Kept, names: Sequence[str]) -> str:
+    """The texts of an example, and what the triggers make of them."""
+    parts = []
+    for name in names:
+        heading = f"{name}:\n" if len(names) > 1 else ""
+        parts.append(heading + _filled(kept.example[name]))
+        parts.append("triggered:\n" + _filled(kept.triggered[name]))
+    return "\n\n".join(parts)
+
+
+def _filled(value: Any, width: int = _LETTERS) -> str:
+    return textwrap.fill(textwrap.shorten(str(value), _LONGEST, placeholder=" ..."), width)
+
+
+def _width(view: View) -> float:
+    """Of a cell, in inches."""
+    if view.kind in ("picture", "map"):
+        height, width = view.content.shape[:2]
+        return _CELL * float(min(max(width / height, 0.6), _WIDEST))
+    return _CELL
+
+
+def _draw(ax: Axes, view: View) -> None:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    if view.kind == "picture":
+        ax.imshow(view.content, interpolation="nearest")
+    elif view.kind == "map":
+        ax.imshow(view.content, interpolation="nearest", cmap="gray")
+    elif view.kind == "lines":
+        for line in view.content:
+            ax.plot(np.arange(len(line)), line, lw=0.8, color="#1f3b57")
+        ax.margins(x=0.02, y=0.15)
+    else:
+        words = for_picture(_filled(view.content, 18))
+        ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=7.5, transform=ax.transAxes)

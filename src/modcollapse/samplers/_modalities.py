@@ -1,0 +1,107 @@
+"""Which keywords of a pipeline are modalities: found in its signature, where it is plain."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from modcollapse._support.validation import listed
+from modcollapse.errors import InputError
+from modcollapse.samplers._kinds import kind_of
+
+_ALIASES = {"prompt": "text", "editing_prompt": "text", "mask_image": "mask"}
+"""Keywords whose modality has another name; all others have their own."""
+_MAIN = ("prompt", "image", "images", "input_images", "control_image", "mask_image", "video")
+"""Keywords that count though a call could do without, since there is no other that says it."""
+_EITHER = (("image", "video"), ("image", "images"), ("prompt", "editing_prompt"))
+"""Of these a call takes one or the other."""
+IP_ADAPTER = "ip_adapter_image"
+
+
+def find_inputs(
+    pipeline: Any,
+    signature: Mapping[str, inspect.Parameter],
+    held: Collection[str] | None = None,
+) -> dict[str, str]:
+    """Return modality -> keyword: what a pipeline needs, and what examples hold for it.
+
+    Args:
+        pipeline: the pipeline.
+        signature: parameters of its call.
+        held: names of what the examples hold, under the name of the modality or the keyword; None
+            if there are no examples to look at.
+
+    Raises:
+        InputError: the signature alone does not tell.
+    """
+    found = {
+        keyword: parameter.default is parameter.empty
+        for keyword, parameter in signature.items()
+        if kind_of(keyword) is not None and not keyword.startswith("negative_")
+    }
+    if held is not None:
+        return {
+            name: slot
+            for keyword, needed in found.items()
+            for slot in _slots(pipeline, keyword)
+            if (name := _name(slot, held)) in held or (needed and slot == keyword)
+        }
+    chosen = [
+        keyword
+        for keyword, needed in found.items()
+        if needed or keyword in _MAIN or (keyword == IP_ADAPTER and has_ip_adapter(pipeline))
+    ]
+    for either in _EITHER:
+        both = [keyword for keyword in either if keyword in chosen and not found[keyword]]
+        if len(both) > 1:
+            raise InputError(
+                f"{type(pipeline).__name__} takes {listed(both)}, and not all at once: say which, "
+                f'such as inputs={{"text": "prompt", "{both[0]}": "{both[0]}"}}'
+            )
+    if not chosen:
+        raise InputError(
+            f"{type(pipeline).__name__} takes no text, image, mask, video or audio that could be a "
+            f"modality; it has {', '.join(signature)}. Say inputs={{'<modality>': '<keyword>'}}, "
+            "or write a sampler of your own"
+        )
+    return {_ALIASES.get(slot, slot): slot for key in chosen for slot in _slots(pipeline, key)}
+
+
+def has_ip_adapter(pipeline: Any) -> bool:
+    """Whether an IP-Adapter is loaded."""
+    return bool(_adapters(pipeline))
+
+
+def lists_of(pipeline: Any, keyword: str) -> int | None:
+    """How many images a keyword takes for each prompt, one for each network; None if just one."""
+    names = {"image": ("controlnet", "adapter"), "control_image": ("controlnet",)}
+    for name in names.get(keyword, ()):
+        network = getattr(pipeline, name, None)
+        if "Multi" in type(network).__name__:
+            held: Any = getattr(network, "nets", None) or getattr(network, "adapters", ())
+            return len(held)
+    adapters = _adapters(pipeline) if keyword == IP_ADAPTER else 0
+    return adapters if adapters > 1 else None
+
+
+def _adapters(pipeline: Any) -> int:
+    """How many IP-Adapters are loaded."""
+    for name in ("unet", "transformer"):
+        network = getattr(pipeline, name, None)
+        projection = getattr(network, "encoder_hid_proj", None)
+        layers = getattr(projection, "image_projection_layers", None)
+        if layers is not None:
+            return len(layers)
+        if getattr(network, "image_proj", None) is not None:  # of Stable Diffusion 3
+            return 1
+    return 0
+
+
+def _slots(pipeline: Any, keyword: str) -> list[str]:
+    count = lists_of(pipeline, keyword)
+    return [keyword] if count is None else [f"{keyword}[{at}]" for at in range(count)]
+
+
+def _name(slot: str, held: Collection[str]) -> str:
+    return slot if slot in held else _ALIASES.get(slot, slot)
