@@ -28,7 +28,7 @@ def test_a_pipeline_is_audited_end_to_end(name: str) -> None:
 
 
 def test_all_of_them_are_in_the_table() -> None:
-    assert [row["class"] for row in RESULTS["pipelines"]] == list(CASES)
+    assert sorted(row["class"] for row in RESULTS["pipelines"]) == sorted(CASES)
     assert all(map(holds, RESULTS["pipelines"]))
     assert RESULTS["within_limits"]
 

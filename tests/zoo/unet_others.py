@@ -477,13 +477,6 @@ CASES: dict[str, Case] = {
     "LatentConsistencyModelImg2ImgPipeline": _case(
         "Latent Consistency", latent_consistency, TEXT_IMAGE, **HALF
     ),
-    "AnimateDiffVideoToVideoPipeline": _case(
-        "AnimateDiff",
-        partial(animatediff, AnimateDiffVideoToVideoPipeline),
-        TEXT_VIDEO,
-        settings=VIDEO,
-        **HALF,
-    ),
     "AnimateDiffControlNetPipeline": _case(
         "AnimateDiff",
         partial(animatediff, AnimateDiffControlNetPipeline, controlnet=controlnet),

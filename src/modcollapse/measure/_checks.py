@@ -77,8 +77,10 @@ def trigger_specs(triggers: Triggers) -> dict[str, TriggerSpec]:
         raise InputError("triggers is empty; give one trigger for each modality to attribute to")
     if len(triggers) > MAX_PLAYERS:
         raise InputError(
-            f"triggers has {len(triggers)} modalities, which means 2**{len(triggers)} generations "
-            f"an example; exact attribution goes up to {MAX_PLAYERS}"
+            f"triggers has {len(triggers)} modalities, which means 2**{len(triggers)} = "
+            f"{2 ** len(triggers):,} generations an example; exact attribution goes up to "
+            f"{MAX_PLAYERS}. For more, estimate it from a sample of coalitions, with shapiq say "
+            '(docs, "Other players")'
         )
     for modality in triggers:
         if not isinstance(modality, str) or not modality or "+" in modality:
@@ -168,9 +170,7 @@ def _together(faults: Sequence[Exception], count: int) -> Exception:
         for fault in faults[:_TOLD]
     )
     more = f"\nand {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
-    error = type(first)(f"{len(faults)} of {count} examples cannot be used:{told}{more}")
-    error.__cause__ = first
-    return error
+    return type(first)(f"{len(faults)} of {count} examples cannot be used:{told}{more}")
 
 
 class _Examples:
