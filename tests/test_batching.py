@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import diffusers
+import numpy as np
 import pytest
 import torch
 from diffusers import MultiControlNetModel
@@ -239,6 +240,47 @@ def test_videos_and_sounds_are_checked(name: str, modality: str, thing: Any, mes
     inputs = {modality: modality, "text": "prompt"}
     with pytest.raises(InputError, match=message):
         PipelineSampler(case.build(), inputs=inputs, **case.options).check(modality, thing)
+
+
+# Pipelines that are offloaded or compiled
+
+
+def audited(sampler: PipelineSampler) -> mc.CoalitionTable:
+    case = case_of("StableDiffusionImg2Img")
+    examples = [
+        {"image": picture(at, case.side), "text": condition("prompt", at, case)} for at in range(3)
+    ]
+    triggers = {"image": ImagePatch(), "text": TextSuffix("zqx")}
+    return mc.evaluate_coalitions(
+        sampler, mean_value, examples, triggers, batch_size=8, progress=False
+    )
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_compiled_pipeline_is_called_with_one_size_of_batch(in_place: bool) -> None:
+    plain = audited(sampler_of("StableDiffusionImg2Img"))
+    sampler = sampler_of("StableDiffusionImg2Img")
+    pipeline, seen = sampler.pipeline, set()
+    pipeline.unet.register_forward_pre_hook(lambda module, given: seen.add(len(given[0])))
+    if in_place:
+        pipeline.unet.compile(backend="eager", dynamic=False)
+    else:
+        pipeline.unet = torch.compile(pipeline.unet, backend="eager", dynamic=False)
+    table = audited(sampler)
+    assert "the pipeline was not probed (it is compiled, for one batch size)" in table.run_notes
+    assert np.abs(table.values - plain.values).max() < 1e-6
+    assert len(seen) == 1
+    torch._dynamo.reset()
+
+
+def test_an_offloaded_pipeline() -> None:
+    from accelerate import cpu_offload
+
+    plain = audited(sampler_of("StableDiffusionImg2Img"))
+    sampler = sampler_of("StableDiffusionImg2Img")
+    for name in ("unet", "text_encoder", "vae"):
+        cpu_offload(getattr(sampler.pipeline, name), execution_device=torch.device("cpu"))
+    assert (audited(sampler).values == plain.values).all()
 
 
 # The pipeline itself in place of a sampler

@@ -41,6 +41,16 @@ def silent(pipeline: DiffusionPipeline) -> Iterator[None]:
                 part._progress_bar_config = settings
 
 
+def is_compiled(pipeline: DiffusionPipeline) -> bool:
+    """Whether a part of a pipeline went through ``torch.compile``, in place or not."""
+    parts = [part for part in vars(pipeline).values() if isinstance(part, torch.nn.Module)]
+    return any(
+        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        for part in parts
+        for module in part.modules()
+    )
+
+
 class Float32ByDefault:
     """Inside, torch makes tensors in float32 where no dtype is said, whatever the caller has set.
 

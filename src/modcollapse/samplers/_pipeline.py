@@ -23,6 +23,7 @@ from modcollapse.samplers._call import (
     Float32ByDefault,
     Outputs,
     explained,
+    is_compiled,
     outside_inference_mode,
     silent,
 )
@@ -228,7 +229,8 @@ class PipelineSampler:
         generated one at a time from here on, with a warning); and each condition must change the
         output. The pipeline's batches hold two rows here, or one for each modality. The steps are
         as few as let a ControlNet or an adapter act; what fails so is tried in the run's own
-        number before it counts.
+        number before it counts. A compiled pipeline is not probed: each size of a batch would be
+        compiled anew, and a run has one, in which its first batch is looked at.
 
         Args:
             conditions: by modality, the clean conditions of one or two examples, followed by their
@@ -247,9 +249,10 @@ class PipelineSampler:
         earlier, self._cuts = self._cuts, set()
         notes = [f"the pipeline was wrapped: {self!r}"] if self._wrapped else []
         notes += unread(self._reading(), self._texts(conditions), self.options, earlier)
-        if not self._probe:
+        if not self._probe or is_compiled(self.pipeline):
+            why = "it is compiled, for one batch size" if self._probe else "probe=False"
             notes += self._rescaled(conditions)
-            return ["the pipeline was not probed (probe=False)", *notes]
+            return [f"the pipeline was not probed ({why})", *notes]
         scheduler = type(getattr(self.pipeline, "scheduler", None)).__name__
         settings = self._settings()
         cheap = few_steps(settings, {}, scheduler)
