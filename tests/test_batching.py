@@ -280,7 +280,14 @@ def test_an_offloaded_pipeline() -> None:
     sampler = sampler_of("StableDiffusionImg2Img")
     for name in ("unet", "text_encoder", "vae"):
         cpu_offload(getattr(sampler.pipeline, name), execution_device=torch.device("cpu"))
-    assert (audited(sampler).values == plain.values).all()
+    table = audited(sampler)
+    assert (table.values == plain.values).all()
+    weights = [one.provenance["run"]["sampler"]["weights"] for one in (table, plain)]
+    assert weights[0] == weights[1]
+    assert (
+        PipelineSampler(case_of("StableDiffusionImg2Img").build(1)).identity()["weights"]
+        != weights[0]
+    )
 
 
 # The pipeline itself in place of a sampler
@@ -305,12 +312,47 @@ def test_a_pipeline_is_audited_as_it_is(names: tuple[str, str]) -> None:
     assert mc.cti(*run, progress=False).to_dict() == same.cti.to_dict()
 
 
+@pytest.mark.parametrize(
+    ("name", "held", "inputs"),
+    [
+        ("StableDiffusion", ("text", "image"), {"text": "prompt", "image": "ip_adapter_image"}),
+        ("StableAudio", ("text", "audio"), {"text": "prompt", "audio": "initial_audio_waveforms"}),
+        (
+            "StableDiffusion3ControlNet",
+            ("text", "image"),
+            {"text": "prompt", "image": "control_image"},
+        ),
+        (
+            "WanVACE",
+            ("text", "video", "image"),
+            {"text": "prompt", "video": "video", "image": "reference_images"},
+        ),
+        ("Flux2Klein", ("text",), {"text": "prompt"}),
+        (
+            "StableDiffusionInpaint",
+            ("text", "image"),
+            {"text": "prompt", "image": "image", "mask": "mask_image"},
+        ),
+    ],
+)
+def test_examples_may_name_a_condition_by_its_kind(
+    name: str, held: tuple[str, ...], inputs: dict[str, str]
+) -> None:
+    sampler = PipelineSampler.of_examples(case_of(name).build(), dict.fromkeys(held))
+    assert sampler.inputs == inputs
+
+
 def test_a_modality_that_a_pipeline_does_not_take() -> None:
     examples = [{"image": picture(0, (32, 32)), "audio": torch.zeros(9)}]
-    with pytest.raises(InputError, match="'audio', which the sampler does not take"):
+    with pytest.raises(InputError, match=r"takes no 'audio' under .* 'prompt', 'image': say which"):
         mc.tma(
             case_of("StableDiffusionImg2Img").build(),
             mean_value,
             examples,
             {"audio": trigger_of("audio")},
         )
+
+
+def test_a_folder_is_not_a_pipeline_yet() -> None:
+    with pytest.raises(InputError, match=r"Load it first: DiffusionPipeline.from_pretrained"):
+        mc.tma("a/folder", mean_value, [{}], {})  # type: ignore[arg-type]

@@ -46,7 +46,8 @@ def weights_digest(parts: Mapping[str, Any]) -> str | None:
             are passed over.
 
     Returns:
-        64 hexadecimal digits, or None if some weights are offloaded and cannot be read.
+        64 hexadecimal digits, the same where accelerate has offloaded some weights; None if there
+        are some that cannot be read.
     """
     digest = hashlib.sha256()
     for name, part in sorted(parts.items()):
@@ -66,10 +67,25 @@ def _module_digest(module: torch.nn.Module) -> str | None:
     seen = _passes.get()
     if seen is not None and id(module) in seen:
         return seen[id(module)][1]
-    digest = _digest_of_state(module.state_dict())
+    digest = _digest_of_state({**module.state_dict(), **_offloaded(module)})
     if seen is not None:
         seen[id(module)] = module, digest  # the module is held, so that its id stays its own
     return digest
+
+
+def _offloaded(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Weights that accelerate keeps elsewhere, by their names in the state dict."""
+    found = {}
+    for name, part in module.named_modules():
+        hook = getattr(part, "_hf_hook", None)
+        kept = [getattr(one, "weights_map", None) for one in (hook, *getattr(hook, "hooks", ()))]
+        for key, tensor in {**part._parameters, **part._buffers}.items():
+            if tensor is None or not tensor.is_meta:
+                continue
+            for held in kept:
+                if held is not None and key in held:
+                    found[f"{name}.{key}" if name else key] = held[key]
+    return found
 
 
 def _digest_of_state(state: Mapping[str, Any]) -> str | None:

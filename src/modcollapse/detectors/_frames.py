@@ -66,6 +66,9 @@ class OverFrames(Detector):
             "detector": identity(self.detector, "the detector of OverFrames"),
         }
 
+    def __repr__(self) -> str:
+        return f"OverFrames({self.detector!r}, {self.over!r})"
+
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B videos, a tensor (B, F, 3, H, W) or B of any length: shape (B,)."""
         lengths = [_length(video, number) for number, video in enumerate(outputs)]

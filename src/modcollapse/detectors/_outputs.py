@@ -74,6 +74,7 @@ def output_images(outputs: Any) -> Tensor | list[Tensor]:
             raise DetectorError(
                 "outputs must be a tensor (B, 3, H, W) or a sequence of images, got a tensor of "
                 f"shape {tuple(outputs.shape)}"
+                + (". Of videos, OverFrames(detector) scores the frames" * (outputs.ndim == 5))
             )
         image_size(outputs[0], "each output", error=DetectorError)
         floats = float_tensor(outputs)

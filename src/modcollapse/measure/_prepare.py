@@ -222,7 +222,7 @@ def prepare(
     read_samplers: dict[str, SamplerSpec] = {}
     for label, sampler in samplers.items():
         with noted(label):
-            wrapped = as_sampler(sampler, examples)
+            wrapped = as_sampler(sampler, examples, tuple(read_triggers))
             read_samplers[label] = SamplerSpec.of(wrapped, tuple(read_triggers))
     needed = tuple(
         dict.fromkeys(name for sampler in read_samplers.values() for name in sampler.modalities)

@@ -66,7 +66,7 @@ def plot_estimates(
 
 def _wrapped(name: str, width: int = 12) -> str:
     """A name in lines, those of several modalities one below another."""
-    lines = [textwrap.fill(part, width) for part in name.split("+")]
+    lines = [textwrap.fill(part.replace("_", " "), width) for part in name.split("+")]
     return "+\n".join(lines)
 
 

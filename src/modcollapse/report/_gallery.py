@@ -26,7 +26,9 @@ _SIDE = 2.0
 _WIDEST = 3.2
 """A picture is at most so many times as wide as it is high."""
 _LONGEST = 240
-"""Letters of a text that is shown in a cell."""
+"""Letters of a text that is shown."""
+_LINES = 10
+"""Lines of a text in a cell."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Gallery:
         of_outputs = [_of_coalition(coalition) for coalition in table.coalitions]
         if len(names) > 1:
             of_outputs[-1] = "both triggers" if len(names) == 2 else "all triggers"
-        return cls(texts, views, [textwrap.fill(title, 16) for title in titles] + of_outputs)
+        return cls(texts, views, [_name(title) for title in titles] + of_outputs)
 
     @property
     def size(self) -> tuple[float, float]:
@@ -101,8 +103,13 @@ class Gallery:
 def _of_coalition(coalition: str) -> str:
     if coalition == "none":
         return "no trigger"
-    names = [textwrap.fill(name, 16) for name in coalition.split("+")]
-    return f"{names[0]} trigger" if len(names) == 1 else " +\n".join(names)
+    names = coalition.split("+")
+    return _name(f"{coalition} trigger") if len(names) == 1 else " +\n".join(map(_name, names))
+
+
+def _name(title: str) -> str:
+    """A title in short lines, which may break where a keyword has an underscore."""
+    return textwrap.fill(title.replace("_", " "), 15)
 
 
 def _at_the_side(kept: Kept, names: Sequence[str]) -> str:
@@ -130,7 +137,8 @@ def _width(view: View) -> float:
 def _draw(ax: Axes, view: View) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.spines[:].set_visible(False)
+    ax.spines[:].set_visible(view.kind in ("picture", "map"))
+    ax.spines[:].set(color="#999999", lw=0.5)  # so that white on white has an edge
     if view.kind == "picture":
         ax.imshow(view.content, interpolation="nearest")
     elif view.kind == "map":
@@ -140,5 +148,7 @@ def _draw(ax: Axes, view: View) -> None:
             ax.plot(np.arange(len(line)), line, lw=0.8, color="#1f3b57")
         ax.margins(x=0.02, y=0.15)
     else:
-        words = for_picture(_filled(view.content, 18))
+        lines = _filled(view.content, 18).split("\n")
+        lines = lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "..."]
+        words = for_picture("\n".join(lines))
         ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=7.5, transform=ax.transAxes)

@@ -23,9 +23,15 @@ Batching: TypeAlias = Literal["auto", "aligned", "nested", "single"]
 
 _SHARED = "all prompts of a batch share one list of images"
 _ONE = "it takes one example a call"
+_IMAGE = "it takes one image a call"
 _PADDING = "the padding of a shorter prompt to the longest of its batch changes its output"
 _SINGLE = {
     "AnimateDiffControlNetPipeline": _ONE,
+    "ChronoEditPipeline": _IMAGE,
+    "HunyuanVideo15ImageToVideoPipeline": _IMAGE,
+    "SanaImageToVideoPipeline": _IMAGE,
+    "SkyReelsV2ImageToVideoPipeline": _IMAGE,
+    "WanImageToVideoPipeline": _IMAGE,
     "AnimateDiffSparseControlNetPipeline": "all prompts of a batch share one list of frames",
     "BriaFiboEditPipeline": _SHARED,
     "BriaFibo2Pipeline": _SHARED,

@@ -106,7 +106,7 @@ def explained(name: str, passed: Mapping[str, Any]) -> Iterator[None]:
         raise
     except Exception as error:
         given = ", ".join(f"{keyword}={_told(value)}" for keyword, value in passed.items())
-        said = f"{type(error).__name__}: {error}"[:_LONGEST].rstrip(": ")
+        said = f"{type(error).__name__}: {error}"[:_LONGEST].rstrip(": .")
         raise SamplerError(f"{name} failed with {said}. It was given {given}") from error
 
 

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Collection, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, NoReturn
 
 from modcollapse._support.digests import plain
 from modcollapse._support.optional import require
@@ -102,7 +102,7 @@ def check_inputs(pipeline: Any, parameters: Collection[str], inputs: Mapping[str
         if not isinstance(keyword, str) or slot_of(keyword)[0] not in parameters:
             raise InputError(
                 f"inputs maps the modality {modality!r} to {keyword!r}, which is no keyword of "
-                f"{_name(pipeline)}.__call__{_close(keyword, parameters)}. Say "
+                f"{_name(pipeline)}.__call__{_close(keyword, parameters)}: say "
                 'inputs={"<modality>": "<keyword>"} for each condition that it takes'
             )
         if kind_of(keyword) is None:
@@ -121,6 +121,26 @@ def check_inputs(pipeline: Any, parameters: Collection[str], inputs: Mapping[str
             )
 
 
+def refuse_modality(pipeline: Any, modality: str) -> NoReturn:
+    """Say which conditions a pipeline takes, and how one is named.
+
+    Raises:
+        InputError: always.
+    """
+    keywords = [
+        keyword
+        for keyword in signature_of(pipeline)
+        if kind_of(keyword) is not None
+        and not keyword.startswith("negative_")
+        and (keyword != IP_ADAPTER or has_ip_adapter(pipeline))
+    ]
+    raise InputError(
+        f"{_name(pipeline)} takes no {modality!r} under that name, of which there is a trigger, or "
+        f"the first example holds none. Its conditions are {listed(keywords)}: say which it is, "
+        f'PipelineSampler(pipeline, inputs={{"{modality}": "<keyword>", ...}})'
+    )
+
+
 def _check_places(pipeline: Any, inputs: Mapping[str, str]) -> None:
     """Raise unless the places in lists are all there, as many as the pipeline has networks."""
     places: dict[str, list[int | None]] = {}
@@ -131,7 +151,9 @@ def _check_places(pipeline: Any, inputs: Mapping[str, str]) -> None:
         _check_adapter(pipeline, keyword)
         count = lists_of(pipeline, keyword)
         wanted = [None] if count is None else list(range(count))
-        free = count is None and None not in found  # some pipelines take a list of any length
+        networks = [getattr(pipeline, name, None) for name in ("controlnet", "adapter")]
+        one_only = keyword == IP_ADAPTER or any(network is not None for network in networks)
+        free = count is None and not one_only and None not in found  # a list of any length
         wanted = list(range(len(found))) if free else wanted
         if sorted(found, key=lambda place: -1 if place is None else place) != wanted:
             takes = f"{count} of {keyword!r}" if count else f"one {keyword!r}, or a list of some"

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from modcollapse._support.validation import listed
 from modcollapse.errors import InputError
-from modcollapse.samplers._kinds import kind_of
+from modcollapse.samplers._kinds import Kind, kind_of
 
 _ALIASES = {"prompt": "text", "editing_prompt": "text", "mask_image": "mask"}
 """Keywords whose modality has another name; all others have their own."""
-_MAIN = ("prompt", "image", "images", "input_images", "control_image", "mask_image", "video")
+_MAIN = (
+    *("prompt", "image", "images", "input_images", "control_image", "mask_image", "video"),
+    *("audio", "initial_audio_waveforms", "reference_images"),
+)
 """Keywords that count though a call could do without, since there is no other that says it."""
+_NEEDED = ("mask_image", "control_image")
+"""Keywords that no call does without, whatever its signature says."""
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 _EITHER = (("image", "video"), ("image", "images"), ("prompt", "editing_prompt"))
 """Of these a call takes one or the other."""
 IP_ADAPTER = "ip_adapter_image"
@@ -41,16 +47,11 @@ def find_inputs(
         if kind_of(keyword) is not None and not keyword.startswith("negative_")
     }
     if held is not None:
-        return {
-            name: slot
-            for keyword, needed in found.items()
-            for slot in _slots(pipeline, keyword)
-            if (name := _name(slot, held)) in held or (needed and slot == keyword)
-        }
+        return _of_held(pipeline, found, held)
     chosen = [
         keyword
         for keyword, needed in found.items()
-        if needed or keyword in _MAIN or (keyword == IP_ADAPTER and has_ip_adapter(pipeline))
+        if needed or keyword in _MAIN or _is_loaded(pipeline, keyword)
     ]
     for either in _EITHER:
         both = [keyword for keyword in either if keyword in chosen and not found[keyword]]
@@ -66,6 +67,32 @@ def find_inputs(
             "or write a sampler of your own"
         )
     return {_ALIASES.get(slot, slot): slot for key in chosen for slot in _slots(pipeline, key)}
+
+
+def _of_held(pipeline: Any, found: Mapping[str, bool], held: Collection[str]) -> dict[str, str]:
+    """What examples hold, under the name of a keyword, or of a kind of which there is one."""
+    inputs = {
+        name: slot
+        for keyword, needed in found.items()
+        for slot in _slots(pipeline, keyword)
+        if (name := _name(slot, held)) in held
+        or ((needed or keyword in _NEEDED) and slot == keyword)
+    }
+    for kind in _KINDS:
+        of_kind = [
+            keyword
+            for keyword in found
+            if kind_of(keyword) == kind and (keyword in _MAIN or _is_loaded(pipeline, keyword))
+        ]
+        taken = [name for name, slot in inputs.items() if slot in of_kind and name in held]
+        if kind in held and kind not in inputs and len(of_kind) == 1 and not taken:
+            inputs = {name: slot for name, slot in inputs.items() if slot != of_kind[0]}
+            inputs[kind] = of_kind[0]
+    return inputs
+
+
+def _is_loaded(pipeline: Any, keyword: str) -> bool:
+    return keyword == IP_ADAPTER and has_ip_adapter(pipeline)
 
 
 def has_ip_adapter(pipeline: Any) -> bool:

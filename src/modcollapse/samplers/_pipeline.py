@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from modcollapse._support.digests import plain, public_name
+from modcollapse._support.identities import marked
 from modcollapse._support.validation import whole
 from modcollapse._support.weights import weights_digest
 from modcollapse.contracts import Conditions
@@ -114,6 +115,8 @@ class PipelineSampler:
         self.inputs = dict(inputs)
         self.modalities = tuple(inputs)
         self.options = options
+        if output is not None and not isinstance(output, str):
+            raise InputError(f"output must name a field of what comes out, got {output!r}")
         self.output = output
         self._kinds = {
             modality: kind
@@ -129,19 +132,25 @@ class PipelineSampler:
         self._cuts: set[str] = set()
 
     @classmethod
-    def of_examples(cls, pipeline: DiffusionPipeline, example: Mapping[str, Any]) -> Self:
+    def of_examples(
+        cls, pipeline: DiffusionPipeline, example: Mapping[str, Any], asked: Sequence[str] = ()
+    ) -> Self:
         """Wrap a pipeline whose modalities are those of its keywords that an example holds.
 
         Args:
             pipeline: as for the sampler itself.
-            example: conditions by the name of the modality (``"text"``, ``"image"``, ``"mask"``) or
-                of the keyword (``"prompt"``).
+            example: conditions by the name of the keyword (``"prompt"``), or of its kind
+                (``"text"``, ``"image"``, ``"mask"``, ``"video"``, ``"audio"``).
+            asked: modalities that have a trigger.
 
         Raises:
-            InputError: as for the sampler itself.
+            InputError: as for the sampler itself; or the pipeline has no such modality.
         """
         _keywords.check_pipeline(pipeline)
         inputs = find_inputs(pipeline, _keywords.signature_of(pipeline), list(example))
+        for modality in asked:
+            if modality not in inputs:
+                _keywords.refuse_modality(pipeline, modality)
         sampler = cls(pipeline, inputs=inputs or None)
         sampler._wrapped = True
         return sampler
@@ -318,11 +327,12 @@ class PipelineSampler:
     def identity(self) -> dict[str, Any]:
         """Plain data that determines the outputs: pipeline, weights, settings, scheduler, options.
 
-        The weights are told by a digest that is taken anew at each call, in one pass over them; it
-        is None where they are offloaded so that they cannot be read. ``"settings"`` tells by a
-        digest for each component what else there is to set: scales of LoRA and which adapters are
-        active, FreeU, attention processors, tiling, train or eval mode, hooks, plain attributes.
-        Not told are tensors that are neither weights nor buffers, and the code of classes.
+        The weights are told by a digest that is taken anew at each call, in one pass over them,
+        also where accelerate has offloaded them; where they cannot be read, no two pipelines are
+        taken for one. ``"settings"`` tells by a digest for each component what else there is to
+        set: scales of LoRA and which adapters are active, FreeU, attention processors, tiling,
+        train or eval mode, hooks, plain attributes. Not told are tensors that are neither weights
+        nor buffers, and the code of classes.
         """
         with alone_with(self.pipeline):
             return self._identity()
@@ -336,7 +346,7 @@ class PipelineSampler:
             "pipeline": public_name(type(pipeline)),
             "name": PurePath(name).name if name else None,
             "dtype": str(pipeline.dtype).removeprefix("torch."),
-            "weights": weights_digest(pipeline.components),
+            "weights": weights_digest(pipeline.components) or marked(pipeline),
             "settings": settings_digests(pipeline),
             "scheduler": {"class": type(scheduler).__name__, **_config(scheduler)},
             "config": _config(pipeline),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def as_sampler(thing: Any, examples: Any) -> Any:
+def as_sampler(thing: Any, examples: Any, triggers: Sequence[str] = ()) -> Any:
     """Return a `PipelineSampler` of a diffusers pipeline, and anything else as it is.
 
     The modalities are what the first example holds of what the pipeline takes, under the name of
@@ -17,6 +17,7 @@ def as_sampler(thing: Any, examples: Any) -> Any:
     Args:
         thing: what was given as a sampler.
         examples: of the run.
+        triggers: modalities that have one.
 
     Raises:
         InputError: no modality was found, or a pipeline that ``PipelineSampler`` refuses.
@@ -29,4 +30,5 @@ def as_sampler(thing: Any, examples: Any) -> Any:
 
     listed = isinstance(examples, Sequence) or hasattr(examples, "__getitem__")
     first = examples[0] if listed and hasattr(examples, "__len__") and len(examples) else None
-    return PipelineSampler.of_examples(thing, first if isinstance(first, Mapping) else {})
+    held = first if isinstance(first, Mapping) else {}
+    return PipelineSampler.of_examples(thing, held, triggers)

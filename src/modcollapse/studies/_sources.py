@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from typing import Any, NamedTuple
 
 from modcollapse._support.validation import described
@@ -75,8 +76,13 @@ def tables_of(
         return _clustered(_paired(tables, controls), run)
     if not callable(source):
         raise InputError(
-            f"{call}() takes a CoalitionTable, a mapping of them by name, or a sampler; got "
-            f"{described(source)}"
+            f"{call}() takes a CoalitionTable, a mapping of them by name, a sampler or a loaded "
+            f"pipeline; got {described(source)}"
+            + (
+                ". Load it first: DiffusionPipeline.from_pretrained(folder)"
+                if isinstance(source, str | PathLike)
+                else ""
+            )
         )
     missing = [name for name, value in given.items() if value is None]
     if missing:
