@@ -13,6 +13,7 @@ from diffusers import MultiControlNetModel
 import modcollapse as mc
 from modcollapse.errors import InputError, SamplerError
 from modcollapse.samplers import PipelineSampler
+from modcollapse.samplers._batching import of_batch
 from modcollapse.triggers import ImagePatch, TextSuffix
 from zoo.case import Case, condition, picture
 from zoo.every import CASES
@@ -210,7 +211,7 @@ def test_one_of_several_outputs() -> None:
 
 def test_what_clip_would_rescale_twice_is_refused() -> None:
     sampler = sampler_of("WanImageToVideo")
-    with pytest.raises(InputError, match="rescales all but PIL images a second time"):
+    with pytest.raises(InputError, match="it rescales them a second time"):
         sampler.check("image", torch.rand(3, 32, 32))
 
 
@@ -356,3 +357,75 @@ def test_a_modality_that_a_pipeline_does_not_take() -> None:
 def test_a_folder_is_not_a_pipeline_yet() -> None:
     with pytest.raises(InputError, match=r"Load it first: DiffusionPipeline.from_pretrained"):
         mc.tma("a/folder", mean_value, [{}], {})  # type: ignore[arg-type]
+
+
+# What two readers found
+
+
+class MyIF(diffusers.IFImg2ImgPipeline):
+    """A subclass as users write it."""
+
+
+def test_a_subclass_is_read_as_what_it_is_made_of() -> None:
+    case = case_of("IFImg2Img")
+    plain = case.build()
+    mine = MyIF(**{**plain.components, "requires_safety_checker": False})
+    conditions = rows(case, dict(case.inputs))
+    one, other = (
+        PipelineSampler(pipeline, inputs=case.inputs, **case.options)(conditions, [0, 1])
+        for pipeline in (plain, mine)
+    )
+    assert torch.equal(one, other)
+    assert one.min() >= 0
+
+
+@pytest.mark.parametrize(
+    "name", ["FluxControlNet", "StableDiffusion3ControlNet", "IFImg2Img", "PaintByExample"]
+)
+def test_tensors_that_would_be_taken_for_others_are_refused(name: str) -> None:
+    case = case_of(name)
+    sampler = PipelineSampler(case.build(), inputs=case.inputs, **case.options)
+    modality = next(m for m, keyword in case.inputs.items() if "image" in keyword)
+    with pytest.raises(InputError, match="in another way than PIL images"):
+        sampler.check(modality, torch.rand(3, *case.side))
+
+
+def test_places_of_nested_lists_are_places() -> None:
+    inputs = {"text": "prompt", "a": "images[0]", "b": "images[1]"}
+    a, b = ([torch.full((3, 8, 8), value) for value in pair] for pair in ((0.1, 0.2), (0.3, 0.4)))
+    passed = of_batch("nested", inputs, {"text": ["x", "y"], "a": a, "b": b})
+    found = [[float(image.mean()) for image in of_prompt] for of_prompt in passed["images"]]
+    np.testing.assert_allclose(found, [[0.1, 0.3], [0.2, 0.4]], atol=1e-6)
+
+
+def test_two_control_images_beside_an_image() -> None:
+    case = case_of("StableDiffusionControlNetImg2Img")
+    pipeline = case.build()
+    pipeline.controlnet = MultiControlNetModel([pipeline.controlnet, controlnet()])
+    sampler = PipelineSampler(pipeline, **case.options)
+    assert sampler.inputs == {
+        "text": "prompt",
+        "image": "image",
+        "control_image[0]": "control_image[0]",
+        "control_image[1]": "control_image[1]",
+    }
+    assert sampler(rows(case, sampler.inputs), [0, 1]).shape == (2, 3, 32, 32)
+
+
+def test_what_fills_up_a_batch_is_not_generated_one_by_one() -> None:
+    calls = []
+
+    class Counts(diffusers.StableDiffusionImg2ImgPipeline):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            calls.append(kwargs["prompt"])
+            return super().__call__(*args, **kwargs)
+
+    case = case_of("StableDiffusionImg2Img")
+    pipeline = Counts(**case.build().components, requires_safety_checker=False)
+    sampler = PipelineSampler(pipeline, batching="single", probe=False, **case.options)
+    examples = examples_of(case)
+    triggers = {name: trigger_of(keyword) for name, keyword in case.inputs.items()}
+    mc.evaluate_coalitions(
+        sampler, mean_value, examples, triggers, batch_size=8, progress=False, probe=False
+    )
+    assert len(calls) == 12

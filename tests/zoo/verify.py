@@ -53,22 +53,22 @@ def trigger_of(keyword: str) -> Any:
     return with_a_tone if "audio" in keyword else patch
 
 
-def examples_of(case: Case) -> list[dict[str, Any]]:
+def examples_of(case: Case, count: int = EXAMPLES) -> list[dict[str, Any]]:
     """A few examples of its conditions."""
     return [
         {
             "id": number,
             **{name: condition(keyword, number, case) for name, keyword in case.inputs.items()},
         }
-        for number in range(EXAMPLES)
+        for number in range(count)
     ]
 
 
-def verify(name: str, case: Case) -> dict[str, Any]:
+def verify(name: str, case: Case, count: int = EXAMPLES) -> dict[str, Any]:
     """A row of the table of pipelines: how it was called, and the largest differences found."""
     pipeline = case.build()
     sampler = PipelineSampler(pipeline, inputs=case.inputs, **case.options)
-    examples, triggers = examples_of(case), {m: trigger_of(k) for m, k in case.inputs.items()}
+    examples, triggers = examples_of(case, count), {m: trigger_of(k) for m, k in case.inputs.items()}
 
     def outputs(
         batch_size: int, examples: Sequence[Any], probe: bool = False

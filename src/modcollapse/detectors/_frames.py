@@ -82,6 +82,11 @@ class OverFrames(Detector):
             for _ in range(length)
         ]
         scores = torch.as_tensor(self.detector(frames, of_frames)).double()
+        if scores.shape != (sum(lengths),):
+            raise DetectorError(
+                f"{self._scorer.name} must return one score for each of {sum(lengths)} frames, got "
+                f"shape {tuple(scores.shape)}"
+            )
         parts = torch.split(scores, lengths)
         return torch.stack([_REDUCE[self.over](part) for part in parts])
 

@@ -154,7 +154,7 @@ def check_examples(
         try:
             found.add(example, position)
         except (InputError, TriggerError) as error:
-            faults.append(error)
+            faults.append(error.with_traceback(None))  # which would hold the example
     if faults:
         raise _together(faults, len(examples))
     return found.examined()

@@ -123,7 +123,10 @@ def _at_the_side(kept: Kept, names: Sequence[str]) -> str:
 
 
 def _filled(value: Any, width: int = _LETTERS) -> str:
-    return textwrap.fill(textwrap.shorten(str(value), _LONGEST, placeholder=" ..."), width)
+    text = " ".join(str(value).split())
+    if len(text) > _LONGEST:  # a trigger may stand at either end
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+    return textwrap.fill(text, width)
 
 
 def _width(view: View) -> float:

@@ -109,7 +109,7 @@ def of_batch(
         if slot_of(inputs[slots[0]])[1] is None:
             nested = batching == "nested" and _kind(keyword) == "image"
             passed[keyword] = [[row] for row in parts[0]] if nested else parts[0]
-        elif all(isinstance(part, torch.Tensor) for part in parts):
+        elif batching != "nested" and all(isinstance(part, torch.Tensor) for part in parts):
             passed[keyword] = parts
         else:  # a list of pictures for each prompt, one for each network
             passed[keyword] = [list(row) for row in zip(*parts, strict=True)]

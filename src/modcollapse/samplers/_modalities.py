@@ -14,13 +14,14 @@ _ALIASES = {"prompt": "text", "editing_prompt": "text", "mask_image": "mask"}
 """Keywords whose modality has another name; all others have their own."""
 _MAIN = (
     *("prompt", "image", "images", "input_images", "control_image", "mask_image", "video"),
-    *("audio", "initial_audio_waveforms", "reference_images"),
+    *("audio", "initial_audio_waveforms", "reference_images", "editing_prompt"),
+    *("control_video", "conditioning_frames", "original_image"),
 )
 """Keywords that count though a call could do without, since there is no other that says it."""
 _NEEDED = ("mask_image", "control_image")
 """Keywords that no call does without, whatever its signature says."""
 _KINDS: tuple[Kind, ...] = get_args(Kind)
-_EITHER = (("image", "video"), ("image", "images"), ("prompt", "editing_prompt"))
+_EITHER = (("image", "video"), ("image", "images"))
 """Of these a call takes one or the other."""
 IP_ADAPTER = "ip_adapter_image"
 
@@ -46,6 +47,8 @@ def find_inputs(
         for keyword, parameter in signature.items()
         if kind_of(keyword) is not None and not keyword.startswith("negative_")
     }
+    if "editing_prompt" in found and "prompt" in found:
+        del found["editing_prompt"]
     if held is not None:
         return _of_held(pipeline, found, held)
     chosen = [
@@ -102,7 +105,11 @@ def has_ip_adapter(pipeline: Any) -> bool:
 
 def lists_of(pipeline: Any, keyword: str) -> int | None:
     """How many images a keyword takes for each prompt, one for each network; None if just one."""
-    names = {"image": ("controlnet", "adapter"), "control_image": ("controlnet",)}
+    apart = "control_image" in inspect.signature(type(pipeline).__call__).parameters
+    names: dict[str, tuple[str, ...]] = {
+        "control_image": ("controlnet",),
+        "image": ("adapter",) if apart else ("adapter", "controlnet"),
+    }
     for name in names.get(keyword, ()):
         network = getattr(pipeline, name, None)
         if "Multi" in type(network).__name__:

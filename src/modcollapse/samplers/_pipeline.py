@@ -385,7 +385,7 @@ class PipelineSampler:
     def _generate(self, conditions: Conditions, seeds: Sequence[int], **cheap: Any) -> Outputs:
         seeds = self._checked(conditions, seeds)
         if self._why_alone is not None:
-            return self._each(conditions, seeds, cheap)
+            return self._each(conditions, seeds, cheap, by_hand=self._batching == "single")
         try:
             outputs = self._together(conditions, seeds, cheap)
         except (InputError, MemoryError, torch.OutOfMemoryError):
@@ -393,8 +393,8 @@ class PipelineSampler:
         except Exception as error:
             if self._asked != "auto" or self._batches_work:
                 raise
+            outputs = self._each(conditions, seeds, cheap, by_hand=True)
             self._batching = "single"
-            outputs = self._each(conditions, seeds, cheap)
             cause = error.__cause__ or error
             said = f"{type(cause).__name__}: {cause}"[:200].rstrip(": ")
             self._alone_because(f"a call of {len(seeds)} failed with {said}")
@@ -411,13 +411,22 @@ class PipelineSampler:
         return self._call(rows, generators, len(seeds), cheap)
 
     def _each(
-        self, conditions: Conditions, seeds: Sequence[int], cheap: Mapping[str, Any]
+        self,
+        conditions: Conditions,
+        seeds: Sequence[int],
+        cheap: Mapping[str, Any],
+        *,
+        by_hand: bool,
     ) -> Outputs:
         """A call for each row: by itself, or as a batch of one where batches are mixed up only."""
         outputs: list[torch.Tensor] = []
         for row, seed in enumerate(seeds):
             own = {modality: rows[row : row + 1] for modality, rows in conditions.items()}
-            if self._batching != "single":
+            before = [rows[row - 1] for rows in conditions.values()]
+            if row and seed == seeds[row - 1] and _same(before, [rows[0] for rows in own.values()]):
+                outputs.append(outputs[-1].clone())  # what fills up a batch costs nothing here
+                continue
+            if not by_hand:
                 outputs += self._together(own, [seed], cheap)
                 continue
             alone = of_one(self.inputs, {modality: rows[0] for modality, rows in own.items()})
@@ -445,8 +454,12 @@ class PipelineSampler:
             torch.no_grad(),
             explained(name, passed),
         ):
-            result = self.pipeline(**passed, output_type=output_type(name))
+            result = self.pipeline(**passed, output_type=output_type(self.pipeline))
         return read_outputs(result, count or 1, name, self.output)
+
+
+def _same(rows: Sequence[Any], others: Sequence[Any]) -> bool:
+    return all(one is other for one, other in zip(rows, others, strict=True))
 
 
 def _config(configured: Any) -> dict[str, Any]:

@@ -19,9 +19,10 @@ _RAW_TENSORS = re.compile(
 )
 
 
-def output_type(name: str) -> str:
+def output_type(pipeline: Any) -> str:
     """What to ask a pipeline for: tensors, or arrays where its tensors would be in [-1, 1]."""
-    return "np" if _RAW_TENSORS.fullmatch(name) else "pt"
+    names = (kind.__name__ for kind in type(pipeline).__mro__)
+    return "np" if any(map(_RAW_TENSORS.fullmatch, names)) else "pt"
 
 
 def read_outputs(
