@@ -46,7 +46,7 @@ nitpick_ignore_regex = [
     # Names in the signatures of named tuples, a type variable, a private protocol.
     (
         r"py:.*",
-        r"ExampleId|Triggers|.*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked)|Log|Point",
+        r"ExampleId|Triggers|Batching|.*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked)|Log|Point",
     ),
 ]
 

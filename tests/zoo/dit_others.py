@@ -76,6 +76,7 @@ from transformers import (
 from zoo.case import Batching, Case
 from zoo.flux import LATENT, SettledVAE, flow_vae, flux2_vae, old_names, tiny_t5
 from zoo.qwen import CHAT, SPECIAL, loud, qwen_processor, qwen_tokenizer, qwen_vl
+
 from tiny_pipelines import TEXT_WIDTH, tiny_tokenizer
 
 WIDTH = 16

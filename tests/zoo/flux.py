@@ -31,6 +31,7 @@ from transformers import ByT5Tokenizer, Qwen3Config, Qwen3ForCausalLM, T5Config,
 
 from zoo.case import Case
 from zoo.qwen import loud, qwen_tokenizer
+
 from tiny_pipelines import TEXT_WIDTH, tiny_text_encoder, tiny_tokenizer
 
 LATENT = 4

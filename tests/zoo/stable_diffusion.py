@@ -34,6 +34,7 @@ from transformers import (
 )
 
 from zoo.case import Case
+
 from tiny_pipelines import (
     LATENT_CHANNELS,
     TEXT_WIDTH,

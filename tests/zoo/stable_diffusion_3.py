@@ -21,6 +21,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 from zoo.case import Case
 from zoo.flux import SettledVAE, flow_vae, tiny_t5
 from zoo.qwen import loud
+
 from tiny_pipelines import TOKENS, tiny_tokenizer
 
 LATENT = 16  # the inpainting class refuses any other

@@ -23,6 +23,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from zoo.case import Batching, Case, randomised
 from zoo.stable_diffusion import SIDE, VAE_SCALE, Part, ddim, louder, text_parts, vae
+
 from tiny_pipelines import LATENT_CHANNELS, TEXT_WIDTH, tiny_text_encoder
 
 TIME_WIDTH = 4

@@ -11,7 +11,6 @@ from diffusers import (
     AnimateDiffControlNetPipeline,
     AnimateDiffSparseControlNetPipeline,
     AnimateDiffVideoToVideoControlNetPipeline,
-    AnimateDiffVideoToVideoPipeline,
     AutoencoderKLTemporalDecoder,
     ControlNetXSAdapter,
     DDPMScheduler,
@@ -78,6 +77,7 @@ from zoo.stable_diffusion import (
     vision_config,
 )
 from zoo.stable_diffusion_xl import text_encoder_2
+
 from tiny_pipelines import LATENT_CHANNELS, TEXT_WIDTH, TOKENS
 
 FRAMES = 4

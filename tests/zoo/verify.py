@@ -13,7 +13,6 @@ from PIL import Image
 import modcollapse as mc
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import EveryFrame, ImagePatch, TextSuffix
-
 from zoo.case import Case, condition
 
 EXAMPLES, BATCH = 3, 4
@@ -68,7 +67,8 @@ def verify(name: str, case: Case, count: int = EXAMPLES) -> dict[str, Any]:
     """A row of the table of pipelines: how it was called, and the largest differences found."""
     pipeline = case.build()
     sampler = PipelineSampler(pipeline, inputs=case.inputs, **case.options)
-    examples, triggers = examples_of(case, count), {m: trigger_of(k) for m, k in case.inputs.items()}
+    examples = examples_of(case, count)
+    triggers = {modality: trigger_of(keyword) for modality, keyword in case.inputs.items()}
 
     def outputs(
         batch_size: int, examples: Sequence[Any], probe: bool = False

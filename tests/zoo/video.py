@@ -73,6 +73,7 @@ from zoo.wan import (
     tiny_t5,
     tiny_wan_vae,
 )
+
 from tiny_pipelines import tiny_text_encoder, tiny_tokenizer, tiny_unet, tiny_vae
 
 TOKENS = 48

@@ -157,7 +157,7 @@ class PipelineSampler:
 
     @property
     def batching(self) -> Batching:
-        """How rows share a call, as far as that is known: the probe may find that they cannot."""
+        """How rows share a call, as far as is known; the probe may find that they cannot."""
         return self._batching if self._why_alone is None else "single"
 
     @property
