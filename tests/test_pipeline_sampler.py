@@ -572,8 +572,17 @@ def test_rows_are_generated_one_at_a_time_where_a_batch_mixes_them(cls, examples
 
 
 class IgnoresGenerators(PassesOn):
+    """Draws from torch's global generator."""
+
     def alter(self, kwargs: dict[str, Any]) -> None:
         kwargs["generator"] = None
+
+
+class Moody(PassesOn):
+    """Draws from a generator of its own."""
+
+    def alter(self, kwargs: dict[str, Any]) -> None:
+        kwargs["guidance_scale"] = 2 + np.random.default_rng().random()
 
 
 class IgnoresText(PassesOn):
@@ -599,7 +608,7 @@ class NotFinite(PassesOn):
 @pytest.mark.parametrize(
     ("cls", "message"),
     [
-        (IgnoresGenerators, "two runs with the same conditions and seeds differ by"),
+        (Moody, "two runs with the same conditions and seeds differ by"),
         (IgnoresText, "ignores the modality 'text': .* of the trigger and of another example"),
         (IgnoresImage, "ignores the modality 'image'"),
         (CutsText, "the trigger of 'text' does not reach the pipeline"),
@@ -813,8 +822,26 @@ def test_flux_kontext():
     torch.testing.assert_close(sampler(rows(1), [1])[0], together[1], rtol=0, atol=1e-5)
 
 
-def test_flux_kontext_with_stochastic_sampling_is_refused():
-    pipeline = tiny_kontext(stochastic_sampling=True)
-    sampler = PipelineSampler(pipeline, num_inference_steps=4, **KONTEXT)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tiny_kontext(stochastic_sampling=True),
+        lambda: tiny_instruct_pix2pix(cls=IgnoresGenerators),
+    ],
+)
+def test_the_global_generator_has_the_seed_of_the_row_where_a_pipeline_draws_from_it(make):
+    pipeline = make()
+    options = KONTEXT if "Kontext" in type(pipeline).__name__ else {}
+    sampler = PipelineSampler(pipeline, num_inference_steps=4, **options)
+    with pytest.warns(UserWarning, match="one row at a time: it draws from torch's global gene"):
+        (note,) = sampler.probe(probe_conditions(), [0, 1, 0, 1])
+    assert note.startswith("generated one row at a time: it draws")
+    state = torch.get_rng_state()
+    outputs = sampler(rows(0, 1), [0, 1])
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(9)
+    assert torch.equal(sampler(rows(1, 0), [1, 0]), outputs.flip(0))
+    assert (sampler(rows(0), [1]) - outputs[:1]).abs().max() > 1e-3
+    aligned = PipelineSampler(pipeline, batching="aligned", num_inference_steps=4, **options)
     with pytest.raises(SamplerError, match="something ignores the generators of the rows"):
-        sampler.probe(probe_conditions(), [0, 1, 0, 1])
+        aligned.probe(probe_conditions(), [0, 1, 0, 1])

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modcollapse.errors import SamplerError
-from zoo.every import CASES, UNREPEATABLE
+from zoo.every import CASES
 from zoo.verify import holds, verify
 
 RESULTS = json.loads(
@@ -43,7 +42,11 @@ def test_they_are_of_many_families_and_kinds() -> None:
     assert {len(row["modalities"]) for row in RESULTS["pipelines"]} >= {2, 3}
 
 
-@pytest.mark.parametrize("name", sorted(UNREPEATABLE)[:2])
-def test_a_pipeline_that_ignores_its_generators_is_refused(name: str) -> None:
-    with pytest.raises(SamplerError, match="two runs with the same conditions and seeds differ"):
-        verify(name, UNREPEATABLE[name])
+@pytest.mark.parametrize("name", ["StableDiffusion3ControlNetPipeline", "OmniGenPipeline"])
+def test_a_pipeline_that_draws_from_the_global_generator_gets_it_with_the_rows_seed(
+    name: str,
+) -> None:
+    row = verify(name, CASES[name], count=2)
+    assert row["batching"] == "single"
+    assert any("one row at a time" in note for note in row["notes"])
+    assert holds(row), row

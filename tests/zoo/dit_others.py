@@ -47,8 +47,7 @@ from diffusers import (
     ZImageOmniPipeline,
     ZImageTransformer2DModel,
 )
-from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
-from diffusers.models.modeling_outputs import AutoencoderKLOutput
+from diffusers.models.autoencoders.vae import DecoderOutput
 from transformers import (
     BertConfig,
     BertModel,
@@ -74,7 +73,7 @@ from transformers import (
 )
 
 from zoo.case import Batching, Case
-from zoo.flux import LATENT, SettledVAE, flow_vae, flux2_vae, old_names, tiny_t5
+from zoo.flux import LATENT, flow_vae, flux2_vae, old_names, tiny_t5
 from zoo.qwen import CHAT, SPECIAL, loud, qwen_processor, qwen_tokenizer, qwen_vl
 
 from tiny_pipelines import TEXT_WIDTH, tiny_tokenizer
@@ -485,15 +484,6 @@ def _qwen3_vl(tokenizer: Qwen2Tokenizer) -> tuple[torch.nn.Module, Qwen3VLProces
     return loud(Qwen3VLForConditionalGeneration(config)), processor
 
 
-class _SettledWan(AutoencoderKLWan):
-    """A VAE that draws no noise: the pipeline samples it without the call's generator."""
-
-    def encode(self, x: torch.Tensor, return_dict: bool = True) -> Any:
-        moments = super().encode(x).latent_dist.parameters
-        settled = DiagonalGaussianDistribution(moments, deterministic=True)
-        return AutoencoderKLOutput(latent_dist=settled) if return_dict else (settled,)
-
-
 def _joy(vae: type[AutoencoderKLWan]) -> JoyImageEditPipeline:
     tokenizer = qwen_tokenizer()
     text_encoder, processor = _qwen3_vl(tokenizer)
@@ -623,14 +613,14 @@ CASES: dict[str, Case] = {
     ),
     "HunyuanDiTControlNetPipeline": _case(
         "Hunyuan-DiT",
-        partial(_hunyuan_dit, SettledVAE),
+        partial(_hunyuan_dit, AutoencoderKL),
         "control_image",
         use_resolution_binning=False,
     ),
     # single: prompts of other lengths in the batch change the padding, which is not masked
     "CogView4ControlPipeline": _case(
         "CogView4",
-        partial(_cogview4, SettledVAE),
+        partial(_cogview4, AutoencoderKL),
         "control_image",
         "single",
         max_sequence_length=64,
@@ -645,12 +635,16 @@ CASES: dict[str, Case] = {
         options={"num_inference_steps": 2},
     ),
     # single for the same reason
-    "JoyImageEditPipeline": _case("JoyImage", partial(_joy, _SettledWan), "image", "single"),
+    "JoyImageEditPipeline": _case("JoyImage", partial(_joy, AutoencoderKLWan), "image", "single"),
     "DreamLitePipeline": _case("DreamLite", _dreamlite, "image", "single"),
     # its prompts must name their picture: "<img><|image_1|></img> make the sky red"; in batches
     # of prompts of different lengths, all get the positions of the first
     "OmniGenPipeline": _case(
-        "OmniGen", partial(_omnigen, SettledVAE), "input_images", "nested", max_input_image_size=32
+        "OmniGen",
+        partial(_omnigen, AutoencoderKL),
+        "input_images",
+        "nested",
+        max_input_image_size=32,
     ),
     "BriaFibo2Pipeline": _case("Bria Fibo 2", _bria, "image", "shared"),
     # its VAE must be of bfloat16
@@ -660,17 +654,3 @@ CASES: dict[str, Case] = {
 }
 
 CASES["OmniGenPipeline"] = replace(CASES["OmniGenPipeline"], prefix="<img><|image_1|></img> ")
-
-# a VAE that samples does so with torch's global generator, not with the call's
-UNREPEATABLE: dict[str, Case] = {
-    "HunyuanDiTControlNetPipeline": replace(
-        CASES["HunyuanDiTControlNetPipeline"], make=partial(_hunyuan_dit, AutoencoderKL)
-    ),
-    "CogView4ControlPipeline": replace(
-        CASES["CogView4ControlPipeline"], make=partial(_cogview4, AutoencoderKL)
-    ),
-    "JoyImageEditPipeline": replace(
-        CASES["JoyImageEditPipeline"], make=partial(_joy, AutoencoderKLWan)
-    ),
-    "OmniGenPipeline": replace(CASES["OmniGenPipeline"], make=partial(_omnigen, AutoencoderKL)),
-}

@@ -29,7 +29,5 @@ _MODULES = (
     audio,
 )
 CASES: dict[str, Case] = {name: case for one in _MODULES for name, case in one.CASES.items()}
-UNREPEATABLE: dict[str, Case] = {**stable_diffusion_3.UNREPEATABLE, **dit_others.UNREPEATABLE}
-"""Pipelines that draw from torch's global generator, whatever generators they are given."""
 CHECKED: dict[str, Case] = {name: CASES.pop(name) for name in ("Cosmos2VideoToWorldPipeline",)}
 """Pipelines that insist on a safety checker."""

@@ -25,8 +25,6 @@ from diffusers import (
     FluxKontextPipeline,
     FluxTransformer2DModel,
 )
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
-from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from transformers import ByT5Tokenizer, Qwen3Config, Qwen3ForCausalLM, T5Config, T5EncoderModel
 
 from zoo.case import Case
@@ -52,15 +50,6 @@ def tiny_t5(width: int = TEXT_WIDTH) -> tuple[T5EncoderModel, ByT5Tokenizer]:
         vocab_size=len(tokenizer), d_model=width, d_kv=4, d_ff=16, num_layers=1, num_heads=2
     )
     return T5EncoderModel(config).eval(), tokenizer
-
-
-class SettledVAE(AutoencoderKL):
-    """A VAE that draws no noise, for pipelines that sample it without the call's generator."""
-
-    def encode(self, x: torch.Tensor, return_dict: bool = True) -> Any:
-        moments = super().encode(x).latent_dist.parameters
-        settled = DiagonalGaussianDistribution(moments, deterministic=True)
-        return AutoencoderKLOutput(latent_dist=settled) if return_dict else (settled,)
 
 
 def flow_vae(cls: type[AutoencoderKL] = AutoencoderKL, **changes: Any) -> AutoencoderKL:

@@ -19,7 +19,7 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 from zoo.case import Case
-from zoo.flux import SettledVAE, flow_vae, tiny_t5
+from zoo.flux import flow_vae, tiny_t5
 from zoo.qwen import loud
 
 from tiny_pipelines import TOKENS, tiny_tokenizer
@@ -101,13 +101,6 @@ CASES: dict[str, Case] = {
     "StableDiffusion3InpaintPipeline": _case(
         partial(_sd3, StableDiffusion3InpaintPipeline), PART, image="image", mask="mask_image"
     ),
-    "StableDiffusion3ControlNetPipeline": _case(
-        partial(_controlnet, SettledVAE), TWO_STEPS, image="control_image"
-    ),
-}
-
-# a VAE that samples does so with torch's global generator, not with the call's
-UNREPEATABLE: dict[str, Case] = {
     "StableDiffusion3ControlNetPipeline": _case(
         partial(_controlnet, AutoencoderKL), TWO_STEPS, image="control_image"
     ),

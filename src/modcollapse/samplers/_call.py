@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -49,6 +49,23 @@ def is_compiled(pipeline: DiffusionPipeline) -> bool:
         for part in parts
         for module in part.modules()
     )
+
+
+_global_noise = RLock()
+
+
+@contextmanager
+def global_noise(seed: int | None) -> Iterator[None]:
+    """Inside, torch's global generators start from a seed, and are put back; None leaves them.
+
+    Some pipelines sample an autoencoder or a scheduler from them, whatever they are given.
+    """
+    if seed is None:
+        yield
+        return
+    with _global_noise, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 class Float32ByDefault:

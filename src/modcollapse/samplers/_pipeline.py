@@ -16,7 +16,7 @@ from modcollapse._support.identities import marked
 from modcollapse._support.validation import whole
 from modcollapse._support.weights import weights_digest
 from modcollapse.contracts import Conditions
-from modcollapse.errors import InputError
+from modcollapse.errors import InputError, SamplerError
 from modcollapse.samplers import _keywords
 from modcollapse.samplers._alone import alone_with
 from modcollapse.samplers._batching import Batching, batching_of, of_batch, of_one, option_of
@@ -24,6 +24,7 @@ from modcollapse.samplers._call import (
     Float32ByDefault,
     Outputs,
     explained,
+    global_noise,
     is_compiled,
     outside_inference_mode,
     silent,
@@ -32,7 +33,7 @@ from modcollapse.samplers._inputs import check_condition, size_of
 from modcollapse.samplers._kinds import kind_of
 from modcollapse.samplers._modalities import find_inputs
 from modcollapse.samplers._notes import Texts, rescaled, unread
-from modcollapse.samplers._probe import probe_rows
+from modcollapse.samplers._probe import Generate, UnsteadyError, probe_rows
 from modcollapse.samplers._reading import Reading
 from modcollapse.samplers._rescaling import check_reading
 from modcollapse.samplers._returned import output_type, read_outputs
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 _LAST_SEED = 2**63 - 1
+_DRAWS = "it draws from torch's global generator, which then has the seed of the row"
 _float32_by_default = Float32ByDefault()
 
 
@@ -53,7 +55,9 @@ class PipelineSampler:
     image to image, inpainting, ControlNet, FLUX Kontext and their like. Where it cannot, as with an
     IP-Adapter, or fails on a batch, each row gets a call of its own. The pipeline stays where it is
     and as it is: it is not moved, cast or reconfigured, and its progress bar is only silent while
-    the sampler calls it. Noise is drawn on the CPU, from one new generator for each row.
+    the sampler calls it. Noise is drawn on the CPU, from one new generator for each row. In a call
+    of one row torch's global generators have its seed, and are put back: some pipelines draw from
+    them, whatever they are given, and are called so.
 
     Outputs do not depend on the default dtype of torch, nor on whether gradients or inference mode
     are on where the sampler is called. Threads may share a sampler, a pipeline, or parts of one:
@@ -287,12 +291,39 @@ class PipelineSampler:
 
         sizes: list[tuple[int, ...]] = []
         exact = self.pipeline.dtype in (torch.float32, torch.float64)
-        mixes, notes = probe_rows(generate, conditions, seeds, rounding=1e-4 if exact else 2e-2)
+        rounding = 1e-4 if exact else 2e-2
+        try:
+            mixes, notes = probe_rows(generate, conditions, seeds, rounding)
+        except UnsteadyError:
+            if self._why_alone is not None or self._asked != "auto":
+                raise
+            mixes, notes = self._steadied(generate, conditions, seeds, rounding)
         if mixes is not None:
             self._alone_because(mixes)
         if self._why_alone is not None:
             notes.append(f"generated one row at a time: {self._why_alone}")
         return notes + self._rescaled(conditions, sizes[0])
+
+    def _steadied(
+        self,
+        generate: Generate,
+        conditions: Mapping[str, Sequence[Any]],
+        seeds: Sequence[int],
+        rounding: float,
+    ) -> tuple[str, list[str]]:
+        """Probe again with a call for each row, in which the global generator has its seed."""
+        form, self._batching, self._why_alone = self._batching, self._by_hand, _DRAWS
+        try:
+            _, notes = probe_rows(generate, conditions, seeds, rounding)
+        except SamplerError:
+            self._batching, self._why_alone = form, None
+            raise
+        return _DRAWS, notes
+
+    @property
+    def _by_hand(self) -> Batching:
+        """The form of a call of one row."""
+        return "nested" if self._batching == "nested" else "single"
 
     def _alone_because(self, why: str) -> None:
         """Give each row a call of its own from here on."""
@@ -394,7 +425,7 @@ class PipelineSampler:
             if self._asked != "auto" or self._batches_work:
                 raise
             outputs = self._each(conditions, seeds, cheap, by_hand=True)
-            self._batching = "single"
+            self._batching = self._by_hand
             cause = error.__cause__ or error
             said = f"{type(cause).__name__}: {cause}"[:200].rstrip(": ")
             self._alone_because(f"a call of {len(seeds)} failed with {said}")
@@ -447,10 +478,13 @@ class PipelineSampler:
         }
         name = type(self.pipeline).__name__
         passed = {**rows, **options, "generator": generator}
+        of_one = [generator] if isinstance(generator, torch.Generator) else generator
+        seed = of_one[0].initial_seed() if len(of_one) == 1 else None
         with (
             alone_with(self.pipeline),
             silent(self.pipeline),
             _float32_by_default,
+            global_noise(seed),
             torch.no_grad(),
             explained(name, passed),
         ):

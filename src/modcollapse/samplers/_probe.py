@@ -15,6 +15,10 @@ from modcollapse.samplers._call import Outputs
 Generate: TypeAlias = Callable[[Mapping[str, list[Any]], list[int]], Outputs]
 
 
+class UnsteadyError(SamplerError):
+    """The same rows came out otherwise in a second run."""
+
+
 def probe_rows(
     generate: Generate,
     conditions: Mapping[str, Sequence[Any]],
@@ -55,11 +59,13 @@ def probe_rows(
     if mixed > rounding:
         unsteady = _distance(batch, generate(pair, [seed, other_seed]))
         if unsteady > rounding:
-            raise _refusal(
-                f"two runs with the same conditions and seeds differ by {unsteady:.2g} of the "
-                "range: something ignores the generators of the rows. Choose a scheduler whose "
-                "step takes a generator, turn stochastic sampling off, and put every model into "
-                "eval()"
+            raise UnsteadyError(
+                _with_way_round(
+                    f"two runs with the same conditions and seeds differ by {unsteady:.2g} of the "
+                    "range: something ignores the generators of the rows. Choose a scheduler whose "
+                    "step takes a generator, turn stochastic sampling off, and put every model "
+                    "into eval()"
+                )
             )
         apart = _distance(alone, generate(_row(second), [seed]))
         if mixed > max(rounding, apart / 10):
@@ -119,9 +125,11 @@ def probe_rows(
 
 
 def _refusal(message: str) -> SamplerError:
-    return SamplerError(
-        f"{message}. PipelineSampler(..., probe=False) leaves out the look that found it"
-    )
+    return SamplerError(_with_way_round(message))
+
+
+def _with_way_round(message: str) -> str:
+    return f"{message}. PipelineSampler(..., probe=False) leaves out the look that found it"
 
 
 def _row(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:
