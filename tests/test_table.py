@@ -335,5 +335,7 @@ class TestWrongTypes:
     @pytest.mark.parametrize("source", [[table], table.values, "x.npz", None, 3])
     @pytest.mark.parametrize("call", [mc.audit, mc.tma, mc.cti, mc.coalition_means])
     def test_sources(self, call, source):
-        with pytest.raises(InputError, match=r"takes a CoalitionTable, a mapping .* or a sampler"):
+        with pytest.raises(
+            InputError, match=r"takes a CoalitionTable, a mapping .* a sampler or a loaded pipeline"
+        ):
             call(source)

@@ -55,9 +55,9 @@ class PipelineSampler:
     image to image, inpainting, ControlNet, FLUX Kontext and their like. Where it cannot, as with an
     IP-Adapter, or fails on a batch, each row gets a call of its own. The pipeline stays where it is
     and as it is: it is not moved, cast or reconfigured, and its progress bar is only silent while
-    the sampler calls it. Noise is drawn on the CPU, from one new generator for each row. In a call
-    of one row torch's global generators have its seed, and are put back: some pipelines draw from
-    them, whatever they are given, and are called so.
+    the sampler calls it. Noise is drawn on the CPU, from one new generator for each row. Where the
+    probe finds that a pipeline draws from torch's global generators, whatever it is given, each row
+    gets a call in which these have its seed; they are put back.
 
     Outputs do not depend on the default dtype of torch, nor on whether gradients or inference mode
     are on where the sampler is called. Threads may share a sampler, a pipeline, or parts of one:
@@ -133,6 +133,7 @@ class PipelineSampler:
         self._asked = batching
         self._batching, self._why_alone = batching_of(pipeline, inputs, batching)
         self._batches_work = False
+        self._draws = False
         self._cuts: set[str] = set()
 
     @classmethod
@@ -202,7 +203,7 @@ class PipelineSampler:
         changed._batching, changed._why_alone = batching_of(
             self.pipeline, self.inputs, self._asked
         )  # for its own probe to find out
-        changed._batches_work = False
+        changed._batches_work = changed._draws = False
         changed._cuts = set()
         return changed
 
@@ -295,7 +296,7 @@ class PipelineSampler:
         try:
             mixes, notes = probe_rows(generate, conditions, seeds, rounding)
         except UnsteadyError:
-            if self._why_alone is not None or self._asked != "auto":
+            if self._draws or self._asked not in ("auto", "single"):
                 raise
             mixes, notes = self._steadied(generate, conditions, seeds, rounding)
         if mixes is not None:
@@ -310,15 +311,16 @@ class PipelineSampler:
         conditions: Mapping[str, Sequence[Any]],
         seeds: Sequence[int],
         rounding: float,
-    ) -> tuple[str, list[str]]:
+    ) -> tuple[str | None, list[str]]:
         """Probe again with a call for each row, in which the global generator has its seed."""
-        form, self._batching, self._why_alone = self._batching, self._by_hand, _DRAWS
+        form, why = self._batching, self._why_alone
+        self._batching, self._why_alone, self._draws = self._by_hand, why or _DRAWS, True
         try:
             _, notes = probe_rows(generate, conditions, seeds, rounding)
         except SamplerError:
-            self._batching, self._why_alone = form, None
+            self._batching, self._why_alone, self._draws = form, why, False
             raise
-        return _DRAWS, notes
+        return (_DRAWS, notes) if why is None else (None, [f"in each call {_DRAWS}", *notes])
 
     @property
     def _by_hand(self) -> Batching:
@@ -479,7 +481,7 @@ class PipelineSampler:
         name = type(self.pipeline).__name__
         passed = {**rows, **options, "generator": generator}
         of_one = [generator] if isinstance(generator, torch.Generator) else generator
-        seed = of_one[0].initial_seed() if len(of_one) == 1 else None
+        seed = of_one[0].initial_seed() if self._draws else None
         with (
             alone_with(self.pipeline),
             silent(self.pipeline),
