@@ -81,6 +81,8 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="+", help="classes to verify anew; the others stay")
     options = parser.parse_args()
+    if options.only and options.out is None:
+        parser.error("--only renews the file of --out")
     start = time.perf_counter()
     rows: list[Result] = []
     failed: list[str] = []

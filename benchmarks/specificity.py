@@ -2,10 +2,10 @@
 
     python benchmarks/specificity.py --out specificity.json
 
-The trigger of the text works in every example, and so many neutral words stand in its place. One or
-all of them have exactly the smallest effect that counts, 10 % of a perfect attack: they set the
-backdoor off in a tenth of the examples, or a tenth of the way in all of them. Clean runs show the
-target in none of the examples, or in a twentieth. Then these are false:
+The trigger of the text works in every example, and one, three or eight neutral words were tried in
+its place. One or all of them have exactly the smallest effect that counts, 10 % of a perfect
+attack: they set the backdoor off in a tenth of the examples, or a tenth of the way in all of them.
+Clean runs show the target in none of the examples, or in a twentieth. Then these are false:
 
 * ``leaks``: of any word, where all of them are at that boundary;
 * ``specific``, where one word is, and the others do nothing;

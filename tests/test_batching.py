@@ -354,6 +354,13 @@ def test_a_modality_that_a_pipeline_does_not_take() -> None:
         )
 
 
+@pytest.mark.parametrize("examples", [{"image": 1}, [], "text", [3]])
+def test_what_are_no_examples_is_said_before_a_pipeline_is_wrapped(examples: Any) -> None:
+    pipeline = case_of("StableDiffusionImg2Img").build()
+    with pytest.raises(InputError, match="must be a sequence|is empty|must be a mapping"):
+        mc.tma(pipeline, mean_value, examples, {"image": ImagePatch()})
+
+
 def test_a_folder_is_not_a_pipeline_yet() -> None:
     with pytest.raises(InputError, match=r"Load it first: DiffusionPipeline.from_pretrained"):
         mc.tma("a/folder", mean_value, [{}], {})  # type: ignore[arg-type]
@@ -410,6 +417,15 @@ def test_two_control_images_beside_an_image() -> None:
         "control_image[1]": "control_image[1]",
     }
     assert sampler(rows(case, sampler.inputs), [0, 1]).shape == (2, 3, 32, 32)
+
+    class PassesOn(type(pipeline)):  # type: ignore[misc]
+        """What the call takes stands in the class below."""
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return super().__call__(*args, **kwargs)
+
+    mine = PassesOn(**pipeline.components, requires_safety_checker=False)
+    assert PipelineSampler(mine, **case.options).inputs == sampler.inputs
 
 
 def test_what_fills_up_a_batch_is_not_generated_one_by_one() -> None:

@@ -216,6 +216,14 @@ def test_of_a_video_the_first_middle_and_last_frame_are_shown():
     assert picture.shape[0] == 8
 
 
+@pytest.mark.parametrize(
+    "odd", [np.zeros((4, 8, 3)), np.zeros((8, 9, 3)), np.zeros((8, 8, 3), np.uint8)]
+)
+def test_frames_that_differ_are_not_left_out_in_silence(odd):
+    with pytest.raises(InputError, match="videos of one size and kind of frames"):
+        gallery_of([np.zeros((8, 8, 3)), odd])
+
+
 def test_a_long_prompt_does_not_cover_the_figure():
     gallery = gallery_of(np.zeros((8, 8, 3)))
     label = gallery.axes[0].yaxis.label

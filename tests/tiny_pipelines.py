@@ -158,17 +158,18 @@ def tiny_controlnet_pipeline(
     )
 
 
+def tiny_t5(width: int = TEXT_WIDTH) -> tuple[T5EncoderModel, ByT5Tokenizer]:
+    """T5 over bytes: nothing to download."""
+    tokenizer = ByT5Tokenizer()
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=width, d_kv=4, d_ff=16, num_layers=1, num_heads=2
+    )
+    return T5EncoderModel(config).eval(), tokenizer
+
+
 def tiny_kontext(seed: int = 0, *, stochastic_sampling: bool = False) -> FluxKontextPipeline:
     """FLUX Kontext; its scheduler draws noise without a generator where sampling is stochastic."""
-    tokenizer, bytes_tokenizer = tiny_tokenizer(), ByT5Tokenizer()
-    t5 = T5Config(
-        vocab_size=len(bytes_tokenizer),
-        d_model=TEXT_WIDTH,
-        d_kv=4,
-        d_ff=16,
-        num_layers=1,
-        num_heads=2,
-    )
+    tokenizer = tiny_tokenizer()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return FluxKontextPipeline(
@@ -185,8 +186,7 @@ def tiny_kontext(seed: int = 0, *, stochastic_sampling: bool = False) -> FluxKon
             ).eval(),
             text_encoder=tiny_text_encoder(tokenizer),
             tokenizer=tokenizer,
-            text_encoder_2=T5EncoderModel(t5).eval(),
-            tokenizer_2=bytes_tokenizer,
+            **dict(zip(("text_encoder_2", "tokenizer_2"), tiny_t5(), strict=True)),
             transformer=FluxTransformer2DModel(
                 patch_size=1,
                 in_channels=4,

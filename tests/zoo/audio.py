@@ -35,7 +35,7 @@ from transformers import (
 )
 
 from zoo.case import Case, randomised
-from zoo.wan import TEXT_WIDTH, louder, tiny_t5
+from zoo.wan import TEXT_WIDTH, louder, t5_parts
 
 SAMPLES, RATE, TOKENS = 64, 16, 48
 LATENT_CHANNELS = 4
@@ -70,7 +70,7 @@ def _stable_audio() -> StableAudioPipeline:
         global_states_input_dim=16,
         time_proj_dim=8,
     )
-    text = tiny_t5()
+    text = t5_parts()
     text["tokenizer"].model_max_length = TOKENS
     projection = StableAudioProjectionModel(
         text_encoder_dim=TEXT_WIDTH, conditioning_dim=8, min_value=0, max_value=32

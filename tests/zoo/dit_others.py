@@ -73,10 +73,10 @@ from transformers import (
 )
 
 from zoo.case import Batching, Case
-from zoo.flux import LATENT, flow_vae, flux2_vae, old_names, tiny_t5
+from zoo.flux import LATENT, flow_vae, flux2_vae, old_names
 from zoo.qwen import CHAT, SPECIAL, loud, qwen_processor, qwen_tokenizer, qwen_vl
 
-from tiny_pipelines import TEXT_WIDTH, tiny_tokenizer
+from tiny_pipelines import TEXT_WIDTH, tiny_t5, tiny_tokenizer
 
 WIDTH = 16
 PIXELS = {"shortest_edge": 32 * 32, "longest_edge": 64 * 64}

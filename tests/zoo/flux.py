@@ -25,12 +25,12 @@ from diffusers import (
     FluxKontextPipeline,
     FluxTransformer2DModel,
 )
-from transformers import ByT5Tokenizer, Qwen3Config, Qwen3ForCausalLM, T5Config, T5EncoderModel
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from zoo.case import Case
 from zoo.qwen import loud, qwen_tokenizer
 
-from tiny_pipelines import TEXT_WIDTH, tiny_text_encoder, tiny_tokenizer
+from tiny_pipelines import TEXT_WIDTH, tiny_t5, tiny_text_encoder, tiny_tokenizer
 
 LATENT = 4
 
@@ -41,15 +41,6 @@ def old_names() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`FluxPosEmbed` is deprecated", FutureWarning)
         yield
-
-
-def tiny_t5(width: int = TEXT_WIDTH) -> tuple[T5EncoderModel, ByT5Tokenizer]:
-    """T5 over bytes: nothing to download."""
-    tokenizer = ByT5Tokenizer()
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=width, d_kv=4, d_ff=16, num_layers=1, num_heads=2
-    )
-    return T5EncoderModel(config).eval(), tokenizer
 
 
 def flow_vae(cls: type[AutoencoderKL] = AutoencoderKL, **changes: Any) -> AutoencoderKL:

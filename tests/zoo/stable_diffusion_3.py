@@ -19,10 +19,10 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 from zoo.case import Case
-from zoo.flux import flow_vae, tiny_t5
+from zoo.flux import flow_vae
 from zoo.qwen import loud
 
-from tiny_pipelines import TOKENS, tiny_tokenizer
+from tiny_pipelines import TOKENS, tiny_t5, tiny_tokenizer
 
 LATENT = 16  # the inpainting class refuses any other
 WIDTH = 16

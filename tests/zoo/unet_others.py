@@ -57,7 +57,6 @@ from diffusers.pipelines.deprecated.wuerstchen import PaellaVQModel
 from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import (
     StableUnCLIPImageNormalizer,
 )
-from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
 
 from zoo.case import Batching, Case, randomised
 from zoo.stable_diffusion import (
@@ -77,6 +76,7 @@ from zoo.stable_diffusion import (
     vision_config,
 )
 from zoo.stable_diffusion_xl import text_encoder_2
+from zoo.wan import t5_parts
 
 from tiny_pipelines import LATENT_CHANNELS, TEXT_WIDTH, TOKENS
 
@@ -188,20 +188,6 @@ def movq() -> VQModel:
     ).eval()
 
 
-def t5_parts() -> dict[str, Any]:
-    """T5 over bytes."""
-    tokenizer = ByT5Tokenizer()
-    config = T5Config(
-        vocab_size=len(tokenizer),
-        d_model=TEXT_WIDTH,
-        d_kv=4,
-        d_ff=16,
-        num_layers=1,
-        num_heads=2,
-    )
-    return {"tokenizer": tokenizer, "text_encoder": T5EncoderModel(config).eval()}
-
-
 def kandinsky_3() -> Kandinsky3Img2ImgPipeline:
     denoiser = Kandinsky3UNet(
         time_embedding_dim=4,
@@ -213,7 +199,7 @@ def kandinsky_3() -> Kandinsky3Img2ImgPipeline:
         encoder_hid_dim=TEXT_WIDTH,
     )
     return Kandinsky3Img2ImgPipeline(
-        **t5_parts(),
+        **t5_parts(TEXT_WIDTH),
         unet=randomised(denoiser),
         scheduler=DDPMScheduler(beta_schedule="squaredcos_cap_v2", clip_sample=True),
         movq=movq(),
@@ -279,7 +265,7 @@ def deepfloyd(
         act_fn="gelu",
     )
     return cls(
-        **t5_parts(),
+        **t5_parts(TEXT_WIDTH),
         unet=louder(denoiser.eval(), "to_out.0", 3.0),
         scheduler=DDPMScheduler(
             beta_schedule="squaredcos_cap_v2",

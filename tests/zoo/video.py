@@ -70,7 +70,7 @@ from zoo.wan import (
     TEXT_WIDTH,
     VISION_WIDTH,
     louder,
-    tiny_t5,
+    t5_parts,
     tiny_wan_vae,
 )
 
@@ -118,7 +118,7 @@ def _cogvideox(cls: type[DiffusionPipeline], images: int) -> Any:
         transformer=_acting(transformer),
         vae=_cogvideox_vae(),
         scheduler=DDIMScheduler(prediction_type="v_prediction", clip_sample=False),
-        **tiny_t5(),
+        **t5_parts(),
     )
 
 
@@ -156,7 +156,7 @@ def _ltx(cls: type[DiffusionPipeline]) -> Any:
         transformer=_acting(transformer),
         vae=_ltx_vae(),
         scheduler=FlowMatchEulerDiscreteScheduler(),
-        **tiny_t5(),
+        **t5_parts(),
     )
 
 
@@ -321,7 +321,7 @@ def _hunyuan15() -> HunyuanVideo15ImageToVideoPipeline:
         upsample_match_channel=False,
     )
     louder(vae.encoder.conv_out, 8)
-    second = tiny_t5()
+    second = t5_parts()
     tokenizer = ByT5Tokenizer(chat_template=_CHAT)
     tokenizer.padding_side = "right"
     pipeline = HunyuanVideo15ImageToVideoPipeline(
@@ -441,7 +441,7 @@ def _helios() -> HeliosPipeline:
         transformer=_acting(transformer),
         vae=tiny_wan_vae(),
         scheduler=scheduler,
-        **tiny_t5(),
+        **t5_parts(),
     )
 
 
@@ -510,7 +510,7 @@ def _cosmos2() -> Cosmos2VideoToWorldPipeline:
         vae=tiny_wan_vae(),
         scheduler=_Scheduler(use_karras_sigmas=True),
         safety_checker=_NoCosmosGuard(),
-        **tiny_t5(),
+        **t5_parts(),
     )
 
 

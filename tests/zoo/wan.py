@@ -23,15 +23,14 @@ from diffusers import (
     WanVideoToVideoPipeline,
 )
 from transformers import (
-    ByT5Tokenizer,
     CLIPImageProcessor,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
-    T5Config,
-    T5EncoderModel,
 )
 
 from zoo.case import Case, randomised
+
+from tiny_pipelines import tiny_t5
 
 TEXT_WIDTH = 16
 LATENT_CHANNELS = 4
@@ -39,12 +38,9 @@ SIDE = 32
 VISION_WIDTH = 8
 
 
-def tiny_t5(width: int = TEXT_WIDTH) -> dict[str, Any]:
-    """A text encoder and its tokenizer over bytes: nothing to download."""
-    config = T5Config(
-        vocab_size=len(ByT5Tokenizer()), d_model=width, d_kv=4, d_ff=16, num_layers=1, num_heads=2
-    )
-    return {"text_encoder": T5EncoderModel(config).eval(), "tokenizer": ByT5Tokenizer()}
+def t5_parts(width: int = TEXT_WIDTH) -> dict[str, Any]:
+    """A text encoder and its tokenizer."""
+    return dict(zip(("text_encoder", "tokenizer"), tiny_t5(width), strict=True))
 
 
 def louder(module: torch.nn.Module, factor: float) -> torch.nn.Module:
@@ -110,7 +106,7 @@ def _vision() -> dict[str, Any]:
 
 def _wan(cls: type[DiffusionPipeline], transformer: torch.nn.Module, **extra: Any) -> Any:
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
-    parts = {"scheduler": scheduler, "vae": tiny_wan_vae(), **tiny_t5(), **extra}
+    parts = {"scheduler": scheduler, "vae": tiny_wan_vae(), **t5_parts(), **extra}
     return cls(transformer=transformer, **parts)
 
 

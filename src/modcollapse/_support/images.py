@@ -110,13 +110,10 @@ def check_range(image: Any, name: str, *, error: ImageError = InputError) -> Non
     """
     if is_uint8(image):
         return
-    low, high = map(float, image.detach().aminmax() if is_tensor(image) else _ends(image))
+    ends = image.detach().aminmax() if is_tensor(image) else (image.min(), image.max())
+    low, high = map(float, ends)
     if not (low >= 0 and high <= 1):
         raise error(out_of_range(name, low, high))
-
-
-def _ends(array: NDArray[Any]) -> tuple[Any, Any]:
-    return array.min(), array.max()
 
 
 def out_of_range(name: str, low: float, high: float) -> str:

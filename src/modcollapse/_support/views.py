@@ -84,10 +84,13 @@ def _film(video: Sequence[Any]) -> NDArray[Any]:
     """First, middle and last frame of a video, side by side; of fewer than three all."""
     places = sorted({0, len(video) // 2, len(video) - 1})
     frames = [as_picture(video[place]) for place in places]
-    height, width = frames[0].shape[:2]
-    white = np.ones_like(frames[0][:, : max(1, round(_GAP * width))])
-    white = white * 255 if white.dtype == np.uint8 else white
-    parts = [part for frame in frames for part in (white, frame) if part.shape[0] == height]
+    first = frames[0]
+    if any((frame.shape, frame.dtype) != (first.shape, first.dtype) for frame in frames):
+        raise InputError(f"a gallery draws videos of one size and kind of frames. {_AWAY}")
+    white = np.full_like(
+        first[:, : max(1, round(_GAP * first.shape[1]))], 255 if first.dtype == np.uint8 else 1
+    )
+    parts = [part for frame in frames for part in (white, frame)]
     return np.concatenate(parts[1:], axis=1)
 
 

@@ -220,9 +220,10 @@ def prepare(
     keep = whole(keep, "keep", 0)
     read_triggers = trigger_specs(triggers)
     read_samplers: dict[str, SamplerSpec] = {}
+    count = count_examples(examples)
     for label, sampler in samplers.items():
         with noted(label):
-            wrapped = as_sampler(sampler, examples, tuple(read_triggers))
+            wrapped = as_sampler(sampler, lambda: examples[0], tuple(read_triggers))
             read_samplers[label] = SamplerSpec.of(wrapped, tuple(read_triggers))
     needed = tuple(
         dict.fromkeys(name for sampler in read_samplers.values() for name in sampler.modalities)
@@ -230,7 +231,7 @@ def prepare(
     scorers = scorers_of(detector)
     read_neutral = neutral_specs(neutral, read_triggers)
     cost = generation_cost(
-        count_examples(examples),
+        count,
         len(read_triggers),
         repeats=repeats,
         batch_size=batch_size,

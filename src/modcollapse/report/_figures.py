@@ -12,7 +12,7 @@ from modcollapse._support.optional import require
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
 from modcollapse.report._escapes import for_picture
-from modcollapse.report._gallery import Gallery
+from modcollapse.report._gallery import Gallery, short_lines
 from modcollapse.table import Estimate, sample_size
 
 if TYPE_CHECKING:
@@ -64,10 +64,9 @@ def plot_estimates(
     return ax
 
 
-def _wrapped(name: str, width: int = 12) -> str:
+def _wrapped(name: str) -> str:
     """A name in lines, those of several modalities one below another."""
-    lines = [textwrap.fill(part.replace("_", " "), width) for part in name.split("+")]
-    return "+\n".join(lines)
+    return "+\n".join(short_lines(part, 12) for part in name.split("+"))
 
 
 def plot_audit(audit: Audited, *, title: str | None = None, gallery: bool = True) -> Figure:

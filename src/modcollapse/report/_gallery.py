@@ -66,7 +66,7 @@ class Gallery:
         of_outputs = [_of_coalition(coalition) for coalition in table.coalitions]
         if len(names) > 1:
             of_outputs[-1] = "both triggers" if len(names) == 2 else "all triggers"
-        return cls(texts, views, [_name(title) for title in titles] + of_outputs)
+        return cls(texts, views, [short_lines(title) for title in titles] + of_outputs)
 
     @property
     def size(self) -> tuple[float, float]:
@@ -104,12 +104,14 @@ def _of_coalition(coalition: str) -> str:
     if coalition == "none":
         return "no trigger"
     names = coalition.split("+")
-    return _name(f"{coalition} trigger") if len(names) == 1 else " +\n".join(map(_name, names))
+    if len(names) == 1:
+        return short_lines(f"{coalition} trigger")
+    return " +\n".join(map(short_lines, names))
 
 
-def _name(title: str) -> str:
-    """A title in short lines, which may break where a keyword has an underscore."""
-    return textwrap.fill(title.replace("_", " "), 15)
+def short_lines(name: str, width: int = 15) -> str:
+    """A name in lines, which may break where a keyword has an underscore."""
+    return textwrap.fill(name.replace("_", " "), width)
 
 
 def _at_the_side(kept: Kept, names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from modcollapse.samplers._amounts import check_amounts
 from modcollapse.samplers._inputs import check_condition
 from modcollapse.samplers._kinds import kind_of, slot_of
 from modcollapse.samplers._modalities import IP_ADAPTER, has_ip_adapter, lists_of
+from modcollapse.samplers._signature import defaults_of, signature_of
 from modcollapse.samplers._steps import few_steps as few_steps
 
 _RESERVED = {
@@ -60,30 +61,6 @@ def check_pipeline(pipeline: Any) -> None:
             "reads as a failed attack. Load it with "
             "from_pretrained(..., safety_checker=None, requires_safety_checker=False)"
         )
-
-
-def signature_of(pipeline: Any) -> dict[str, inspect.Parameter]:
-    """Named parameters of the pipeline's call.
-
-    ``**kwargs`` swallows misspelt keywords, so it does not count; where a subclass adds it to pass
-    keywords on, those of the class that it inherits from count too.
-    """
-    found: dict[str, inspect.Parameter] = {}
-    for ancestor in type(pipeline).__mro__:
-        if "__call__" not in vars(ancestor):
-            continue
-        parameters = inspect.signature(vars(ancestor)["__call__"]).parameters.values()
-        for parameter in list(parameters)[1:]:
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                found.setdefault(parameter.name, parameter)
-        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
-            break
-    return found
-
-
-def defaults_of(signature: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-    """Default of every parameter."""
-    return {name: parameter.default for name, parameter in signature.items()}
 
 
 def check_inputs(pipeline: Any, parameters: Collection[str], inputs: Mapping[str, str]) -> None:

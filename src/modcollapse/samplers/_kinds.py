@@ -13,7 +13,7 @@ _KINDS: dict[Kind, re.Pattern[str]] = {
         r"((negative_)?ip_adapter_|control_|cond_|condtioning_|conditioning_|example_|"
         r"gligen_inpaint_|input_|last_|original_|ref_|reference_|source_)?images?|image_reference"
     ),
-    "mask": re.compile(r"mask|(control_|user_)?mask(_image)?"),
+    "mask": re.compile(r"(control_|user_)?mask(_image)?"),
     "video": re.compile(r"((background|control|face|mask|pose)_)?video|conditioning_frames"),
     "audio": re.compile(r"((src|reference)_)?audio|initial_audio_waveforms"),
 }

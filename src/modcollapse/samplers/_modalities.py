@@ -9,6 +9,7 @@ from typing import Any, get_args
 from modcollapse._support.validation import listed
 from modcollapse.errors import InputError
 from modcollapse.samplers._kinds import Kind, kind_of
+from modcollapse.samplers._signature import signature_of
 
 _ALIASES = {"prompt": "text", "editing_prompt": "text", "mask_image": "mask"}
 """Keywords whose modality has another name; all others have their own."""
@@ -105,7 +106,7 @@ def has_ip_adapter(pipeline: Any) -> bool:
 
 def lists_of(pipeline: Any, keyword: str) -> int | None:
     """How many images a keyword takes for each prompt, one for each network; None if just one."""
-    apart = "control_image" in inspect.signature(type(pipeline).__call__).parameters
+    apart = "control_image" in signature_of(pipeline)
     names: dict[str, tuple[str, ...]] = {
         "control_image": ("controlnet",),
         "image": ("adapter",) if apart else ("adapter", "controlnet"),

@@ -16,7 +16,7 @@ from modcollapse._support.identities import marked
 from modcollapse._support.validation import whole
 from modcollapse._support.weights import weights_digest
 from modcollapse.contracts import Conditions
-from modcollapse.errors import InputError, SamplerError
+from modcollapse.errors import InputError
 from modcollapse.samplers import _keywords
 from modcollapse.samplers._alone import alone_with
 from modcollapse.samplers._batching import Batching, batching_of, of_batch, of_one, option_of
@@ -37,6 +37,7 @@ from modcollapse.samplers._probe import Generate, UnsteadyError, probe_rows
 from modcollapse.samplers._reading import Reading
 from modcollapse.samplers._rescaling import check_reading
 from modcollapse.samplers._returned import output_type, read_outputs
+from modcollapse.samplers._signature import defaults_of, signature_of
 from modcollapse.samplers._state import settings_digests
 from modcollapse.samplers._steps import few_steps
 
@@ -109,7 +110,7 @@ class PipelineSampler:
         **options: Any,
     ) -> None:
         _keywords.check_pipeline(pipeline)
-        signature = _keywords.signature_of(pipeline)
+        signature = signature_of(pipeline)
         if inputs is None:
             found = find_inputs(pipeline, signature)
             inputs = {name: word for name, word in found.items() if word not in options}
@@ -152,7 +153,7 @@ class PipelineSampler:
             InputError: as for the sampler itself; or the pipeline has no such modality.
         """
         _keywords.check_pipeline(pipeline)
-        inputs = find_inputs(pipeline, _keywords.signature_of(pipeline), list(example))
+        inputs = find_inputs(pipeline, signature_of(pipeline), list(example))
         for modality in asked:
             if modality not in inputs:
                 _keywords.refuse_modality(pipeline, modality)
@@ -317,7 +318,7 @@ class PipelineSampler:
         self._batching, self._why_alone, self._draws = self._by_hand, why or _DRAWS, True
         try:
             _, notes = probe_rows(generate, conditions, seeds, rounding)
-        except SamplerError:
+        except Exception:
             self._batching, self._why_alone, self._draws = form, why, False
             raise
         return (_DRAWS, notes) if why is None else (None, [f"in each call {_DRAWS}", *notes])
@@ -334,7 +335,7 @@ class PipelineSampler:
         warnings.warn(f"{name}: generated one row at a time: {why}", stacklevel=5)
 
     def _settings(self) -> dict[str, Any]:
-        return {**_keywords.defaults_of(self._signature), **self.options}
+        return {**defaults_of(self._signature), **self.options}
 
     def _reading(self) -> Reading:
         return Reading(self.pipeline, self._settings(), self.inputs.values())
@@ -454,11 +455,11 @@ class PipelineSampler:
         """A call for each row: by itself, or as a batch of one where batches are mixed up only."""
         outputs: list[torch.Tensor] = []
         for row, seed in enumerate(seeds):
-            own = {modality: rows[row : row + 1] for modality, rows in conditions.items()}
-            before = [rows[row - 1] for rows in conditions.values()]
-            if row and seed == seeds[row - 1] and _same(before, [rows[0] for rows in own.values()]):
+            again = row > 0 and seed == seeds[row - 1]
+            if again and all(rows[row] is rows[row - 1] for rows in conditions.values()):
                 outputs.append(outputs[-1].clone())  # what fills up a batch costs nothing here
                 continue
+            own = {modality: rows[row : row + 1] for modality, rows in conditions.items()}
             if not by_hand:
                 outputs += self._together(own, [seed], cheap)
                 continue
@@ -492,10 +493,6 @@ class PipelineSampler:
         ):
             result = self.pipeline(**passed, output_type=output_type(self.pipeline))
         return read_outputs(result, count or 1, name, self.output)
-
-
-def _same(rows: Sequence[Any], others: Sequence[Any]) -> bool:
-    return all(one is other for one, other in zip(rows, others, strict=True))
 
 
 def _config(configured: Any) -> dict[str, Any]:

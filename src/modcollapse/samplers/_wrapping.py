@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def as_sampler(thing: Any, examples: Any, triggers: Sequence[str] = ()) -> Any:
+def as_sampler(thing: Any, first: Callable[[], Any], asked: Sequence[str] = ()) -> Any:
     """Return a `PipelineSampler` of a diffusers pipeline, and anything else as it is.
 
-    The modalities are what the first example holds of what the pipeline takes, under the name of
+    The modalities are what an example holds of what the pipeline takes, under the name of
     the modality or of the keyword, besides what the pipeline cannot do without. diffusers is not
     imported to look.
 
     Args:
         thing: what was given as a sampler.
-        examples: of the run.
-        triggers: modalities that have one.
+        first: reads the first example of the run.
+        asked: modalities that have a trigger.
 
     Raises:
         InputError: no modality was found, or a pipeline that ``PipelineSampler`` refuses.
@@ -28,7 +28,7 @@ def as_sampler(thing: Any, examples: Any, triggers: Sequence[str] = ()) -> Any:
         return thing
     from modcollapse.samplers._pipeline import PipelineSampler
 
-    listed = isinstance(examples, Sequence) or hasattr(examples, "__getitem__")
-    first = examples[0] if listed and hasattr(examples, "__len__") and len(examples) else None
-    held = first if isinstance(first, Mapping) else {}
-    return PipelineSampler.of_examples(thing, held, triggers)
+    example = first()
+    if not isinstance(example, Mapping):  # which is refused where all examples are looked at
+        return PipelineSampler(thing)
+    return PipelineSampler.of_examples(thing, example, asked)
