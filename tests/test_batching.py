@@ -357,7 +357,7 @@ def test_a_modality_that_a_pipeline_does_not_take() -> None:
 @pytest.mark.parametrize("examples", [{"image": 1}, [], "text", [3]])
 def test_what_are_no_examples_is_said_before_a_pipeline_is_wrapped(examples: Any) -> None:
     pipeline = case_of("StableDiffusionImg2Img").build()
-    with pytest.raises(InputError, match="must be a sequence|is empty|must be a mapping"):
+    with pytest.raises(InputError, match=r"must be a sequence|is empty|must be a mapping"):
         mc.tma(pipeline, mean_value, examples, {"image": ImagePatch()})
 
 
