@@ -19,16 +19,8 @@ from modcollapse.contracts import Conditions
 from modcollapse.errors import InputError
 from modcollapse.samplers import _keywords
 from modcollapse.samplers._alone import alone_with
-from modcollapse.samplers._batching import Batching, batching_of, of_batch, of_one, option_of
-from modcollapse.samplers._call import (
-    Float32ByDefault,
-    Outputs,
-    explained,
-    global_noise,
-    is_compiled,
-    outside_inference_mode,
-    silent,
-)
+from modcollapse.samplers._batching import Batching, batching_of
+from modcollapse.samplers._calls import Calls
 from modcollapse.samplers._inputs import check_condition, size_of
 from modcollapse.samplers._kinds import kind_of
 from modcollapse.samplers._modalities import find_inputs
@@ -36,17 +28,16 @@ from modcollapse.samplers._notes import Texts, rescaled, unread
 from modcollapse.samplers._probe import Generate, UnsteadyError, probe_rows
 from modcollapse.samplers._reading import Reading
 from modcollapse.samplers._rescaling import check_reading
-from modcollapse.samplers._returned import output_type, read_outputs
 from modcollapse.samplers._signature import defaults_of, signature_of
 from modcollapse.samplers._state import settings_digests
 from modcollapse.samplers._steps import few_steps
+from modcollapse.samplers._surroundings import Outputs, is_compiled, outside_inference_mode
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 _LAST_SEED = 2**63 - 1
 _DRAWS = "it draws from torch's global generator, which then has the seed of the row"
-_float32_by_default = Float32ByDefault()
 
 
 class PipelineSampler:
@@ -418,16 +409,18 @@ class PipelineSampler:
 
     def _generate(self, conditions: Conditions, seeds: Sequence[int], **cheap: Any) -> Outputs:
         seeds = self._checked(conditions, seeds)
+        options = {**self.options, **cheap}
+        calls = Calls(self.pipeline, self.inputs, options, self.output, self._draws)
         if self._why_alone is not None:
-            return self._each(conditions, seeds, cheap, by_hand=self._batching == "single")
+            return calls.each(self._batching, conditions, seeds)
         try:
-            outputs = self._together(conditions, seeds, cheap)
+            outputs = calls.together(self._batching, conditions, seeds)
         except (InputError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             if self._asked != "auto" or self._batches_work:
                 raise
-            outputs = self._each(conditions, seeds, cheap, by_hand=True)
+            outputs = calls.each(self._by_hand, conditions, seeds)
             self._batching = self._by_hand
             cause = error.__cause__ or error
             said = f"{type(cause).__name__}: {cause}"[:200].rstrip(": ")
@@ -435,64 +428,6 @@ class PipelineSampler:
         else:
             self._batches_work = self._batches_work or len(seeds) > 1
         return outputs
-
-    def _together(
-        self, conditions: Conditions, seeds: Sequence[int], cheap: Mapping[str, Any]
-    ) -> Outputs:
-        """All rows in one call."""
-        rows = of_batch(self._batching, self.inputs, conditions)
-        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        return self._call(rows, generators, len(seeds), cheap)
-
-    def _each(
-        self,
-        conditions: Conditions,
-        seeds: Sequence[int],
-        cheap: Mapping[str, Any],
-        *,
-        by_hand: bool,
-    ) -> Outputs:
-        """A call for each row: by itself, or as a batch of one where batches are mixed up only."""
-        outputs: list[torch.Tensor] = []
-        for row, seed in enumerate(seeds):
-            again = row > 0 and seed == seeds[row - 1]
-            if again and all(rows[row] is rows[row - 1] for rows in conditions.values()):
-                outputs.append(outputs[-1].clone())  # what fills up a batch costs nothing here
-                continue
-            own = {modality: rows[row : row + 1] for modality, rows in conditions.items()}
-            if not by_hand:
-                outputs += self._together(own, [seed], cheap)
-                continue
-            alone = of_one(self.inputs, {modality: rows[0] for modality, rows in own.items()})
-            outputs += self._call(alone, torch.Generator("cpu").manual_seed(seed), None, cheap)
-        alike = len({(output.shape, output.device) for output in outputs}) == 1
-        return torch.stack(outputs) if alike else outputs
-
-    def _call(
-        self,
-        rows: Mapping[str, Any],
-        generator: list[torch.Generator] | torch.Generator,
-        count: int | None,
-        cheap: Mapping[str, Any],
-    ) -> Outputs:
-        """Call the pipeline for some rows, or for one by itself (None)."""
-        options = {
-            name: option_of(name, value, count) for name, value in {**self.options, **cheap}.items()
-        }
-        name = type(self.pipeline).__name__
-        passed = {**rows, **options, "generator": generator}
-        of_one = [generator] if isinstance(generator, torch.Generator) else generator
-        seed = of_one[0].initial_seed() if self._draws else None
-        with (
-            alone_with(self.pipeline),
-            silent(self.pipeline),
-            _float32_by_default,
-            global_noise(seed),
-            torch.no_grad(),
-            explained(name, passed),
-        ):
-            result = self.pipeline(**passed, output_type=output_type(self.pipeline))
-        return read_outputs(result, count or 1, name, self.output)
 
 
 def _config(configured: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 
 from modcollapse._support.digests import fingerprint
 from modcollapse.errors import SamplerError
-from modcollapse.samplers._call import Outputs
+from modcollapse.samplers._surroundings import Outputs
 
 Generate: TypeAlias = Callable[[Mapping[str, list[Any]], list[int]], Outputs]
 

@@ -1,4 +1,4 @@
-"""One call of a pipeline: silent while it runs, in the same surroundings, its errors explained."""
+"""The surroundings of a call: silent, the same whatever a caller has set, its errors explained."""
 
 from __future__ import annotations
 
