@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import modcollapse as mc
-from modcollapse._support.digests import state
 from modcollapse.contracts import scorers_of
 from modcollapse.measure import _scores as scoring
 from modcollapse.measure import prepare
@@ -59,17 +58,12 @@ def one_batch(device, as_list=False):
     unread = (Checked(None, None, {"image": [None], "text": [None]}),) * 2
     gathered = ConditionBatches(replace(run, examples=examples, checked=unread))
     conditions, rows = gathered.gather(CELLS)
-    before = gathered.state()
     where = RowNames(CELLS, run.ids, ("none", "image", "text", "image+text"))
     outputs = sampler(conditions, [])
     outputs = scoring.check_outputs(list(outputs) if as_list else outputs, 8, where)
     scorers = scorers_of(DETECTORS).by_name.values()
-
-    def watched():
-        return state(outputs) + gathered.state()
-
-    scored = score(outputs, rows, CELLS, scorers, {}, where, watched)
-    assert gathered.state() == before
+    scored = score(outputs, rows, CELLS, scorers, {}, where, gathered.changed)
+    assert not gathered.changed()
     return conditions, [row.values for row in scored]
 
 

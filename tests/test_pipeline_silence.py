@@ -785,7 +785,7 @@ def test_what_few_steps_do_not_show_the_steps_of_the_run_do(cls):
 
 class Random(PassesOn):
     def alter(self, kwargs: dict[str, Any]) -> None:
-        kwargs["guidance_scale"] = 2 + np.random.default_rng().random()
+        kwargs["guidance_scale"] = 2 + 50 * np.random.default_rng().random()
 
 
 class SameImage(PassesOn):

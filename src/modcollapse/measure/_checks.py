@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from modcollapse._support.digests import form, hexdigest, kind, state
+from modcollapse._support.digests import content_and_state, form, hexdigest, kind
 from modcollapse._support.images import is_tensor
 from modcollapse._support.validation import described, did_you_mean, listed
 from modcollapse.contracts import (
@@ -21,7 +21,7 @@ from modcollapse.contracts import (
     Triggers,
     TriggerSpec,
 )
-from modcollapse.errors import InputError, TriggerError, context
+from modcollapse.errors import DetectorError, InputError, TriggerError, context
 from modcollapse.game import MAX_PLAYERS
 from modcollapse.table import OTHER_ROWS, cluster_labels, plain_id
 
@@ -105,13 +105,13 @@ class Checked(NamedTuple):
 
     Attributes:
         example: digest of all but its id; None where that cannot be told.
-        readable: digest of what of it can be told.
+        readable: digest, for this process, of what of it can be told; None to take it as it is.
         triggered: modality -> fingerprints of its condition with the trigger, and with each neutral
             one; None where there is no telling.
     """
 
     example: str | None
-    readable: str | None
+    readable: bytes | None
     triggered: Mapping[str, Sequence[bytes | None]]
 
 
@@ -153,8 +153,9 @@ def check_examples(
             example = examples[position]
         try:
             found.add(example, position)
-        except (InputError, TriggerError) as error:
+        except (InputError, TriggerError, DetectorError) as error:
             faults.append(error.with_traceback(None))  # which would hold the example
+    faults += found.of_other_forms()
     if faults:
         raise _together(faults, len(examples))
     return found.examined()
@@ -209,7 +210,8 @@ class _Examples:
                 "be unique"
             )
         self._positions[example_id] = position
-        digest = content_digest(example)
+        held = content(example)
+        digest, (told, _) = hexdigest(held), content_and_state(held)
         if isinstance(self._cluster, str) or callable(self._cluster):
             self._labels.append(_cluster_label(self._cluster, example, example_id))
         triggered = {
@@ -220,8 +222,7 @@ class _Examples:
         for scorer in self._scorers:
             with context(f"example {example_id!r}, detector {scorer.name!r}"):
                 scorer.check(example)
-        readable = readable_digest(example, digest)
-        self._checked[example_id] = Checked(digest, readable, triggered)
+        self._checked[example_id] = Checked(digest, told, triggered)
         for key, held in example.items():
             if key != "id" and isinstance(key, str) and _is_plain(held):
                 column = self._fields.setdefault(key, [])
@@ -251,6 +252,10 @@ class _Examples:
                     for variant in variants:
                         sampler.check(modality, variant)
         return prints
+
+    def of_other_forms(self) -> list[InputError]:
+        """Faults of examples whose conditions are not of the form that most have."""
+        return [fault for forms in self._forms.values() for fault in forms.faults()]
 
     def examined(self) -> Examined:
         """Sum up, once all were added."""
@@ -286,25 +291,9 @@ def _raised_by(position: int) -> str:
     return f"raised by examples[{position}]"
 
 
-def readable_digest(example: Example, content: str | None = None) -> str:
-    """Digest of those parts of an example, its id aside, whose content can be told.
-
-    That is all of it where ``content_digest`` can tell it, which may be at hand.
-    """
-    content = content_digest(example) if content is None else content
-    if content is not None:
-        return content
-    parts = {
-        str(key): hexdigest(held) or state(held).hex()
-        for key, held in example.items()
-        if key != "id"
-    }
-    return str(hexdigest(parts))
-
-
-def content_digest(example: Example) -> str | None:
-    """Digest of what an example holds besides its id; None where that cannot be told."""
-    return hexdigest({key: held for key, held in example.items() if key != "id"})
+def content(example: Example) -> Mapping[str, Any]:
+    """What an example holds besides its id."""
+    return {key: held for key, held in example.items() if key != "id"}
 
 
 class _Forms:
@@ -314,23 +303,35 @@ class _Forms:
         self._modality, self._batch_size = modality, batch_size
         takers = [sampler for sampler in samplers if modality in sampler.modalities]
         self._one_size = any(sampler.one_size for sampler in takers)
-        self._first: tuple[str, ExampleId] | None = None
+        self._seen: dict[str, list[ExampleId]] = {}
         self.are_tensors = True
 
     def add(self, condition: Any, example_id: ExampleId) -> None:
+        """Look at one more."""
         tensor = is_tensor(condition)
         self.are_tensors = self.are_tensors and tensor
         one_size = self._one_size or (tensor and self._batch_size > 1)
         told = form(condition) if one_size else kind(condition)
-        alone = "" if self._one_size or not tensor else ", or give each alone: batch_size=1"
-        first, first_id = self._first = self._first or (told, example_id)
-        if told != first:
-            raise InputError(
-                f"the {self._modality} of example {example_id!r} is {told}, that of example "
-                f"{first_id!r} is {first}; conditions of one modality must be of one kind"
-                f"{' and size' if one_size else ''}, since they share a batch. "
-                f"{'Resize or convert' if one_size else 'Convert'} them first{alone}"
-            )
+        self._seen.setdefault(told, []).append(example_id)
+
+    def faults(self) -> Iterator[InputError]:
+        """One for each example that is not as most of them are."""
+        if len(self._seen) < 2:
+            return
+        most = max(self._seen, key=lambda told: len(self._seen[told]))
+        one_size, alone = self._one_size, ""
+        if one_size:
+            alone = ", or give each a call of its own: PipelineSampler(..., batching='single')"
+        elif self.are_tensors and self._batch_size > 1:
+            one_size, alone = True, ", or give each alone: batch_size=1"
+        for told, ids in self._seen.items():
+            for example_id in ids if told != most else ():
+                yield InputError(
+                    f"the {self._modality} of example {example_id!r} is {told}, that of most "
+                    f"others, such as {self._seen[most][0]!r}, {most}; conditions of one modality "
+                    f"must be of one kind{' and size' if one_size else ''}, since they share a "
+                    f"batch. {'Resize or convert' if one_size else 'Convert'} them first{alone}"
+                )
 
 
 def _cluster_label(

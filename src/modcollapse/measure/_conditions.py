@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from modcollapse._support.digests import fingerprint, state
+from modcollapse._support.digests import content_and_state, state
 from modcollapse._support.images import is_tensor
 from modcollapse.contracts import Example
 from modcollapse.errors import InputError, TriggerError, context
-from modcollapse.measure._checks import readable_digest
+from modcollapse.measure._checks import content
 from modcollapse.measure._copies import own_copy
 from modcollapse.measure._plan import Cell
 from modcollapse.measure._prepare import Run
 from modcollapse.table import plain_id
+
+
+class _Held(NamedTuple):
+    """An example, by modality its condition and what the triggers made of it, and their states."""
+
+    example: Example
+    variants: Mapping[str, Sequence[Any]]
+    states: list[bytes]
+
+    def made(self) -> Iterator[Any]:
+        """What the triggers made, in the order of the states."""
+        for _, *made in self.variants.values():
+            yield from made
 
 
 class ConditionBatches:
@@ -29,7 +42,7 @@ class ConditionBatches:
     def __init__(self, run: Run) -> None:
         self._run = run
         self.players = {modality: bit for bit, modality in enumerate(run.triggers)}
-        self._held: dict[int, tuple[Example, dict[str, tuple[Any, ...]]]] = {}
+        self._held: dict[int, _Held] = {}
 
     def gather(self, cells: Sequence[Cell]) -> tuple[dict[str, Any], list[Example]]:
         """Return the conditions of the cells by modality, and the example of each cell.
@@ -46,65 +59,79 @@ class ConditionBatches:
             modality: _stacked(held) if modality in self._run.stacked else held
             for modality, held in rows.items()
         }
-        return conditions, [self._example(cell.example)[0] for cell in cells]
+        return conditions, [self._example(cell.example).example for cell in cells]
 
     def triggered(self, position: int) -> dict[str, Any]:
         """Return the conditions of an example of the current batch, or of the next, with triggers.
 
         Those without a trigger come as they are.
         """
-        example, variants = self._example(position)
+        example, variants, _ = self._example(position)
         clean = {modality: example[modality] for modality in self._run.needed}
         return {**clean, **{modality: pair[1] for modality, pair in variants.items()}}
 
     def unasked(self) -> set[str]:
         """What the examples of the current batch hold besides what samplers are given."""
-        return {str(key) for example, _ in self._held.values() for key in example}
+        return {str(key) for held in self._held.values() for key in held.example}
 
-    def state(self) -> bytes:
-        """Digest of all that is held, which neither a sampler nor a detector may write into."""
-        return state([[example, variants] for example, variants in self._held.values()])
+    def changed(self) -> bool:
+        """Whether a sampler or a detector wrote into what is held, which it may not."""
+        return any(
+            [state(content(held.example)), *map(state, held.made())] != held.states
+            for held in self._held.values()
+        )
 
-    def _example(self, position: int) -> tuple[Example, dict[str, tuple[Any, ...]]]:
+    def _example(self, position: int) -> _Held:
         if position not in self._held:
             self._held[position] = self._prepare(position)
         return self._held[position]
 
-    def _prepare(self, position: int) -> tuple[Example, dict[str, tuple[Any, ...]]]:
+    def _prepare(self, position: int) -> _Held:
         run = self._run
         place = run.positions[position]
         with context(lambda: f"raised by examples[{place}]"):
             example = run.examples[place]
         example_id, checked = run.ids[position], run.checked[position]
         same_id = plain_id(example.get("id", place)) == example_id
-        readable = checked.readable
-        if not same_id or (readable is not None and readable_digest(example) != readable):
+        told, own = _seen(content(example), checked.readable)
+        if not same_id or told != checked.readable:
             raise InputError(
                 f"example {example_id!r} holds something else than when it was checked: examples "
                 "are read twice, and what was audited would not be what is recorded. Switch random "
                 "augmentation off, or read each once: examples=list(data)"
             )
-        variants = {}
+        variants, states = dict[str, tuple[Any, ...]](), [own]
         for modality, trigger in run.triggers.items():
             made = [example[modality]]
-            for one in (trigger, *run.neutral.get(modality, {}).values()):
+            triggers = (trigger, *run.neutral.get(modality, {}).values())
+            for one, known in zip(triggers, checked.triggered[modality], strict=True):
                 with context(f"example {example_id!r}, trigger of {modality!r}"):
                     made.append(one.call(example[modality]))
-                    known = checked.triggered[modality][len(made) - 2]
-                    if known is not None and fingerprint(made[-1]) != known:
+                    told, own = (
+                        content_and_state(made[-1])
+                        if known is not None
+                        else (None, state(made[-1]))
+                    )
+                    if told != known:
                         raise TriggerError(
                             f"{one.call!r} returned another condition than when it was checked; a "
                             "trigger must be deterministic and keep no state, or no run can be "
                             "reproduced. Draw its randomness from the condition"
                         )
+                states.append(own)
             variants[modality] = tuple(made)
-        return example, variants
+        return _Held(example, variants, states)
 
     def _condition(self, cell: Cell, modality: str) -> Any:
-        example, variants = self._example(cell.example)
+        example, variants, _ = self._example(cell.example)
         if modality not in variants:
             return example[modality]
         return variants[modality][self._run.variants[cell.coalition][self.players[modality]]]
+
+
+def _seen(value: Any, known: bytes | None) -> tuple[bytes | None, bytes]:
+    """A digest to compare with what is known, where something is; and the state."""
+    return (None, state(value)) if known is None else content_and_state(value)
 
 
 def with_clean_outputs(

@@ -191,7 +191,6 @@ class Recording:
         if shared:
             rows = own_copy(rows)
         rows = {name: list(held) if isinstance(held, list) else held for name, held in rows.items()}
-        before = gathered.state()
         every = range(len(seeds))
         with context(lambda: f"raised by the sampler for {where(every)}"):
             try:
@@ -204,7 +203,7 @@ class Recording:
                 if "seed" in str(error).lower():
                     error.add_note(SEEDS)
                 raise
-        if gathered.state() != before:
+        if gathered.changed():
             raise SamplerError(
                 "the sampler wrote into its conditions, which other rows share "
                 f"({where(every)}). Work on copies"
@@ -220,11 +219,8 @@ class Recording:
         gathered: ConditionBatches,
         where: RowNames,
     ) -> list[Score]:
-        def watched() -> bytes:
-            return state([outputs, carried]) + gathered.state()
-
         scorers = self._run.scorers.by_name.values()
-        return score(outputs, examples, cells, scorers, carried, where, watched)
+        return score(outputs, examples, cells, scorers, carried, where, gathered.changed)
 
     def _look(self, seen: Rows, gathered: ConditionBatches, where: RowNames) -> None:
         """See in two more batches whether outputs and scores follow from their own rows."""
@@ -282,7 +278,7 @@ def score(
     scorers: Iterable[Scorer],
     carried: dict[tuple[int, int], Any],
     where: RowNames,
-    watched: Callable[[], bytes],
+    examples_changed: Callable[[], bool],
 ) -> list[Score]:
     """Score one batch where it lies.
 
@@ -293,7 +289,7 @@ def score(
         scorers: what scores.
         carried: clean outputs of examples that are not finished, see ``with_clean_outputs``.
         where: names rows in an error.
-        watched: digest of what no detector may write into.
+        examples_changed: whether a detector wrote into the examples, which it may not.
 
     Returns:
         Flags of finite outputs, then of each detector the scores and, where it is a function of the
@@ -309,7 +305,7 @@ def score(
                 with_clean = with_clean_outputs(outputs, examples, cells, carried)
                 before = None  # more is watched
             seen = with_clean
-        before = watched() if before is None else before
+        before = state([outputs, carried]) if before is None else before
         with context(partial(_raised_by, scorer, where, len(cells))):
             scores = scorer.call(outputs, seen)
         checked = _scores.check_scores(scores, len(cells), scorer.name, where)
@@ -319,8 +315,7 @@ def score(
                 perfect = scorer.perfect(seen)
             what = f"{scorer.name}.perfect"
             scored.append(Score(what, _scores.check_scores(perfect, len(cells), what, where)))
-        after = watched()
-        if after != before:
+        if state([outputs, carried]) != before or examples_changed():
             raise DetectorError(
                 f"detector {scorer.name!r} wrote into the outputs or the examples, which other "
                 f"detectors read too ({where(range(len(cells)))}). Work on a copy"
