@@ -21,15 +21,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 
 from modcollapse._support.images import float_tensor
 from modcollapse.errors import InputError
-from modcollapse.samplers import PipelineSampler
+from modcollapse.samplers import PipelineSampler, _rescaling
 from zoo.case import condition, picture
 from zoo.every import CASES
 
@@ -47,6 +49,11 @@ def made(name: str, **options: Any) -> tuple[Any, PipelineSampler, dict[str, lis
         for modality, keyword in sampler.inputs.items()
     }
     return pipeline, sampler, rows
+
+
+def unsized(sampler: PipelineSampler) -> dict[str, Any]:
+    """The options of a sampler without those that ask for a size."""
+    return {name: at for name, at in sampler.options.items() if name not in ("height", "width")}
 
 
 def called(pipeline: Any, sampler: PipelineSampler, **keywords: Any) -> torch.Tensor:
@@ -116,13 +123,65 @@ def test_sizes_of_a_batch_are_one() -> None:
         sampler({**rows, "image": images}, [0, 1])
 
 
-def test_kontext_that_changes_the_size_is_noted() -> None:
-    _, sampler, rows = made("FluxKontext", max_area=64 * 64)
-    probed = {name: [*held, *held] for name, held in rows.items()}
-    probed["text"][2:] = ["a hat zqx", "a dog zqx"]
-    probed["image"][2:] = [picture(at + 9, (32, 32)) for at in range(2)]
-    notes = sampler.probe(probed, [0, 1, 0, 1])
-    assert any("'image' is 32 x 32 pixels, the output 64 x 64" in note for note in notes)
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({}, r"brings 'image' from 32 x 32 pixels to its own size.* its outputs have 64 x 64"),
+        ({"height": 32, "width": 32}, r"asked for height 32 and width 32 and made outputs of heig"),
+    ],
+)
+def test_kontext_that_changes_the_size_is_refused(asked, message) -> None:
+    pipeline, sampler, rows = made("FluxKontext")
+    options = {**unsized(sampler), **asked, "max_area": 64 * 64}
+    sampler = PipelineSampler(pipeline, **options)
+    with pytest.raises(InputError, match=message):
+        sampler.probe({name: [*held, *held] for name, held in rows.items()}, [0, 1, 0, 1])
+    with pytest.raises(InputError, match=message):  # where nobody probes
+        sampler(rows, [0, 1])
+
+
+def test_pictures_that_are_brought_to_a_size_of_its_own_are_refused() -> None:
+    pipeline, sampler, rows = made("StableDiffusionInpaint")
+    large = {
+        "text": rows["text"],
+        "image": [picture(at, (64, 64)) for at in range(2)],
+        "mask": [mask.resize((64, 64)) for mask in rows["mask"]],
+    }
+    inputs = {"prompt": large["text"], "image": large["image"], "mask_image": large["mask"]}
+    options = unsized(sampler)
+    made_of_it = pipeline(**options, **inputs, generator=noise(0, 1), output_type="pt").images
+    assert made_of_it.shape[-1] == 32
+    with pytest.raises(InputError, match="brings 'image' from 64 x 64 pixels"):
+        PipelineSampler(pipeline, **options)(large, [0, 1])
+    kept = PipelineSampler(pipeline, **options, height=64, width=64)(large, [0, 1])
+    assert kept.shape[-1] == 64
+
+
+def test_frames_that_are_left_out_are_refused() -> None:
+    pipeline, sampler, rows = made("WanVideoToVideo")
+    rows["video"] = [[picture(at, (32, 32)) for at in range(7)]] * 2
+    inputs = {"prompt": rows["text"], "video": rows["video"]}
+    options = {**sampler.options, "output_type": "pt"}
+    assert pipeline(**options, **inputs, generator=noise(0, 1)).frames.shape[1] == 5
+    with pytest.raises(InputError, match="reads 5 of the 7 frames of 'video', without a word"):
+        sampler(rows, [0, 1])
+
+
+@pytest.mark.parametrize("name", ["WanImageToVideo", "FluxControl", "PaintByExample"])
+def test_arrays_that_are_read_in_another_way_are_found_by_the_probe(name, monkeypatch) -> None:
+    """The list of such pipelines is one of known names; the probe needs none."""
+    monkeypatch.setattr(_rescaling, "_PIL_ONLY", re.compile("(?!)"))
+    _, sampler, rows = made(name)
+    arrays = {modality: [as_array(row) for row in held] * 2 for modality, held in rows.items()}
+    with pytest.raises(InputError, match="in another way than PIL images of the same pixels"):
+        sampler.probe(arrays, [0, 1, 0, 1])
+
+
+def as_array(row: Any) -> Any:
+    if isinstance(row, str):
+        return row
+    pixels = np.asarray(row) / 255
+    return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def test_z_image_does_not_reach_the_callers_prompts() -> None:

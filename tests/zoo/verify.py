@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import modcollapse as mc
+from modcollapse.errors import InputError
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import EveryFrame, ImagePatch, TextSuffix
 from zoo.case import Case, condition
@@ -63,8 +64,16 @@ def examples_of(case: Case, count: int = EXAMPLES) -> list[dict[str, Any]]:
     ]
 
 
-def verify(name: str, case: Case, count: int = EXAMPLES) -> dict[str, Any]:
-    """A row of the table of pipelines: how it was called, and the largest differences found."""
+def verify(name: str, case: Case, count: int = EXAMPLES, *, arrays: bool = False) -> dict[str, Any]:
+    """A row of the table of pipelines: how it was called, and the largest differences found.
+
+    Args:
+        name: of the class.
+        case: the pipeline.
+        count: number of examples.
+        arrays: look, too, whether arrays of pictures are read as PIL images of the same pixels are,
+            or refused.
+    """
     pipeline = case.build()
     sampler = PipelineSampler(pipeline, inputs=case.inputs, **case.options)
     examples = examples_of(case, count)
@@ -108,18 +117,60 @@ def verify(name: str, case: Case, count: int = EXAMPLES) -> dict[str, Any]:
             "shuffled against not": _largest(together, outputs(BATCH, examples[::-1])),
             "repeated": _largest(together, outputs(BATCH, examples)),
             "least effect of a trigger": effects,
+            **_arrays_against_pil(sampler, examples, triggers, single if arrays else None),
         },
         "notes": notes,
     }
 
 
+def _arrays_against_pil(
+    sampler: PipelineSampler,
+    examples: Sequence[Mapping[str, Any]],
+    triggers: Mapping[str, Any],
+    of_pictures: Mapping[Any, Sequence[torch.Tensor]] | None,
+) -> dict[str, Any]:
+    """The same examples with arrays in place of pictures: by how much they differ, or "refused"."""
+    arrays = [{name: _as_array(held) for name, held in one.items()} for one in examples]
+    if of_pictures is None or all(map(is_same, arrays, examples)):
+        return {}
+    seeds = [mc.measure.noise_seed(0, one["id"], 0) for one in examples]
+    try:
+        for one in arrays:
+            for name in triggers:
+                sampler.check(name, one[name])
+    except InputError as error:
+        if "PIL images" not in str(error):
+            raise
+        return {"arrays against PIL": "refused"}
+    apart = 0.0
+    for one, seed in zip(arrays, seeds, strict=True):
+        output = sampler({name: [one[name]] for name in triggers}, [seed])
+        apart = max(apart, _apart(output, of_pictures[one["id"]][:1]))
+    return {"arrays against PIL": apart}
+
+
+def _as_array(held: Any) -> Any:
+    if isinstance(held, Image.Image):
+        return np.asarray(held) if held.mode == "RGB" else np.asarray(held)[..., None]
+    if isinstance(held, list) and held and isinstance(held[0], Image.Image):
+        return np.stack([np.asarray(frame) for frame in held])
+    return held
+
+
+def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two examples hold the very same objects."""
+    return all(one[name] is held for name, held in other.items())
+
+
 def holds(row: Mapping[str, Any]) -> bool:
     """Whether what must agree agrees, and what must differ differs."""
     checks = row["checks"]
+    arrays = checks.get("arrays against PIL", 0.0)
     return bool(
         checks["batch against single"] <= MOST
         and checks["shuffled against not"] == checks["repeated"] == 0
         and min(checks["least effect of a trigger"].values()) > LEAST
+        and (arrays == "refused" or arrays <= MOST)
     )
 
 

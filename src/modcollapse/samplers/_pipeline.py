@@ -13,6 +13,7 @@ import torch
 
 from modcollapse._support.digests import plain, public_name
 from modcollapse._support.identities import marked
+from modcollapse._support.pictures import is_pil
 from modcollapse._support.validation import whole
 from modcollapse._support.weights import weights_digest
 from modcollapse.contracts import Conditions
@@ -25,9 +26,14 @@ from modcollapse.samplers._inputs import check_condition, size_of
 from modcollapse.samplers._kinds import kind_of
 from modcollapse.samplers._modalities import find_inputs
 from modcollapse.samplers._notes import Texts, rescaled, unread
-from modcollapse.samplers._probe import Generate, UnsteadyError, probe_rows
+from modcollapse.samplers._outcome import check_outcome
+from modcollapse.samplers._probe import Generate, UnsteadyError, distance, probe_rows
 from modcollapse.samplers._reading import Reading
-from modcollapse.samplers._rescaling import check_reading
+from modcollapse.samplers._rescaling import (
+    as_both,
+    check_reading,
+    reads_otherwise,
+)
 from modcollapse.samplers._signature import defaults_of, signature_of
 from modcollapse.samplers._state import settings_digests
 from modcollapse.samplers._steps import few_steps
@@ -291,11 +297,33 @@ class PipelineSampler:
             if self._draws or self._asked not in ("auto", "single"):
                 raise
             mixes, notes = self._steadied(generate, conditions, seeds, rounding)
+        self._check_arrays(generate, conditions, seeds[0], rounding)
         if mixes is not None:
             self._alone_because(mixes)
         if self._why_alone is not None:
             notes.append(f"generated one row at a time: {self._why_alone}")
         return notes + self._rescaled(conditions, sizes[0])
+
+    def _check_arrays(
+        self,
+        generate: Generate,
+        conditions: Mapping[str, Sequence[Any]],
+        seed: int,
+        rounding: float,
+    ) -> None:
+        """Raise where arrays are read in another way than PIL images."""
+        own = {modality: list(rows[:1]) for modality, rows in conditions.items()}
+        pictures = dict(own)
+        for modality, kind in self._kinds.items():
+            (row,) = own[modality]
+            pictured = kind in ("image", "mask", "video")
+            if pictured and not is_pil(row[0] if isinstance(row, list | tuple) else row):
+                own[modality], pictures[modality] = ([one] for one in as_both(row, kind))
+        arrays = [modality for modality, rows in own.items() if rows is not pictures[modality]]
+        if arrays:
+            apart = distance(generate(own, [seed]), generate(pictures, [seed]))
+            if apart > rounding:
+                raise reads_otherwise(self.pipeline, arrays, apart)
 
     def _steadied(
         self,
@@ -411,6 +439,11 @@ class PipelineSampler:
         seeds = self._checked(conditions, seeds)
         options = {**self.options, **cheap}
         calls = Calls(self.pipeline, self.inputs, options, self.output, self._draws)
+        outputs = self._called(calls, conditions, seeds)
+        check_outcome(self.pipeline, self.inputs, conditions, outputs, options)
+        return outputs
+
+    def _called(self, calls: Calls, conditions: Conditions, seeds: Sequence[int]) -> Outputs:
         if self._why_alone is not None:
             return calls.each(self._batching, conditions, seeds)
         try:

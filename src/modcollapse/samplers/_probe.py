@@ -54,10 +54,10 @@ def probe_rows(
             "the pipeline in float32 or bfloat16, or give it another autoencoder"
         )
     alone, other = generate(_row(first), [seed]), generate(_row(second), [other_seed])
-    mixed = max(_distance(batch[:1], alone), _distance(batch[1:], other))
+    mixed = max(distance(batch[:1], alone), distance(batch[1:], other))
     notes, why = list[str](), None
     if mixed > rounding:
-        unsteady = _distance(batch, generate(pair, [seed, other_seed]))
+        unsteady = distance(batch, generate(pair, [seed, other_seed]))
         if unsteady > rounding:
             raise UnsteadyError(
                 _with_way_round(
@@ -67,7 +67,7 @@ def probe_rows(
                     "into eval()"
                 )
             )
-        apart = _distance(alone, generate(_row(second), [seed]))
+        apart = distance(alone, generate(_row(second), [seed]))
         if mixed > max(rounding, apart / 10):
             why = (
                 f"batching moved an output by {mixed:.2g} of the range, where two different "
@@ -78,10 +78,10 @@ def probe_rows(
 
     @cache
     def noise() -> float:
-        return _distance(alone, generate(_row(first), [seed]))
+        return distance(alone, generate(_row(first), [seed]))
 
     def matters(modality: str, condition: Any) -> bool:
-        moved = _distance(alone, generate(_row({**first, modality: condition}), [seed]))
+        moved = distance(alone, generate(_row({**first, modality: condition}), [seed]))
         return moved > 0 and (moved > mixed or moved > noise())
 
     # What moves an output by more than a batch does is seen at once; only the rest is looked at
@@ -92,7 +92,7 @@ def probe_rows(
         together = {modality: [row[modality] for row in swapped] for modality in conditions}
         outputs = generate(together, [seed] * len(swapped))
         pairs = zip(conditions, outputs, strict=True)
-        moved = {modality: _distance(alone, [output]) for modality, output in pairs}
+        moved = {modality: distance(alone, [output]) for modality, output in pairs}
 
     for modality, rows in conditions.items():
         if moved.get(modality, 0.0) > mixed:
@@ -136,7 +136,7 @@ def _row(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {modality: [condition] for modality, condition in conditions.items()}
 
 
-def _distance(outputs: Outputs, others: Outputs) -> float:
+def distance(outputs: Outputs, others: Outputs) -> float:
     """The largest difference of a number; infinite where shapes differ."""
     pairs = list(zip(outputs, others, strict=True))
     if any(one.shape != other.shape for one, other in pairs):

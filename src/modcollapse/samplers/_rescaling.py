@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from modcollapse._support.images import channels_last, is_uint8
 from modcollapse._support.pictures import is_pil
+from modcollapse._support.validation import listed
 from modcollapse.errors import InputError
 from modcollapse.samplers._inputs import size_of
-from modcollapse.samplers._kinds import kind_of, slot_of
+from modcollapse.samplers._kinds import Kind, kind_of, slot_of
 from modcollapse.samplers._modalities import IP_ADAPTER
 
 _PIL_ONLY = re.compile(
@@ -55,3 +59,34 @@ def check_reading(pipeline: Any, keyword: str, picture: Any, options: Mapping[st
             f"{name} would resize it to {height - height % factor} x {width - width % factor} "
             "without a word. Resize or crop it beforehand"
         )
+
+
+def as_both(condition: Any, kind: Kind) -> tuple[Any, Any]:
+    """A picture or video with 8 bits a channel: in the form in which it came, and as PIL images."""
+    if kind == "video":
+        frames = [as_both(frame, "image") for frame in condition]
+        own, pictures = [one for one, _ in frames], [picture for _, picture in frames]
+        if isinstance(condition, np.ndarray):
+            return np.stack(own), pictures
+        if not isinstance(condition, list | tuple):
+            import torch
+
+            return torch.stack(own), pictures
+        return own, pictures
+    from PIL import Image
+
+    array = channels_last(condition)
+    if not is_uint8(condition):
+        array = (255 * array).round().astype(np.uint8)
+        condition = (255 * condition).round() / 255
+    return condition, Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+
+
+def reads_otherwise(pipeline: Any, modalities: Sequence[str], apart: float) -> InputError:
+    """What is said where arrays make another output than PIL images of the same pixels."""
+    return InputError(
+        f"{type(pipeline).__name__} reads the arrays or tensors of {listed(modalities)} in another "
+        f"way than PIL images of the same pixels: the output moves by {apart:.2g} of the range. It "
+        "rescales the values a second time, or resizes by another filter. Give PIL images: "
+        "Image.fromarray((255 * array).round().astype(np.uint8))"
+    )

@@ -1,0 +1,156 @@
+"""What an audit costs beyond the calls of the pipeline and detector, for every aligned pipeline.
+
+    python benchmarks/overhead_of_pipelines.py --out benchmarks/results/overhead_of_pipelines.json
+
+Every tiny pipeline of ``tests/zoo`` whose rows share a call is audited in as many steps as users
+take. A clock stands around every call of the pipeline and of the detector; what is left of the
+audit, its checks, triggers, statistics and records, is the overhead. The probe, which costs the
+same whatever the number of examples, is left out and told apart. The clock is that of the process,
+so that what runs beside it does not count.
+
+The models are tiny, so the share is an upper bound: a real pipeline takes seconds a call.
+
+It also measures what the checks and the triggers of pictures of 512 x 512 cost, in milliseconds for
+each output, with a sampler and a detector that do nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+os.environ.update(HF_HUB_OFFLINE="1", DIFFUSERS_VERBOSITY="error")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import numpy as np
+import torch
+from PIL import Image
+
+import modcollapse as mc
+from _common import environment, publish
+from modcollapse.samplers import PipelineSampler
+from modcollapse.triggers import ImagePatch, TextSuffix
+from overhead import LARGEST_RATIO, Stopwatch
+from zoo.case import Case
+from zoo.every import CASES
+from zoo.verify import examples_of, mean_value, trigger_of
+
+STEPS = 20
+MOST_MS = 2.0
+"""Milliseconds for an output, of checks and triggers of pictures of 512 x 512."""
+
+
+def overhead(name: str, case: Case, examples: int, batch_size: int) -> dict[str, Any]:
+    pipeline = case.build()
+    steps = {"num_inference_steps": STEPS} if "num_inference_steps" in case.options else {}
+    sampler = PipelineSampler(pipeline, inputs=case.inputs, **{**case.options, **steps})
+    watch = Stopwatch(time.process_time)
+    sampler.probe = watch.around("probe", sampler.probe)
+    triggers = {modality: trigger_of(keyword) for modality, keyword in case.inputs.items()}
+    cls = type(pipeline)
+    with patch.object(cls, "__call__", watch.around("pipeline", cls.__call__)):
+        start = time.process_time()
+        mc.evaluate_coalitions(
+            sampler,
+            watch.around("detector", mean_value),
+            examples_of(case, examples),
+            triggers,
+            batch_size=batch_size,
+            progress=False,
+        )
+        total = time.process_time() - start
+    calls = watch.seconds["pipeline"] + watch.seconds["detector"]
+    own = total - calls - watch.seconds["probe"]
+    return {
+        "class": name,
+        "outputs": examples * 2 ** len(triggers),
+        "calls_seconds": calls,
+        "own_seconds": own,
+        "probe_seconds": watch.seconds["probe"],
+        "ratio": 1 + own / calls,
+    }
+
+
+def cost_of_checks(kind: str, count: int = 32) -> dict[str, Any]:
+    """Milliseconds for an output: two modalities, four coalitions, batches of 16."""
+    rng = np.random.default_rng(0)
+    pixels = [rng.integers(0, 256, (512, 512, 3), dtype=np.uint8) for _ in range(count)]
+    make = {
+        "PIL image": Image.fromarray,
+        "uint8 array": np.copy,
+        "float32 array": lambda one: (one / 255).astype(np.float32),
+        "float32 tensor": lambda one: torch.from_numpy((one / 255).astype(np.float32)).movedim(
+            2, 0
+        ),
+    }[kind]
+    examples = [
+        {"id": at, "image": make(one), "text": "add a hat"} for at, one in enumerate(pixels)
+    ]
+    seconds = []
+    for _ in range(5):
+        start = time.process_time()
+        mc.evaluate_coalitions(
+            lambda conditions, seeds: [0.0] * len(seeds),
+            lambda outputs, rows: outputs,
+            examples,
+            {"image": ImagePatch(), "text": TextSuffix("mignneko")},
+            batch_size=16,
+            progress=False,
+            probe=False,
+        )
+        seconds.append(time.process_time() - start)
+    return {"images": kind, "milliseconds": 1000 * min(seconds) / (4 * count)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, help="JSON file to write (default: standard output)")
+    parser.add_argument("--examples", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--only", nargs="+", help="these classes alone")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    checks = [cost_of_checks(kind) for kind in ("PIL image", "uint8 array")]
+    checks += [cost_of_checks(kind) for kind in ("float32 array", "float32 tensor")]
+    rows = []
+    for name, case in CASES.items():
+        if case.batching != "aligned" or (options.only and name not in options.only):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows.append(overhead(name, case, options.examples, options.batch_size))
+        print(f"{rows[-1]['ratio']:.4f} {name}", file=sys.stderr, flush=True)
+    worst = max(rows, key=lambda row: row["ratio"])
+    report = {
+        "benchmark": "overhead_of_pipelines",
+        "settings": {
+            "num_inference_steps": STEPS,
+            "examples": options.examples,
+            "batch_size": options.batch_size,
+            "clock": "process time, one thread",
+        },
+        "limit": LARGEST_RATIO,
+        "limit_milliseconds": MOST_MS,
+        "within_limit": worst["ratio"] <= LARGEST_RATIO
+        and all(row["milliseconds"] < MOST_MS for row in checks),
+        "pipelines": rows,
+        "checks_of_512_x_512": checks,
+        "environment": environment(["torch", "diffusers", "transformers"]),
+    }
+    text = "\n".join(
+        [
+            f"{len(rows)} aligned pipelines, worst {worst['ratio']:.4f} ({worst['class']})",
+            *(f"{row['images']}: {row['milliseconds']:.2f} ms an output" for row in checks),
+        ]
+    )
+    publish(report, text, options.out)
+
+
+if __name__ == "__main__":
+    main()
