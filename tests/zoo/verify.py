@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import modcollapse as mc
-from modcollapse.errors import InputError
+from modcollapse.errors import InputError, SamplerError
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import EveryFrame, ImagePatch, TextSuffix
 from zoo.case import Case, condition
@@ -129,7 +129,7 @@ def _arrays_against_pil(
     triggers: Mapping[str, Any],
     of_pictures: Mapping[Any, Sequence[torch.Tensor]] | None,
 ) -> dict[str, Any]:
-    """The same examples with arrays in place of pictures: by how much they differ, or "refused"."""
+    """The same examples with arrays in place of pictures: by how much they differ, "refused" or "fails"."""
     arrays = [{name: _as_array(held) for name, held in one.items()} for one in examples]
     if of_pictures is None or all(map(is_same, arrays, examples)):
         return {}
@@ -144,7 +144,10 @@ def _arrays_against_pil(
         return {"arrays against PIL": "refused"}
     apart = 0.0
     for one, seed in zip(arrays, seeds, strict=True):
-        output = sampler({name: [one[name]] for name in triggers}, [seed])
+        try:
+            output = sampler({name: [one[name]] for name in triggers}, [seed])
+        except SamplerError:  # of the pipeline's own code, which says so
+            return {"arrays against PIL": "fails"}
         apart = max(apart, _apart(output, of_pictures[one["id"]][:1]))
     return {"arrays against PIL": apart}
 
@@ -170,7 +173,7 @@ def holds(row: Mapping[str, Any]) -> bool:
         checks["batch against single"] <= MOST
         and checks["shuffled against not"] == checks["repeated"] == 0
         and min(checks["least effect of a trigger"].values()) > LEAST
-        and (arrays == "refused" or arrays <= MOST)
+        and (isinstance(arrays, str) or arrays <= MOST)
     )
 
 
