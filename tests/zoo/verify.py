@@ -129,7 +129,7 @@ def _arrays_against_pil(
     triggers: Mapping[str, Any],
     of_pictures: Mapping[Any, Sequence[torch.Tensor]] | None,
 ) -> dict[str, Any]:
-    """The same examples with arrays in place of pictures: by how much they differ, "refused" or "fails"."""
+    """Arrays in place of pictures: by how much outputs differ, "refused" or "fails"."""
     arrays = [{name: _as_array(held) for name, held in one.items()} for one in examples]
     if of_pictures is None or all(map(is_same, arrays, examples)):
         return {}

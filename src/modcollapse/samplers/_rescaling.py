@@ -21,7 +21,7 @@ _PIL_ONLY = re.compile(
     r"|StableDiffusion(ImageVariation|Depth2Img)|PaintByExample|StableCascade\w*"
     r"|StableUnCLIPImg2Img|DreamLite\w*"  # a processor of transformers divides all others by 255
     r"|(Flux|CogView4)Control\w*|(QwenImage|StableDiffusion3|Sana|ZImage|HunyuanDiT)ControlNet\w*"
-    r"|IF[A-Z]\w*|LDMSuperResolution|KandinskyV22Inpaint\w*"  # all others are taken to be in [-1, 1]
+    r"|IF[A-Z]\w*|LDMSuperResolution|KandinskyV22Inpaint\w*"  # others count as in [-1, 1]
 )
 """Pipelines that read arrays and tensors of images in another way than PIL images; measured."""
 
