@@ -635,7 +635,15 @@ CASES: dict[str, Case] = {
         options={"num_inference_steps": 2},
     ),
     # single for the same reason
-    "JoyImageEditPipeline": _case("JoyImage", partial(_joy, AutoencoderKLWan), "image", "single"),
+    # brings every picture to about a megapixel, whatever size it is asked for
+    "JoyImageEditPipeline": Case(
+        "JoyImage",
+        partial(_joy, AutoencoderKLWan),
+        {"text": "prompt", "image": "image"},
+        "single",
+        side=(1024, 1024),
+        options={name: at for name, at in TWO_STEPS.items() if name not in ("height", "width")},
+    ),
     "DreamLitePipeline": _case("DreamLite", _dreamlite, "image", "single"),
     # its prompts must name their picture: "<img><|image_1|></img> make the sky red"; in batches
     # of prompts of different lengths, all get the positions of the first
