@@ -454,6 +454,47 @@ class TestAllAtOnce:
         assert "cannot be used" not in str(caught.value)
         assert caught.value.__notes__ == ["example 'e1', trigger of 'image'"]
 
+    def test_of_another_size_than_most(self):
+        """What most have is the norm, and an example counts once, whatever is wrong with it."""
+        setup = good()
+        setup["examples"] = [
+            {"id": f"e{n}", "image": picture(32 if n == 0 else 16), "text": "hat"} for n in range(4)
+        ]
+        setup["examples"][2]["text"] = 5
+        refuse(
+            setup,
+            InputError,
+            "2 of 4 examples cannot be used:\n- the image of example 'e0' is",
+            "that of 3 others, such as example 'e1', is",
+        )
+
+    def test_what_cannot_be_read_and_what_a_detector_refuses(self):
+        class Broken(list):
+            def __getitem__(self, at):
+                if at in (1, 2):
+                    raise OSError(f"no file {at}.png")
+                return super().__getitem__(at)
+
+        class Strict:
+            def check(self, example):
+                if example["id"] == "e3":
+                    raise DetectorError("has no reference")
+
+            def __call__(self, outputs, examples):
+                return [0.0] * len(outputs)
+
+        setup = good()
+        setup["examples"] = Broken(
+            {"id": f"e{n}", "image": picture(), "text": "hat"} for n in range(4)
+        )
+        setup["detector"] = Strict()
+        refuse(
+            setup,
+            InputError,
+            "3 of 4 examples cannot be used:\n- OSError: no file 1.png (raised by examples[1])",
+            "has no reference",
+        )
+
     def test_all_of_many(self):
         setup = good()
         setup["examples"] = [{"image": picture(), "txt": "hat"} for n in range(500)]

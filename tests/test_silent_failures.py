@@ -126,7 +126,7 @@ def test_sizes_of_a_batch_are_one() -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({}, r"brings 'image' from 32 x 32 pixels to its own size.* its outputs have 64 x 64"),
+        ({}, r"brings 'image' from 32 x 32 pixels to a size of its own.* its outputs have 64 x 64"),
         ({"height": 32, "width": 32}, r"asked for height 32 and width 32 and made outputs of heig"),
     ],
 )
@@ -157,14 +157,91 @@ def test_pictures_that_are_brought_to_a_size_of_its_own_are_refused() -> None:
     assert kept.shape[-1] == 64
 
 
+@pytest.mark.parametrize(
+    ("asked", "sides"), [({}, (64, 32)), ({}, (32, 64)), ({"height": 64}, (64, 64))]
+)
+def test_each_row_is_looked_at_and_each_side(asked, sides) -> None:
+    pipeline, sampler, rows = made("StableDiffusionInpaint")
+    rows["image"] = [picture(at, (side, side)) for at, side in enumerate(sides)]
+    rows["mask"] = [
+        mask.resize((side, side)) for mask, side in zip(rows["mask"], sides, strict=True)
+    ]
+    single = PipelineSampler(pipeline, **unsized(sampler), **asked, batching="single")
+    with pytest.raises(InputError, match="from 64 x 64 pixels to a size of its own"):
+        single(rows, [0, 1])
+
+
+def test_an_option_is_looked_at() -> None:
+    pipeline, sampler, rows = made("StableDiffusionInpaint")
+    sampler = PipelineSampler(
+        pipeline,
+        inputs={"text": "prompt"},
+        image=picture(0, (64, 64)),
+        mask_image=rows["mask"][0].resize((64, 64)),
+        **unsized(sampler),
+    )
+    with pytest.raises(InputError, match="brings the option 'image' from 64 x 64 pixels"):
+        sampler({"text": rows["text"]}, [0, 1])
+
+
+@pytest.mark.parametrize("name", ["StableUnCLIPImg2Img", "StableDiffusionImageVariation"])
+def test_a_reference_may_have_any_size(name) -> None:
+    pipeline, sampler, rows = made(name)
+    rows["image"] = [picture(at, (64, 64)) for at in range(2)]
+    outputs = PipelineSampler(pipeline, **unsized(sampler))(rows, [0, 1])
+    assert outputs[0].shape[-1] != 64
+
+
 def test_frames_that_are_left_out_are_refused() -> None:
     pipeline, sampler, rows = made("WanVideoToVideo")
-    rows["video"] = [[picture(at, (32, 32)) for at in range(7)]] * 2
-    inputs = {"prompt": rows["text"], "video": rows["video"]}
+    videos = [[picture(at, (32, 32)) for at in range(count)] for count in (7, 5)]
     options = {**sampler.options, "output_type": "pt"}
+    inputs = {"prompt": rows["text"], "video": videos[:1] * 2}
     assert pipeline(**options, **inputs, generator=noise(0, 1)).frames.shape[1] == 5
-    with pytest.raises(InputError, match="reads 5 of the 7 frames of 'video', without a word"):
-        sampler(rows, [0, 1])
+    single = PipelineSampler(pipeline, batching="single", **sampler.options)
+    for order in (videos, videos[::-1]):
+        with pytest.raises(InputError, match="reads 5 of the 7 frames of 'video', without a word"):
+            single({**rows, "video": order}, [0, 1])
+
+
+def test_frames_that_are_not_read_are_noted() -> None:
+    case = CASES["LTXConditionPipeline"]
+    options = {**case.options, "num_frames": 17}
+    inputs = {"text": "prompt", "video": "video"}
+    sampler = PipelineSampler(case.build(), inputs=inputs, **options)
+    video, other = ([picture(at + far, case.side) for at in range(14)] for far in (0, 50))
+    rows = {"text": [condition("prompt", 0, case)], "video": [video]}
+    cut = sampler({**rows, "video": [[*video[:9], *other[9:]]]}, [0])
+    torch.testing.assert_close(sampler(rows, [0]), cut, rtol=0, atol=0)
+    probed = {"text": [*rows["text"], "a dog zqx"], "video": [video, other]}
+    notes = sampler.probe(probed, [0, 0])
+    assert "the pipeline does not read the last frame of 'video'" in notes
+
+
+@pytest.mark.parametrize("kind", ["float16 array", "bfloat16 tensor", "uint8 tensor"])
+def test_short_floats_are_read_as_pictures_are(kind) -> None:
+    _, sampler, rows = made("StableDiffusionInpaint")
+    arrays = {name: [as_array(row) for row in held] for name, held in rows.items()}
+    if kind == "float16 array":
+        short = {name: [shortened(row) for row in held] for name, held in arrays.items()}
+    else:
+        dtype = torch.uint8 if kind == "uint8 tensor" else torch.bfloat16
+        scale = 255 if dtype == torch.uint8 else 1
+        short = {
+            name: [
+                row
+                if isinstance(row, str)
+                else torch.from_numpy(scale * row).movedim(2, 0).to(dtype)
+                for row in held
+            ]
+            for name, held in arrays.items()
+        }
+    twice = {name: [*held, *held[::-1]] for name, held in short.items()}
+    sampler.probe(twice, [0, 1, 0, 1])
+
+
+def shortened(row: Any) -> Any:
+    return row if isinstance(row, str) else row.astype(np.float16)
 
 
 @pytest.mark.parametrize("name", ["WanImageToVideo", "FluxControl", "PaintByExample"])

@@ -233,6 +233,45 @@ def test_what_rows_share_is_not_and_the_look_does_not_hide_it(form):
         evaluate(editing, data=data, triggers=triggers)
 
 
+def test_what_an_example_decodes_anew_at_each_look_is_watched():
+    class Lazy(dict):
+        def __getitem__(self, key):
+            held = super().__getitem__(key)
+            return held.copy() if isinstance(held, np.ndarray) else held
+
+    def editing(conditions, seeds):
+        outputs = [float(a[0]) for a in conditions["a"]]
+        conditions["a"][0][:] = 0
+        return outputs
+
+    data = [Lazy(a=np.full(4, i + 1.0), b=f"y{i}") for i in range(3)]
+    with pytest.raises(SamplerError, match="wrote into its conditions"):
+        evaluate(editing, data=data, triggers={"a": lambda x: x + 1, "b": TRIGGERS["b"]})
+
+
+def test_an_id_is_watched():
+    def renaming(outputs, examples):
+        examples[0]["id"] = 99
+        return as_given(outputs, examples)
+
+    data = [{**example, "id": at} for at, example in enumerate(examples())]
+    with pytest.raises(DetectorError, match="wrote into"):
+        evaluate(sampler, renaming, data)
+
+
+def test_a_sign_that_is_turned_in_place_is_seen():
+    def negating(outputs, examples):
+        scores = as_given([float(output[0]) for output in outputs], examples)
+        outputs.neg_()
+        return scores
+
+    def model(conditions, seeds):
+        return torch.tensor(sampler(conditions, seeds))[:, None].repeat(1, 1 << 13).float()
+
+    with pytest.raises(DetectorError, match="wrote into"):
+        evaluate(model, negating)
+
+
 def test_pictures_are_watched_too():
     def draw(outputs, examples):
         examples[0]["image"].putpixel((0, 0), (255, 0, 0))

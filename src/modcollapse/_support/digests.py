@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 _BLOCK = 1 << 14
 """Words of 8 bytes that `_fold` takes at a time, few enough for the cache of a core."""
 
@@ -232,13 +233,16 @@ class _Digest:
 
 
 def _fold(words: NDArray[np.uint64]) -> int:
-    """A weighted sum of words: changing one always changes it, several nearly always."""
+    """A weighted sum of mixed words: changing one always changes it, several nearly always.
+
+    Weights alone would let the highest bits of two words cancel, such as the signs of numbers.
+    """
     total = 0
     for start in range(0, len(words), _BLOCK):
-        block = words[start : start + _BLOCK]
-        # Odd weights leave the highest bits of two words to cancel: the lower half carries them.
-        part = np.dot(block ^ (block >> np.uint64(32)), _weights()[: len(block)])
-        total = (total * 0x5851F42D4C957F2D + int(part)) % 2**64
+        block = words[start : start + _BLOCK] * _ODD
+        block ^= block >> np.uint64(29)
+        part = np.dot(block, _weights()[: len(block)])
+        total = (total * int(_ODD) + int(part)) % 2**64
     return total
 
 

@@ -147,18 +147,27 @@ def check_examples(
     condition unchanged, an example of another size, a reference that is missing.
     """
     found = _Examples(triggers, neutral, needed, samplers, tuple(scorers), cluster, batch_size)
-    faults: list[Exception] = []
+    faults: dict[int, Exception] = {}
     for position in range(len(examples)):
-        with context(partial(_raised_by, position)):
-            example = examples[position]
         try:
+            with context(partial(_raised_by, position)):
+                example = examples[position]
             found.add(example, position)
-        except (InputError, TriggerError, DetectorError) as error:
-            faults.append(error.with_traceback(None))  # which would hold the example
-    faults += found.of_other_forms()
+        except (ValueError, OSError, DetectorError) as error:
+            faults[position] = _light(error) if faults else error
+    faults = {**found.of_other_forms(), **faults}
     if faults:
-        raise _together(faults, len(examples))
+        raise _together([faults[position] for position in sorted(faults)], len(examples))
     return found.examined()
+
+
+def _light(error: BaseException) -> Any:
+    """The same error without its frames, which hold the example."""
+    told: BaseException | None = error
+    while told is not None:
+        told.__traceback__ = None
+        told = told.__cause__ or told.__context__
+    return error
 
 
 def _together(faults: Sequence[Exception], count: int) -> Exception:
@@ -166,12 +175,15 @@ def _together(faults: Sequence[Exception], count: int) -> Exception:
     first, *others = faults
     if not others:
         return first
+    ours = isinstance(first, InputError | TriggerError | DetectorError)
     told = "".join(
-        f"\n- {fault}" + "".join(f" ({note})" for note in getattr(fault, "__notes__", ()))
+        f"\n- {fault if ours else f'{type(fault).__name__}: {fault}'}"
+        + "".join(f" ({note})" for note in getattr(fault, "__notes__", ()))
         for fault in faults[:_TOLD]
     )
     more = f"\nand {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
-    return type(first)(f"{len(faults)} of {count} examples cannot be used:{told}{more}")
+    kind = type(first) if ours else InputError
+    return kind(f"{len(faults)} of {count} examples cannot be used:{told}{more}")
 
 
 class _Examples:
@@ -211,7 +223,8 @@ class _Examples:
             )
         self._positions[example_id] = position
         held = content(example)
-        digest, (told, _) = hexdigest(held), content_and_state(held)
+        with context(f"example {example_id!r}"):
+            digest, (told, _) = hexdigest(held), content_and_state(held)
         if isinstance(self._cluster, str) or callable(self._cluster):
             self._labels.append(_cluster_label(self._cluster, example, example_id))
         triggered = {
@@ -253,9 +266,13 @@ class _Examples:
                         sampler.check(modality, variant)
         return prints
 
-    def of_other_forms(self) -> list[InputError]:
-        """Faults of examples whose conditions are not of the form that most have."""
-        return [fault for forms in self._forms.values() for fault in forms.faults()]
+    def of_other_forms(self) -> dict[int, Exception]:
+        """Position -> fault, of examples whose conditions are not of the form that most have."""
+        return {
+            self._positions[example_id]: fault
+            for forms in self._forms.values()
+            for example_id, fault in forms.faults()
+        }
 
     def examined(self) -> Examined:
         """Sum up, once all were added."""
@@ -314,8 +331,8 @@ class _Forms:
         told = form(condition) if one_size else kind(condition)
         self._seen.setdefault(told, []).append(example_id)
 
-    def faults(self) -> Iterator[InputError]:
-        """One for each example that is not as most of them are."""
+    def faults(self) -> Iterator[tuple[ExampleId, InputError]]:
+        """Each example that is not as most of them are, and what is to be said of it."""
         if len(self._seen) < 2:
             return
         most = max(self._seen, key=lambda told: len(self._seen[told]))
@@ -324,13 +341,18 @@ class _Forms:
             alone = ", or give each a call of its own: PipelineSampler(..., batching='single')"
         elif self.are_tensors and self._batch_size > 1:
             one_size, alone = True, ", or give each alone: batch_size=1"
+        norm = self._seen[most]
+        others = f"that of {len(norm)} other{'s' * (len(norm) > 1)}, such as example {norm[0]!r}"
         for told, ids in self._seen.items():
             for example_id in ids if told != most else ():
-                yield InputError(
-                    f"the {self._modality} of example {example_id!r} is {told}, that of most "
-                    f"others, such as {self._seen[most][0]!r}, {most}; conditions of one modality "
-                    f"must be of one kind{' and size' if one_size else ''}, since they share a "
-                    f"batch. {'Resize or convert' if one_size else 'Convert'} them first{alone}"
+                yield (
+                    example_id,
+                    InputError(
+                        f"the {self._modality} of example {example_id!r} is {told}, {others}, is "
+                        f"{most}; conditions of one modality must be of one kind"
+                        f"{' and size' if one_size else ''}, since they share a batch. "
+                        f"{'Resize or convert' if one_size else 'Convert'} them first{alone}"
+                    ),
                 )
 
 

@@ -25,9 +25,12 @@ class _Held(NamedTuple):
     variants: Mapping[str, Sequence[Any]]
     states: list[bytes]
 
-    def made(self) -> Iterator[Any]:
-        """What the triggers made, in the order of the states."""
-        for _, *made in self.variants.values():
+    def watched(self) -> Iterator[Any]:
+        """What nobody may write into, in the order of the states."""
+        yield content(self.example)
+        yield self.example.get("id")
+        for modality, (clean, *made) in self.variants.items():
+            yield None if self.example[modality] is clean else clean
             yield from made
 
 
@@ -76,10 +79,7 @@ class ConditionBatches:
 
     def changed(self) -> bool:
         """Whether a sampler or a detector wrote into what is held, which it may not."""
-        return any(
-            [state(content(held.example)), *map(state, held.made())] != held.states
-            for held in self._held.values()
-        )
+        return any(list(map(state, held.watched())) != held.states for held in self._held.values())
 
     def _example(self, position: int) -> _Held:
         if position not in self._held:
@@ -100,13 +100,15 @@ class ConditionBatches:
                 "are read twice, and what was audited would not be what is recorded. Switch random "
                 "augmentation off, or read each once: examples=list(data)"
             )
-        variants, states = dict[str, tuple[Any, ...]](), [own]
+        variants, states = dict[str, tuple[Any, ...]](), [own, state(example.get("id"))]
         for modality, trigger in run.triggers.items():
-            made = [example[modality]]
+            clean = example[modality]
+            made = [clean]
+            states.append(state(None if example[modality] is clean else clean))
             triggers = (trigger, *run.neutral.get(modality, {}).values())
             for one, known in zip(triggers, checked.triggered[modality], strict=True):
                 with context(f"example {example_id!r}, trigger of {modality!r}"):
-                    made.append(one.call(example[modality]))
+                    made.append(one.call(clean))
                     told, own = (
                         content_and_state(made[-1])
                         if known is not None

@@ -14,10 +14,10 @@ import torch
 from modcollapse._support.digests import plain, public_name
 from modcollapse._support.identities import marked
 from modcollapse._support.pictures import is_pil
-from modcollapse._support.validation import whole
+from modcollapse._support.validation import listed, whole
 from modcollapse._support.weights import weights_digest
 from modcollapse.contracts import Conditions
-from modcollapse.errors import InputError
+from modcollapse.errors import InputError, SamplerError
 from modcollapse.samplers import _keywords
 from modcollapse.samplers._alone import alone_with
 from modcollapse.samplers._batching import Batching, batching_of
@@ -33,6 +33,7 @@ from modcollapse.samplers._rescaling import (
     as_both,
     check_reading,
     reads_otherwise,
+    with_frame_inverted,
 )
 from modcollapse.samplers._signature import defaults_of, signature_of
 from modcollapse.samplers._state import settings_digests
@@ -272,6 +273,8 @@ class PipelineSampler:
             return self._look(conditions, seeds, {}) + notes
         try:
             return self._look(conditions, seeds, cheap) + notes
+        except InputError:
+            raise
         except Exception:  # few steps may be too few for the pipeline, or for a condition to show
             return self._look(conditions, seeds, {}) + notes
 
@@ -297,33 +300,44 @@ class PipelineSampler:
             if self._draws or self._asked not in ("auto", "single"):
                 raise
             mixes, notes = self._steadied(generate, conditions, seeds, rounding)
-        self._check_arrays(generate, conditions, seeds[0], rounding)
+        notes += self._of_pictures(generate, conditions, seeds[0], rounding)
         if mixes is not None:
             self._alone_because(mixes)
         if self._why_alone is not None:
             notes.append(f"generated one row at a time: {self._why_alone}")
         return notes + self._rescaled(conditions, sizes[0])
 
-    def _check_arrays(
+    def _of_pictures(
         self,
         generate: Generate,
         conditions: Mapping[str, Sequence[Any]],
         seed: int,
         rounding: float,
-    ) -> None:
-        """Raise where arrays are read in another way than PIL images."""
+    ) -> list[str]:
+        """Raise where arrays are read in another way than PIL images; note frames not read."""
         own = {modality: list(rows[:1]) for modality, rows in conditions.items()}
-        pictures = dict(own)
+        pictures, notes = dict(own), list[str]()
         for modality, kind in self._kinds.items():
             (row,) = own[modality]
             pictured = kind in ("image", "mask", "video")
             if pictured and not is_pil(row[0] if isinstance(row, list | tuple) else row):
                 own[modality], pictures[modality] = ([one] for one in as_both(row, kind))
+        first = generate(own, [seed])
         arrays = [modality for modality, rows in own.items() if rows is not pictures[modality]]
         if arrays:
-            apart = distance(generate(own, [seed]), generate(pictures, [seed]))
-            if apart > rounding:
-                raise reads_otherwise(self.pipeline, arrays, apart)
+            try:
+                apart = distance(first, generate(pictures, [seed]))
+            except SamplerError:
+                notes.append(f"{listed(arrays)} were not compared with PIL images, which fail")
+            else:
+                if apart > rounding:
+                    raise reads_otherwise(self.pipeline, arrays, apart)
+        for modality, kind in self._kinds.items():
+            for at, name in ((0, "first"), (-1, "last")) if kind == "video" else ():
+                others = {**own, modality: [with_frame_inverted(own[modality][0], at)]}
+                if distance(first, generate(others, [seed])) == 0:
+                    notes.append(f"the pipeline does not read the {name} frame of {modality!r}")
+        return notes
 
     def _steadied(
         self,
@@ -370,9 +384,9 @@ class PipelineSampler:
         self, conditions: Mapping[str, Sequence[Any]], output: tuple[int, ...] | None = None
     ) -> list[str]:
         sizes = {
-            modality: size_of(conditions[modality][0], kind)
+            modality: size_of(conditions[modality][0], kind)[-2:]
             for modality, kind in self._kinds.items()
-            if kind in ("image", "mask")
+            if kind in ("image", "mask", "video")
         }
         drawn = output[-2:] if output is not None and len(output) >= 3 else None
         return rescaled(sizes, getattr(self.pipeline, "vae_scale_factor", 1), drawn)
