@@ -4,6 +4,7 @@ from modcollapse.studies._audit import audit, coalition_means, cti, tma
 from modcollapse.studies._compare import compare
 from modcollapse.studies._curves import Curves, Row
 from modcollapse.studies._options import AuditOptions
+from modcollapse.studies._outputs import table_from_outputs
 from modcollapse.studies._stopping import Looks
 from modcollapse.studies._sweep import Sweep, sweep
 from modcollapse.studies._tracker import CollapseTracker
@@ -20,5 +21,6 @@ __all__ = [
     "compare",
     "cti",
     "sweep",
+    "table_from_outputs",
     "tma",
 ]
