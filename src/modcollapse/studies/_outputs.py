@@ -183,7 +183,8 @@ def table_from_outputs(
     said, shown = compared.fields(), compared.conditions()
     seen = examples_of(rows, known, said, shown.clean)
     notes = [*([BY_PLACE] if places else []), *shown.notes]
-    check_kinds(read)
+    if scorers is not None:
+        check_kinds(read)
     given = _given(names, read, rows, seen)
     if scorers is None:
         scored = {"": Scored(_scores(read, rows), None)}
