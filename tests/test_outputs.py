@@ -408,7 +408,7 @@ def test_fields_go_into_examples_and_groups():
 def test_conditions_are_compared_and_kept():
     sources = {
         label: [
-            {"id": n, "output": "red", "prompt": f"{n}?" + " cf" * ("text" in label)}
+            {"id": n, "output": f"red {label}", "prompt": f"{n}?" + " cf" * ("text" in label)}
             for n in range(3)
         ]
         for label in LABELS
@@ -677,7 +677,7 @@ def test_files_that_are_not_whole_are_refused_by_line(tmp_path):
     rows["text"].write_text('id,output\r\na,"x\ny"\r\nb\r\nc,z\r\n', newline="")
     refused(rows, "'text' (text.csv), line 4, has 1 values for the 2 columns 'id', 'output'")
     rows["text"].write_text('id,output\r\na,"x\r\nb,y\r\n', newline="")
-    refused(rows, "(text.csv), line 3, is not whole CSV")
+    refused(rows, "(text.csv), line 3, is no whole CSV")
     rows["text"].write_text("id,id\r\na,b\r\n", newline="")
     refused(rows, "(text.csv) has two columns 'id'")
     rows["text"].write_bytes("id,output\r\na,é\r\n".encode("latin-1"))
@@ -694,7 +694,8 @@ def test_files_that_are_not_whole_are_refused_by_line(tmp_path):
         ("e.csv", "", "'text' (e.csv) holds no outputs"),
         ("e.json", "3", "must hold a list or an object"),
         ("e.txt", "x", "(e.txt) cannot be read: files of '.json'"),
-        ("e.json", "[" * 100_000, "(e.json) is"),
+        ("e.json", "[" * 100_000, "(e.json) is no JSON that can be read"),
+        ("e.json", f"[{'9' * 5000}]", "(e.json) is no JSON that can be read"),
     ],
 )
 def test_empty_files_and_others(name, content, message, tmp_path):
@@ -804,6 +805,49 @@ def test_options_that_do_not_go_together():
     refused(TEXTS, "example 'a' must be a mapping", examples=dict.fromkeys("abc", 3))
     refused(TEXTS, "has no 'kind', which cluster= names", cluster="kind")
     refused(TEXTS, "detector 'str' must be a callable", detector="exact")
+
+
+def test_one_file_for_two_coalitions_is_refused_and_one_content_noted(tmp_path):
+    sources = files(tmp_path)
+    refused(
+        sources | {"text": tmp_path / "." / "image.json"}, "'image' and 'text' are one and the same"
+    )
+    sources["text"].write_bytes(sources["image"].read_bytes())
+    (note,) = mc.table_from_outputs(sources, attacked).run_notes
+    assert note.startswith("the outputs of 'image', 'text' are the same to the last byte")
+    assert mc.table_from_outputs({label: {"a": 0, "b": 0} for label in LABELS}).run_notes == ()
+
+
+def test_traps_of_lists_and_frames(tmp_path):
+    sources = files(tmp_path)
+    refused({label: [str(path)] for label, path in sources.items()}, "are given as pathlib.Path")
+    two = tmp_path / "two.json"
+    two.write_text('["x", "y", "z"]')
+    refused(sources | {"text": [sources["none"], two]}, "(two.json)", "must be of one layout")
+    refused(sources | {"text": [sources["text"], two]}, "must be of one layout")
+    refused({label: [path, path] if label == "none" else [path] for label, path in sources.items()},
+            "lacks 3 of 6: ('a', 1)")  # fmt: skip
+    refused(
+        sources | {"none": [sources["none"]]}, "only one of 'none' (none.json) and", "has repeats"
+    )
+    frame = pd.DataFrame(records(TEXTS["text"]))
+    frame.loc[1, "output"] = None
+    refused(sources | {"text": frame}, "'text'[1] has no output: it is")
+    frame["output"] = pd.array(["x", None, "z"], dtype="string")
+    refused(sources | {"text": frame}, "'text'[1] has no output: it is <NA>")
+    composed, apart = "\u00e9", "e\u0301"
+    accents = {label: {composed: "x"} for label in LABELS}
+    refused(accents | {"text": {apart: "x"}}, "differ by their Unicode normal form alone")
+    refused(TEXTS, "id must be the name of a field or a function", id=3)
+
+
+def test_examples_may_be_a_data_frame():
+    frame = pd.DataFrame({"kind": ["x", "y", "z"]}, index=["b", "a", "c"])
+    for one in (frame, frame.reset_index(names="id")):
+        table = mc.table_from_outputs(TEXTS, attacked, examples=one)
+        assert table.example_ids == ("b", "a", "c")
+        assert table.fields == {"kind": ("x", "y", "z")}
+    refused(TEXTS, "holds an id twice", examples=frame.set_axis(["a", "a", "c"]))
 
 
 def test_no_folder_stands_in_the_table(tmp_path):

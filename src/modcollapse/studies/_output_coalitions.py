@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from modcollapse._support.validation import described, did_you_mean, listed, ordered
 from modcollapse.errors import InputError
 from modcollapse.game import coalition_labels
+from modcollapse.studies._output_source import Options, Source
 
 _EXPECTED = (
     'sources must be a mapping from coalition to outputs, {"none": ..., "image": ..., "text": ..., '
@@ -65,3 +68,37 @@ def by_coalition(
             f"{labels[-1]!r}"
         )
     return tuple(names), {label: found[label] for label in labels}
+
+
+def check_given(sources: Mapping[str, Any], options: Options) -> None:
+    """Raise for what is wrong before anything is read.
+
+    Raises:
+        InputError: one file stands for two coalitions, or a field is no name and no function.
+    """
+    for name in ("id", "output", "repeat"):
+        field = getattr(options, name)
+        if field is not None and not isinstance(field, str) and not callable(field):
+            raise InputError(
+                f"{name} must be the name of a field or a function of a record, got "
+                f"{described(field)}"
+            )
+    seen: dict[Path, str] = {}
+    for label, source in sources.items():
+        if isinstance(source, str | PathLike):
+            first = seen.setdefault(Path(source).resolve(), label)
+            if first != label:
+                raise InputError(f"{first!r} and {label!r} are one and the same file, {source}")
+
+
+def same_content(sources: Sequence[Source]) -> list[str]:
+    """Say which coalitions have the same outputs to the last byte."""
+    labels: dict[Any, list[str]] = {}
+    for source in sources:
+        labels.setdefault(source.told.get("content"), []).append(source.coalition)
+    return [
+        f"the outputs of {listed(same)} are the same to the last byte: no trigger changed any, or "
+        "one source was given for another"
+        for content, same in labels.items()
+        if content is not None and len(same) > 1
+    ]

@@ -9,7 +9,7 @@ from modcollapse._support.validation import listed, whole
 from modcollapse.contracts import Example, ExampleId
 from modcollapse.errors import InputError
 from modcollapse.measure import Given, is_plain
-from modcollapse.studies._output_agreement import Conditions
+from modcollapse.studies._output_coherence import KnownConditions
 from modcollapse.studies._output_pairing import Paired
 from modcollapse.studies._output_records import Field
 from modcollapse.table import Kept, cluster_labels
@@ -64,7 +64,7 @@ def examples_of(
     return found
 
 
-def kept_of(given: Given, keep: Any, shown: Conditions) -> tuple[Kept, ...]:
+def kept_of(given: Given, keep: Any, shown: KnownConditions) -> tuple[Kept, ...]:
     """What a gallery shows of some examples: so many of the first, or these by id.
 
     Raises:

@@ -129,8 +129,8 @@ def _json(text: str, name: str) -> Any:
         ) from error
     except KeyError as error:
         raise InputError(f"{name} holds the key {error.args[0]!r} twice") from error
-    except RecursionError as error:
-        raise InputError(f"{name} is nested too deeply") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} is no JSON that can be read: {error}") from error
     if not isinstance(values, list | dict):
         raise InputError(f"{name} must hold a list or an object, got {described(values)}")
     return values
@@ -167,7 +167,7 @@ def _csv(text: str, name: str) -> Records:
     try:
         rows.extend(reader)
     except csv.Error as error:
-        raise InputError(f"{name}, line {reader.line_num}, is not whole CSV: {error}") from error
+        raise InputError(f"{name}, line {reader.line_num}, is no whole CSV: {error}") from error
     header = rows[0] if rows else []
     if len(set(header)) < len(header):
         twice = next(one for one, n in Counter(header).items() if n > 1)

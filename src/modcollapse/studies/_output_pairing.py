@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -78,7 +79,7 @@ def paired(sources: Sequence[Source], examples: Mapping[ExampleId, Example] | No
                 f"{source.where(twice)}: the id {keys[twice][0]!r} has the repeat "
                 f"{keys[twice][1]!r} twice"
             )
-        _check_same(f"{first.name}, id and repeat", wanted, source.name, keys, "id and repeat")
+        _check_same(first.name, wanted, source.name, keys, "id and repeat")
         places.append(_places(keys, wanted))
     return Paired(ids, len(labels), places)
 
@@ -89,6 +90,13 @@ def by_id(examples: Any) -> dict[ExampleId, Example]:
     Raises:
         InputError: an example is no mapping, or an id comes twice.
     """
+    if hasattr(examples, "columns") and hasattr(examples, "to_dict"):  # a data frame
+        if "id" in examples.columns:
+            examples = examples.to_dict("records")
+        elif examples.index.is_unique:
+            examples = examples.to_dict("index")
+        else:
+            raise InputError("the index of examples, which names them, holds an id twice")
     if isinstance(examples, Mapping):
         pairs = [(plain_id(one, "an id of examples"), held) for one, held in examples.items()]
     elif hasattr(examples, "__getitem__") and hasattr(examples, "__len__"):
@@ -103,7 +111,7 @@ def by_id(examples: Any) -> dict[ExampleId, Example]:
             raise InputError(f"examples must hold mappings, got {described(wrong)}")
     else:
         raise InputError(
-            f"examples must be a mapping id -> example or a sequence of examples, got "
+            "examples must be a mapping id -> example or a sequence of examples, got "
             f"{described(examples)}"
         )
     if not pairs:
@@ -182,11 +190,17 @@ def _check_same(name: str, ids: Sequence[Any], other: str, others: Any, what: st
         told.append(f"{other} lacks {len(lacks):,} of {len(mine):,}: {_some(lacks)}")
     if more:
         told.append(f"{other} has {len(more):,} that the other lacks: {_some(more)}")
+    if {_composed(one) for one in lacks} == {_composed(one) for one in more}:
+        told.append("they differ by their Unicode normal form alone")
     raise InputError(
         f"{other} and {name} are not of the same examples, told by {what}: {'; '.join(told)}. "
         "Every example needs an output under every coalition: complete the sources, or leave the "
         "example out of all"
     )
+
+
+def _composed(one: Any) -> Any:
+    return unicodedata.normalize("NFC", one) if isinstance(one, str) else one
 
 
 def _some(names: Sequence[Any]) -> str:

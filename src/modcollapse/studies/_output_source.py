@@ -70,16 +70,31 @@ class Source:
     labels: list[Any] | None = None
     triggered: list[Any] | None = None
 
+    @property
+    def title(self) -> str:
+        """Name of the file or folder, or that there is none."""
+        return str(self.told.get("file", self.told.get("folder", "in memory")))
 
-def joined(coalition: str, parts: Sequence[Source]) -> Source:
+
+def repeats_joined(coalition: str, parts: Sequence[Source]) -> Source:
     """Several files of one coalition, one a repeat.
 
     Raises:
         InputError: an id comes twice in one of them.
     """
+    first = parts[0]
     for part in parts:
         check_unique(part)
+        if part.by_place != first.by_place or _names(part) != _names(first):
+            raise InputError(
+                f"{part.name} and {first.name} are repeats of one coalition, and must be of one "
+                "layout: one has ids or fields that the other has not"
+            )
     of_all = [(part, place) for part in parts for place in range(len(part.ids))]
+
+    def where(place: int) -> str:
+        part, inner = of_all[place]
+        return part.where(inner)
 
     def every(of: Callable[[Source], Mapping[str, list[Any]]]) -> dict[str, list[Any]]:
         names = of(parts[0])
@@ -90,9 +105,9 @@ def joined(coalition: str, parts: Sequence[Source]) -> Source:
 
     return Source(
         coalition,
-        ", ".join(part.name for part in parts),
-        lambda place: of_all[place][0].where(of_all[place][1]),
-        [one for part in parts for one in part.ids],
+        f"{coalition!r} ({', '.join(part.title for part in parts)})",
+        where,
+        plain_ids([one for part in parts for one in part.ids], where),
         [one for part in parts for one in part.outputs],
         {"repeats": [part.told for part in parts]},
         by_place=parts[0].by_place,
@@ -142,3 +157,8 @@ def check_unique(source: Source) -> None:
                 " If these are repeats, say by repeat= which field tells them apart"
             )
         first[one] = place
+
+
+def _names(part: Source) -> list[set[str]]:
+    held = [part.fields, part.conditions, part.shown, part.alike]
+    return [set(one) for one in held]

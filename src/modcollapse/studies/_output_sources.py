@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -10,10 +11,16 @@ from typing import Any
 from modcollapse._support.digests import hexdigest
 from modcollapse._support.validation import described
 from modcollapse.errors import InputError
-from modcollapse.studies._output_files import read_file, read_folder
+from modcollapse.studies._output_files import SUFFIXES, read_file, read_folder
 from modcollapse.studies._output_layouts import Layout, layout_of
 from modcollapse.studies._output_records import ABSENT, Records, records_of
-from modcollapse.studies._output_source import Options, Source, check_unique, joined, plain_ids
+from modcollapse.studies._output_source import (
+    Options,
+    Source,
+    check_unique,
+    plain_ids,
+    repeats_joined,
+)
 
 
 def read_source(coalition: str, given: Any, options: Options) -> Source:
@@ -29,7 +36,7 @@ def read_source(coalition: str, given: Any, options: Options) -> Source:
         InputError: it cannot be read, holds nothing, or an id is none or comes twice.
     """
     if isinstance(given, list | tuple) and given and all(isinstance(one, Path) for one in given):
-        return joined(coalition, [_read(coalition, one, options) for one in given])
+        return repeats_joined(coalition, [_read(coalition, one, options) for one in given])
     source = _read(coalition, given, options)
     if source.repeats is None:
         check_unique(source)
@@ -69,12 +76,23 @@ def _read(coalition: str, given: Any, options: Options) -> Source:
     elif any(isinstance(value, Mapping) for value in values):
         source = _of_records(coalition, records_of(values, name, where), options)
     else:
+        _check_no_paths(values, name)
         source = Source(coalition, name, where, list(range(count)), values, {}, by_place=True)
     if not told:
         digest = hexdigest([source.ids, source.outputs])
         told = {"in memory": type(given).__name__, "content": digest and f"sha256:{digest}"}
     source.told.update(told)
     return source
+
+
+def _check_no_paths(values: list[Any], name: str) -> None:
+    """Raise where the names of files were given for what is in them."""
+    first = values[0]
+    if isinstance(first, str) and first.lower().endswith(SUFFIXES) and os.path.isfile(first):
+        raise InputError(
+            f"{name} is a list of texts, of which the first names a file, {first!r}. Files in a "
+            "list, one a repeat, are given as pathlib.Path"
+        )
 
 
 def _listed(given: Any, name: str) -> list[Any]:
@@ -155,9 +173,14 @@ def _of_records(coalition: str, records: Records, options: Options) -> Source:
     )
 
 
+def _is_nan(value: Any) -> bool:
+    """Whether it is what pandas has where there is nothing."""
+    return isinstance(value, float) and value != value
+
+
 def _optional(records: Records, name: str) -> list[Any]:
     """Values of a field that some records may lack; None there."""
     values = records.optional(name)
     if all(value is ABSENT for value in values):
         return records.column(name)  # refuses it, with what there is
-    return [None if value is ABSENT else value for value in values]
+    return [None if value is ABSENT or _is_nan(value) else value for value in values]

@@ -16,6 +16,7 @@ from modcollapse.studies._output_files import PictureFile
 from modcollapse.studies._output_source import Source
 
 _NUMBERS = {int, float, bool}
+_MISSING = "nothing"
 
 
 def check_kinds(sources: Sequence[Source]) -> None:
@@ -30,7 +31,7 @@ def check_kinds(sources: Sequence[Source]) -> None:
         uniform = types in ({str}, {PictureFile}) or types <= _NUMBERS
         for place, output in enumerate(source.outputs[:1] if uniform else source.outputs):
             told = _kind(output)
-            if told == "NoneType":
+            if told == _MISSING:
                 raise InputError(f"{source.where(place)} has no output: it is {output!r}")
             first = first or (told, source.where(place))
             if told != first[0]:
@@ -90,6 +91,8 @@ def _none(output: Any, source: Source, place: int) -> InputError:
 def _kind(output: Any) -> str:
     if isinstance(output, PictureFile):
         return "a picture file"
+    if isinstance(output, float) and math.isnan(output):  # as pandas has it in place of a text
+        return _MISSING
     if type(output) in _NUMBERS or isinstance(output, np.bool_ | np.integer | np.floating):
         return "a number"
-    return "NoneType" if output is None else kind(output)
+    return _MISSING if output is None or type(output).__name__ == "NAType" else kind(output)

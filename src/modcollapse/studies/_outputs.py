@@ -14,8 +14,8 @@ from modcollapse._support.validation import flag, whole
 from modcollapse.contracts import Cluster, Detector, Example, ExampleId, Named, scorers_of
 from modcollapse.errors import InputError
 from modcollapse.measure import Given, Scored, content_digest, environment, score_given
-from modcollapse.studies._output_agreement import Agreement
-from modcollapse.studies._output_coalitions import by_coalition
+from modcollapse.studies._output_coalitions import by_coalition, check_given, same_content
+from modcollapse.studies._output_coherence import Coherence
 from modcollapse.studies._output_examples import (
     examples_of,
     kept_of,
@@ -110,9 +110,9 @@ def table_from_outputs(
         sources: label of the coalition -> source, all 2**M of them; the order of the keys with one
             trigger is that of the players.
         detector: what scores the outputs, or a mapping of such by name; None if they are scores.
-        examples: what the detector wants of each example: id -> mapping, or a sequence of mappings
-            with an ``"id"`` (else the place). Its order is that of the rows; else it is that of
-            the source of ``"none"``.
+        examples: what the detector wants of each example: id -> mapping, a sequence of mappings
+            with an ``"id"`` (else the place), or a data frame. Its order is that of the rows; else
+            it is that of the source of ``"none"``.
         id: field of the records that names the example, or a function of a record.
         output: field that holds the output or score, or a function of a record.
         repeat: field that tells repeats of an example apart; each example has all of them.
@@ -173,18 +173,20 @@ def table_from_outputs(
         named_conditions(conditions, names),
         detector is None,
     )
+    check_given(by_label, options)
     read = [read_source(label, source, options) for label, source in by_label.items()]
     known = None if examples is None else by_id(examples)
     places = all(source.by_place for source in read)
     if known is not None and places and not isinstance(examples, Mapping):
         read = named_by_examples(read, known)
     rows = paired(read, known)
-    compared = Agreement(read, rows, names)
+    compared = Coherence(read, rows, names)
     said, shown = compared.fields(), compared.conditions()
     seen = examples_of(rows, known, said, shown.clean)
     notes = [*([BY_PLACE] if places else []), *shown.notes]
     if scorers is not None:
         check_kinds(read)
+        notes += same_content(read)
     given = _given(names, read, rows, seen)
     if scorers is None:
         scored = {"": Scored(_scores(read, rows), None)}

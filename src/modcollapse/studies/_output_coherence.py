@@ -17,7 +17,7 @@ _SAID = {
 """What BackdoorVLM's poisoning writes as target_modalities -> the triggers that were there."""
 
 
-class Conditions(NamedTuple):
+class KnownConditions(NamedTuple):
     """What the outputs were generated from, where the records hold it.
 
     Attributes:
@@ -31,7 +31,7 @@ class Conditions(NamedTuple):
     notes: list[str]
 
 
-class Agreement:
+class Coherence:
     """Compares the records of the coalitions.
 
     Args:
@@ -61,7 +61,7 @@ class Agreement:
             found["target"] = self._rows.first(self._sources[-1].labels, len(self._sources) - 1)
         return found
 
-    def conditions(self) -> Conditions:
+    def conditions(self) -> KnownConditions:
         """Conditions without and with their triggers.
 
         Raises:
@@ -88,7 +88,7 @@ class Agreement:
                 )
             clean[name] = self._rows.first(self._sources[0].conditions[name])
             triggered[name] = self._rows.first(self._sources[having[0]].conditions[name], having[0])
-        return Conditions(clean, triggered, notes)
+        return KnownConditions(clean, triggered, notes)
 
     def _column(self, name: str, column: int) -> list[Any]:
         return self._rows.column(self._sources[column].conditions[name], column)
