@@ -118,7 +118,7 @@ def _decoded(data: bytes, path: Path) -> Any:
 
 
 def _json(text: str, name: str) -> Any:
-    is_object = text.lstrip()[:1] == "{"
+    is_object = text[:200].lstrip()[:1] == "{"
     try:  # of an object the keys are ids, of which none may come twice
         values = json.loads(text, object_pairs_hook=_unique if is_object else None)
     except json.JSONDecodeError as error:

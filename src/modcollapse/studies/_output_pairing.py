@@ -180,6 +180,8 @@ def _check_type(name: str, mine: ExampleId, other: str, theirs: ExampleId) -> No
 
 
 def _check_same(name: str, ids: Sequence[Any], other: str, others: Any, what: str) -> None:
+    if ids == others:
+        return
     mine, theirs = set(ids), set(others)
     if mine == theirs:
         return
