@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from modcollapse.studies import compare as compare
     from modcollapse.studies import cti as cti
     from modcollapse.studies import sweep as sweep
+    from modcollapse.studies import table_from_outputs as table_from_outputs
     from modcollapse.studies import tma as tma
     from modcollapse.table import CoalitionTable as CoalitionTable
     from modcollapse.table import Estimate as Estimate
@@ -61,6 +62,7 @@ _HOME = {
     "compare": "studies",
     "cti": "studies",
     "sweep": "studies",
+    "table_from_outputs": "studies",
     "tma": "studies",
     "CoalitionTable": "table",
     "Estimate": "table",

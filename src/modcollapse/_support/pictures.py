@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from modcollapse.errors import InputError
 
@@ -26,11 +26,11 @@ def is_pil(value: object) -> bool:
     return image is not None and isinstance(value, image.Image)
 
 
-def read_picture(path: str | os.PathLike[str], refusal: str) -> PIL.Image.Image:
+def read_picture(path: str | os.PathLike[str] | IO[bytes], refusal: str) -> PIL.Image.Image:
     """Return the first frame of a picture file, as it is stored.
 
     Args:
-        path: a file that exists.
+        path: a file that exists, or its content.
         refusal: beginning of the message if it holds no picture.
 
     Raises:

@@ -237,7 +237,7 @@ class _Examples:
                 scorer.check(example)
         self._checked[example_id] = Checked(digest, told, triggered)
         for key, held in example.items():
-            if key != "id" and isinstance(key, str) and _is_plain(held):
+            if key != "id" and isinstance(key, str) and is_plain(held):
                 column = self._fields.setdefault(key, [])
                 column += [None] * (position - len(column)) + [held]
 
@@ -296,7 +296,7 @@ def _check_neutral(triggered: Sequence[bytes | None], modality: str, names: Sequ
         )
 
 
-def _is_plain(held: Any) -> bool:
+def is_plain(held: Any) -> bool:
     """Whether it says in a word or a number what kind of example it is."""
     if isinstance(held, np.generic):
         held = held.item()

@@ -165,7 +165,7 @@ class Recording:
                 fields={field: of(held) for field, held in run.fields.items()},
                 provenance={
                     "run": run.provenance(self.label, name),
-                    "environments": [_environment()],
+                    "environments": [environment()],
                     "notes": self._notes,
                     **({"looks": self._looks_of(run, done)} if run.looks else {}),
                 },
@@ -361,7 +361,8 @@ def _short(names: list[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Versions of Python and of what values depend on."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -47,6 +47,8 @@ def finite_flags(outputs: Any) -> Any:
         return torch.isfinite(outputs).reshape(len(outputs), -1).all(1)
     if _are_tensors(outputs):
         return torch.stack([torch.isfinite(output).all() for output in outputs])
+    if isinstance(outputs, list) and set(map(type, outputs)) == {str}:
+        return np.ones(len(outputs), dtype=bool)
     return np.array([_is_finite(output) for output in outputs])
 
 

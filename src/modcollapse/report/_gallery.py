@@ -53,7 +53,7 @@ class Gallery:
             InputError: one of them cannot be drawn.
         """
         first = table.kept[0]
-        names = table.modalities
+        names = [name for name in table.modalities if _is_known(table.kept, name)]
         pictures = [name for name in names if view_of(first.example[name]).kind != "words"]
         words = [name for name in names if name not in pictures]
         texts, views = [], []
@@ -61,11 +61,12 @@ class Gallery:
             pairs = [(kept.example[name], kept.triggered[name]) for name in pictures]
             shown = [condition for pair in pairs for condition in pair]
             views.append([view_of(one) for one in (*shown, *kept.outputs)])
-            texts.append(_at_the_side(kept, words))
+            texts.append(_at_the_side(kept, words) if names else _filled(kept.id))
         titles = [title for name in pictures for title in (name, f"triggered {name}")]
         of_outputs = [_of_coalition(coalition) for coalition in table.coalitions]
-        if len(names) > 1:
-            of_outputs[-1] = "both triggers" if len(names) == 2 else "all triggers"
+        players = len(table.modalities)
+        if players > 1:
+            of_outputs[-1] = "both triggers" if players == 2 else "all triggers"
         return cls(texts, views, [short_lines(title) for title in titles] + of_outputs)
 
     @property
@@ -98,6 +99,11 @@ class Gallery:
             )
         for ax, title in zip(grid[0], self.titles, strict=True):
             ax.set_title(for_picture(title), fontsize=9)
+
+
+def _is_known(kept: Sequence[Kept], name: str) -> bool:
+    """Whether each example holds what was generated from; not every file of outputs does."""
+    return all(name in one.example and name in one.triggered for one in kept)
 
 
 def _of_coalition(coalition: str) -> str:

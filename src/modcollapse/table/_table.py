@@ -44,8 +44,8 @@ class Kept(NamedTuple):
 
     Attributes:
         id: name of the example.
-        example: the example, its clean conditions among the rest.
-        triggered: modality -> triggered condition.
+        example: the example, its clean conditions among the rest where they are known.
+        triggered: modality -> triggered condition, where known.
         outputs: output under every coalition, in order, on the host.
     """
 
@@ -589,6 +589,8 @@ def cluster_labels(labels: Iterable[Any], ids: Sequence[ExampleId]) -> tuple[Any
 
 def plain_id(example_id: Any, what: str = "an example id") -> ExampleId:
     """Return an id as a plain str or int; InputError if it is something else."""
+    if type(example_id) is int:
+        return example_id
     if isinstance(example_id, str):
         return str(example_id)
     try:
