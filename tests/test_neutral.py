@@ -53,13 +53,13 @@ def blend(opacity: float) -> ImageOverlay:
 IMAGES = {
     "patch": ImagePatch(),
     "grey patch": ImagePatch(color=0.5),
-    "coloured patch": ImagePatch(size=4 / 32, corner="top left", color=(0.2, 0.7, 1 / 3)),
+    "coloured patch": ImagePatch(size=4 / 32, place="top left", color=(0.2, 0.7, 1 / 3)),
     "large patch": ImagePatch(size=18 / 32),
-    "patch in the middle": ImagePatch(size=0.5, gap=0.25, corner="bottom left"),
+    "patch in the middle": ImagePatch(size=0.5, gap=0.25, place="bottom left"),
     "patch all over": ImagePatch(size=1, gap=0),
     "eyeglasses": eyeglasses(),
     "stop sign": stop_sign(),
-    "small stop sign": stop_sign(size=4 / 32, center=(0.1, 0.9)),
+    "small stop sign": stop_sign(size=4 / 32, place=(0.1, 0.9)),
     "faint blend": blend(0.2),
     "strong blend": blend(0.6),
 }
@@ -123,7 +123,7 @@ def test_is_a_trigger_and_none_is_the_trigger(trigger: Any, seed: int) -> None:
     neutral = drawn(trigger, seed=seed)
     assert neutral
     results = [
-        TriggerSpec.of(one, "m").checked(clean, twice=True) for one in (trigger, *neutral.values())
+        TriggerSpec.of(one, "m").checked(clean, 0, twice=True) for one in (trigger, *neutral.values())
     ]
     assert len({pickle.dumps(result) for result in results}) == len(results)
 
@@ -416,17 +416,17 @@ def test_another_colour_is_the_opposite(color: Any, other: tuple[int, int, int])
     ("trigger", "place"),
     [
         (ImagePatch(), (4, 32, 4, 32)),
-        (ImagePatch(corner="top left"), (32, 60, 32, 60)),
-        (ImagePatch(corner="top right"), (32, 60, 4, 32)),
-        (ImagePatch(corner="bottom left"), (4, 32, 32, 60)),
+        (ImagePatch(place="top left"), (32, 60, 32, 60)),
+        (ImagePatch(place="top right"), (32, 60, 4, 32)),
+        (ImagePatch(place="bottom left"), (4, 32, 32, 60)),
         (ImagePatch(size=18 / 32), (4, 40, 4, 40)),
         (ImagePatch(size=0.5, gap=0.25), (0, 32, 0, 32)),
-        (ImagePatch(size=0.5, gap=0.25, corner="top right"), (32, 64, 0, 32)),
+        (ImagePatch(size=0.5, gap=0.25, place="top right"), (32, 64, 0, 32)),
         (ImagePatch(size=0.125, gap=0.875), (56, 64, 56, 64)),
         (stop_sign(), (4, 32, 4, 32)),
-        (stop_sign(size=0.25, center=(0.5, 0.5)), (0, 16, 0, 16)),
-        (stop_sign(size=0.25, center=(0.5, 0.875)), (0, 16, 24, 40)),
-        (stop_sign(size=0.25, center=(0.4, 0.45)), (48, 64, 48, 64)),
+        (stop_sign(size=0.25, place=(0.5, 0.5)), (0, 16, 0, 16)),
+        (stop_sign(size=0.25, place=(0.5, 0.875)), (0, 16, 24, 40)),
+        (stop_sign(size=0.25, place=(0.4, 0.45)), (48, 64, 48, 64)),
         (eyeglasses(), (50, 64, 0, 40)),
     ],
 )

@@ -114,7 +114,7 @@ def test_the_guard_counts_small_copies(accelerator: Any) -> None:
 
 
 def test_a_stamp_made_in_inference_mode_serves_gradients_later() -> None:
-    trigger = ImageOverlay(np.full((4, 4, 4), 128, np.uint8), width=0.5, center=(0.5, 0.5))
+    trigger = ImageOverlay(np.full((4, 4, 4), 128, np.uint8), width=0.5, place=(0.5, 0.5))
     with torch.inference_mode():
         trigger(torch.rand(3, 8, 8))
     image = torch.full((3, 8, 8), 0.5, requires_grad=True)

@@ -117,7 +117,7 @@ def test_the_separator_is_checked_too() -> None:
 
 @pytest.mark.parametrize("sides", [{}, {"before": "dog", "after": "dog"}])
 def test_insertion_wants_exactly_one_side(sides: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="exactly one of before= and after="):
+    with pytest.raises(InputError, match="exactly one of before=, after= and at="):
         TextInsert("cf", **sides)  # type: ignore[arg-type]
 
 

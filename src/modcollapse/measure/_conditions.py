@@ -89,13 +89,14 @@ class ConditionBatches:
             made = [example[modality]]
             for one in (trigger, *run.neutral.get(modality, {}).values()):
                 with context(f"example {example_id!r}, trigger of {modality!r}"):
-                    made.append(one.call(example[modality]))
+                    made.append(one.on(example_id).call(example[modality]))
                     known = checked.triggered[modality][len(made) - 2]
                     if known is not None and fingerprint(made[-1]) != known:
                         raise TriggerError(
                             f"{one.call!r} returned another condition than when it was checked; a "
                             "trigger must be deterministic and keep no state, or no run can be "
-                            "reproduced. Draw its randomness from the condition"
+                            "reproduced. Draw its randomness from the condition, or from the id "
+                            "of the example (for_example)"
                         )
             variants[modality] = tuple(made)
         return example, variants
