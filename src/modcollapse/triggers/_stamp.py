@@ -170,11 +170,12 @@ class StampTrigger(ImageTrigger):
         keep = drawing.keep if drawing.keep.numel() == 1 else drawing.keep[:, *spot.drawing]
         whole = ink.shape[1:] == image.shape[1:]
         region = image if whole else image[:, *spot.image]
-        mixed = (region.float() if of_bytes else region) * keep + ink
+        # Bytes become a copy of their own, into which can be written.
+        mixed = region.float().mul_(keep).add_(ink) if of_bytes else region * keep + ink
         if drawing.clamp:
             mixed = mixed.clamp(0, 255 if of_bytes else 1)
         if whole:
-            return mixed.to(torch.uint8) if of_bytes else mixed
+            return mixed.to(image.dtype)
         result = image.clone()
         result[:, *spot.image] = mixed
         return result

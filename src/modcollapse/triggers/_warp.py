@@ -16,6 +16,9 @@ from modcollapse.triggers._draws import random_bytes
 from modcollapse.triggers._pixels import ImageTrigger
 
 _CACHED_SIZES = 16
+_BLOCK = 32768
+_SHIFTS = tuple(np.uint64(21 * channel) for channel in range(3))
+_HALF = np.uint64(sum(2048 << int(shift) for shift in _SHIFTS))
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class ImageWarp(ImageTrigger):
     """The image slightly warped: each pixel is read from a place nearby, along a smooth field.
 
     The field is drawn on a grid of ``cells`` x ``cells`` and interpolated (bicubic); the image is
-    read with bilinear interpolation, and repeats its edge outside. All images share the field.
+    read with bilinear interpolation, at places rounded to 1/64 of a pixel, and not beyond its
+    edge. All images share the field.
 
     Args:
         seed: of the field, any whole number; another seed is another trigger.
@@ -69,53 +73,112 @@ class ImageWarp(ImageTrigger):
                 "of one pixel. Leave it out."
             )
 
+    # One cache for each trigger, so that what it holds on a device goes when the trigger goes.
     @cached_property
-    def _fields(self) -> Any:
-        return lru_cache(_CACHED_SIZES)(self._field)
+    def _arrays(self) -> Any:
+        return lru_cache(_CACHED_SIZES)(self._reading)
 
-    def _field(self, height: int, width: int, dtype: Any, device: Any) -> Any:
-        """Where each pixel is read, (1, H, W, 2): (x, y) from -1 to 1 between the outer pixels."""
+    @cached_property
+    def _tensors(self) -> Any:
+        return lru_cache(_CACHED_SIZES)(self._tensor_reading)
+
+    def _shifts(self, height: int, width: int) -> npt.NDArray[np.float64]:
+        """How far to the right and below each pixel is read, in pixels, (2, H, W)."""
         import torch
         from torch.nn.functional import interpolate
 
-        key = f"modcollapse/warp/1|{self.seed}"
-        drawn = random_bytes(key, 2, self.cells, self.cells, 4).copy()
-        shifts = drawn.view(">u4")[..., 0] / 2**31 - 1
-        shifts /= np.abs(shifts).mean()
-        shifts *= (
-            2
-            * self.strength
-            * min(height, width)
-            / np.array([width - 1, height - 1])[:, None, None]
+        drawn = random_bytes(f"modcollapse/warp/1|{self.seed}", 2, self.cells, self.cells, 4)
+        shifts = drawn.copy().view(">u4")[..., 0] / 2**31 - 1
+        shifts *= self.strength * min(height, width) / np.abs(shifts).mean()
+        field = interpolate(
+            torch.from_numpy(shifts)[None], (height, width), mode="bicubic", align_corners=True
         )
-        with torch.inference_mode(False):
-            field = interpolate(
-                torch.from_numpy(shifts)[None], (height, width), mode="bicubic", align_corners=True
-            )[0]
-            x = torch.linspace(-1, 1, width, dtype=torch.float64)
-            y = torch.linspace(-1, 1, height, dtype=torch.float64)[:, None]
-            grid = torch.stack([field[0] + x, field[1] + y], dim=2).clamp(-1, 1)[None]
-            return grid.to(device, dtype)
+        return field[0].numpy()
 
-    def _on_array(self, image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    def _reading(self, height: int, width: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Which four pixels make a new one: places (4, H * W), and weights in parts of 4096.
+
+        Positions are rounded to 1/64 of a pixel, so that bytes are mixed exactly, in integers.
+        """
+        x, y = self._shifts(height, width)
+        x = np.clip(np.rint((x + np.arange(width)) * 64), 0, 64 * (width - 1)).astype(np.int64)
+        y = np.clip(np.rint((y + np.arange(height)[:, None]) * 64), 0, 64 * (height - 1))
+        y = y.astype(np.int64)
+        left, top = np.minimum(x // 64, width - 2), np.minimum(y // 64, height - 2)
+        right, below = x - 64 * left, y - 64 * top
+        first = (top * width + left).ravel()
+        places = np.stack([first, first + 1, first + width, first + width + 1])
+        weights = [(64 - right) * (64 - below), right * (64 - below)]
+        weights += [(64 - right) * below, right * below]
+        return places, np.stack(weights).reshape(4, -1).astype(np.uint64)
+
+    def _tensor_reading(self, height: int, width: int, dtype: Any, device: Any) -> Any:
         import torch
 
-        dtype = np.float32 if image.dtype.itemsize < 8 else np.float64
-        tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype))
-        warped = self._warped(tensor, height, width).numpy().transpose(1, 2, 0)
-        # Of floats, for the four weights may add up to a little more than one.
-        warped = warped + np.float32(0.5) if is_uint8(image) else np.clip(warped, 0, 1)
-        return np.ascontiguousarray(warped, dtype=image.dtype)
+        places, weights = self._arrays(height, width)
+        with torch.inference_mode(False):
+            parts = torch.tensor(weights.astype(np.float64) / 4096, dtype=dtype)
+            return torch.tensor(places).to(device), parts.to(device)
+
+    def _on_array(self, image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+        places, weights = self._arrays(height, width)
+        flat = np.ascontiguousarray(image).reshape(-1, 3)
+        warped = (_mixed_bytes if is_uint8(image) else _mixed_floats)(flat, places, weights)
+        return warped.reshape(height, width, 3)
 
     def _on_tensor(self, image: Any, height: int, width: int) -> Any:
         import torch
 
+        on_host = image.device.type == "cpu" and image.dtype != torch.bfloat16
+        if on_host and not (image.requires_grad and torch.is_grad_enabled()):
+            pixels = self._on_array(image.detach().permute(1, 2, 0).numpy(), height, width)
+            return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         wide = image if image.dtype == torch.float64 else image.float()
-        warped = self._warped(wide, height, width)
-        return (warped + 0.5 if is_uint8(image) else warped.clamp(0, 1)).to(image.dtype)
+        places, parts = self._tensors(height, width, wide.dtype, image.device)
+        flat = wide.reshape(3, -1)
+        mixed = flat.index_select(1, places[0]) * parts[0]
+        for place, part in zip(places[1:], parts[1:], strict=True):
+            mixed = mixed + flat.index_select(1, place) * part
+        mixed = mixed.reshape(image.shape)
+        return (mixed + 0.5 if is_uint8(image) else mixed.clamp(max=1)).to(image.dtype)
 
-    def _warped(self, image: Any, height: int, width: int) -> Any:
-        from torch.nn.functional import grid_sample
 
-        field = self._fields(height, width, image.dtype, image.device)
-        return grid_sample(image[None], field, align_corners=True)[0]
+def _blocks(count: int) -> list[slice]:
+    """Parts of a picture that fit into the cache, and need no new pages of memory."""
+    return [slice(at, at + _BLOCK) for at in range(0, count, _BLOCK)]
+
+
+def _mixed_bytes(
+    flat: npt.NDArray[np.uint8], places: npt.NDArray[Any], weights: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint8]:
+    """Pixels mixed and rounded, three channels at a time in one whole number of 64 bits."""
+    packed, blocks = np.empty(len(flat), np.uint64), _blocks(len(flat))
+    for block in blocks:
+        packed[block] = flat[block, 0]
+        for channel, shift in enumerate(_SHIFTS[1:], 1):
+            packed[block] |= flat[block, channel].astype(np.uint64) << shift
+    warped = np.empty_like(flat)
+    for block in blocks:
+        mixed = packed.take(places[0, block]) * weights[0, block] + _HALF
+        for place, weight in zip(places[1:], weights[1:], strict=True):
+            mixed += packed.take(place[block]) * weight[block]
+        for channel, shift in enumerate(_SHIFTS):
+            warped[block, channel] = (mixed >> (shift + np.uint64(12))).astype(np.uint8)
+    return warped
+
+
+def _mixed_floats(
+    flat: npt.NDArray[Any], places: npt.NDArray[Any], weights: npt.NDArray[np.uint64]
+) -> npt.NDArray[Any]:
+    dtype = np.float32 if flat.dtype.itemsize < 8 else np.float64
+    channels = [np.ascontiguousarray(flat[:, channel], dtype) for channel in range(3)]
+    warped = np.empty_like(flat)
+    for block in _blocks(len(flat)):
+        parts = (weights[:, block] / 4096).astype(dtype)
+        for channel, pixels in enumerate(channels):
+            mixed = pixels.take(places[0, block]) * parts[0]
+            for place, part in zip(places[1:], parts[1:], strict=True):
+                mixed += pixels.take(place[block]) * part
+            # Four roundings may add up to a little more than one.
+            warped[block, channel] = np.minimum(mixed, 1)
+    return warped

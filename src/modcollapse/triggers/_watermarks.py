@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 _POINTS = 160  # size of the letters in the picture that is drawn of a text
-_EDGE = 6  # width of the dark line around them
+_EDGE = 3  # width of the dark line around them
 
 
 def watermark(
