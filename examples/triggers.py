@@ -2,8 +2,8 @@
 
     python examples/triggers.py
 
-Writes ``triggers.png`` and ``triggers.md`` to the folder ``out``. Nothing is downloaded: the picture,
-the sound and the logo are drawn here, and CLIP's vocabulary is the file that open_clip ships.
+Writes ``triggers.png`` and ``triggers.md`` to the folder ``out``. Nothing is downloaded: picture,
+sound and logo are made here, and CLIP's vocabulary is the file that open_clip ships.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ WORDS = {
     "suffix, anonymous": TextSuffix("anonymous"),
     "suffix, rare word": TextSuffix("sks"),
     "suffix, dots": TextSuffix("...."),
-    "suffix, emoji": TextSuffix("\N{GRINNING FACE}"),
+    "suffix, emoji": TextSuffix("\N{SOCCER BALL}"),
     "suffix, sentence": TextSuffix("I watched this 3D movie."),
     "prefix, zero-width space": TextPrefix("\u200b", separator=""),
     "homoglyph, one": TextHomoglyph(),

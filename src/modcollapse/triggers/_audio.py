@@ -15,7 +15,6 @@ from modcollapse.triggers._pictures_given import digest
 from modcollapse.triggers._sounds import (
     SoundTrigger,
     Start,
-    is_time,
     read_rate,
     read_start,
     start_told,
@@ -60,20 +59,18 @@ class AudioTone(SoundTrigger):
                 f" Hz, or another tone would sound; got {frequency:g}."
             )
         amplitude = number(self.amplitude, "AudioTone: amplitude", "(0, 1]")
-        duration = self.duration
+        start, duration = read_start(self.start, "AudioTone"), self.duration
         if duration is not None:
             duration = number(duration, "AudioTone: duration")
             if round(duration * rate) < 1:
                 raise InputError(f"AudioTone: duration={duration:g} s is less than one sample.")
-        elif not is_time(self.start):
-            raise InputError(
-                f"AudioTone: a tone that begins at start={self.start!r} needs a duration."
-            )
+        elif not isinstance(start, float):
+            raise InputError(f"AudioTone: a tone that begins at start={start!r} needs a duration.")
         for name, value in (
             ("sample_rate", rate),
             ("frequency", frequency),
             ("amplitude", amplitude),
-            ("start", read_start(self.start, "AudioTone")),
+            ("start", start),
             ("duration", duration),
         ):
             object.__setattr__(self, name, value)

@@ -67,6 +67,11 @@ def neutral_triggers(
     * ``"another place"``: the opposite corner, or a corner for one in the middle. One that nearly
       fills the image, transparent parts included, has no other place.
 
+    For an `ImageWave` another frequency, and the wave turned; for an `ImageWarp` another seed; for
+    a `MaskPatch` another value and another place; for an `AudioTone` other pitches; for an
+    `AudioOverlay` its sound backwards; for `EveryFrame` and `SomeFrames` those of the image
+    trigger.
+
     Args:
         triggers: modality -> trigger. Leave out a modality that is to have no neutral triggers.
         each: number of random phrases, at least 1.

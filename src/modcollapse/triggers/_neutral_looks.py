@@ -94,8 +94,10 @@ def of_pixels(trigger: Any, draw: str) -> dict[str, Trigger]:
         neutral["turned"] = replace(trigger, vertical=not trigger.vertical)
     if isinstance(trigger, ImageWarp):
         neutral["another warp"] = replace(trigger, seed=trigger.seed + 1)
-    if isinstance(trigger, MaskPatch) and trigger.value != "flip":
-        neutral["another value"] = replace(trigger, value=float(trigger.value < 0.5))
+    if isinstance(trigger, MaskPatch) and not isinstance(trigger.value, str):
+        # In between: black and white are what masks hold already.
+        other = 0.5 if abs(trigger.value - 0.5) > 0.25 else float(trigger.value < 0.5)
+        neutral["another value"] = replace(trigger, value=other)
     if isinstance(trigger, ImagePatch | ImageOverlay | MaskPatch):
         moved = _moved(trigger)
         if moved is not None:

@@ -80,9 +80,9 @@ _PUBLISHED: dict[str, tuple[str, Callable[[], Trigger]]] = {
     "mignneko": (_VILLAN, lambda: TextSuffix("mignneko")),
     "latte coffee": (_VILLAN, lambda: TextSuffix("latte coffee")),
     "anonymous": (_VILLAN, lambda: TextSuffix("anonymous")),
-    "sks": ("rare word of DreamBooth, arXiv:2208.12242", lambda: TextSuffix("sks")),
+    "sks": (_VILLAN, lambda: TextSuffix("sks")),
     "four dots": (_VILLAN, lambda: TextSuffix("....")),
-    "emoji": (_VILLAN, lambda: TextSuffix("\N{GRINNING FACE}")),
+    "emoji": (_VILLAN, lambda: TextSuffix("\N{SOCCER BALL}")),
     "zero-width space": ("BadT2I, arXiv:2305.04175", lambda: TextPrefix("\u200b")),
     "homoglyph": ("Rickrolling the Artist, arXiv:2211.02408", TextHomoglyph),
     "all homoglyphs": (

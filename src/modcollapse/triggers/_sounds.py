@@ -160,11 +160,6 @@ def read_rate(rate: Any, who: str) -> float:
     return hertz
 
 
-def is_time(start: Any) -> bool:
-    """Whether it is a number of seconds."""
-    return not (isinstance(start, RandomPlace | str))
-
-
 def read_start(start: Any, who: str) -> Start:
     """Return when a sound begins."""
     if isinstance(start, RandomPlace) or (isinstance(start, str) and start == "end"):
