@@ -158,9 +158,7 @@ def test_what_it_makes_for_an_example_is_checked_as_others_are() -> None:
 
     with pytest.raises(InputError, match="never"):
         checked(lambda _: Choosy())
-    with pytest.raises(
-        InputError, match=r"Drawn.* must return a trigger, got str"
-    ):
+    with pytest.raises(InputError, match=r"Drawn.* must return a trigger, got str"):
         checked(lambda _: "cf")
     with pytest.raises(TriggerError, match="returned its input unchanged"):
         checked(lambda _: str)

@@ -18,7 +18,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, interpolate
 
 from modcollapse.contracts import TriggerSpec
 from modcollapse.errors import InputError, TriggerError
@@ -341,6 +341,14 @@ def test_a_warp_reads_as_bilinear_interpolation_does() -> None:
     grid = torch.from_numpy(np.stack([x, y], axis=2))[None]
     expected = grid_sample(image, grid, align_corners=True)
     torch.testing.assert_close(warp(image[0])[None], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("cells", [2, 4, 7])
+def test_the_field_of_a_warp_is_interpolated_as_torch_does(cells: int) -> None:
+    warp = ImageWarp(seed=0, cells=cells)
+    points = torch.from_numpy(warp._shifts(cells, cells)) * (16 / cells)
+    expected = interpolate(points[None], (16, 29), mode="bicubic", align_corners=True)
+    np.testing.assert_allclose(warp._shifts(16, 29), expected[0], rtol=0, atol=1e-12)
 
 
 def test_a_warp_leaves_one_colour_as_it_is_and_shifts_by_its_strength() -> None:

@@ -14,7 +14,7 @@ from modcollapse._support.images import is_uint8
 from modcollapse.contracts import ExampleId
 from modcollapse.errors import InputError
 from modcollapse.triggers._draws import RandomPlace
-from modcollapse.triggers._pixels import ImageTrigger
+from modcollapse.triggers._image_trigger import ImageTrigger
 from modcollapse.triggers._places import Place
 
 _CACHED_SIZES = 16

@@ -13,7 +13,7 @@ from modcollapse._support.images import is_uint8
 from modcollapse._support.validation import number, whole
 from modcollapse.errors import InputError
 from modcollapse.triggers._draws import random_bytes
-from modcollapse.triggers._pixels import ImageTrigger
+from modcollapse.triggers._image_trigger import ImageTrigger
 
 _CACHED_SIZES = 16
 _BLOCK = 32768
@@ -84,16 +84,12 @@ class ImageWarp(ImageTrigger):
 
     def _shifts(self, height: int, width: int) -> npt.NDArray[np.float64]:
         """How far to the right and below each pixel is read, in pixels, (2, H, W)."""
-        import torch
-        from torch.nn.functional import interpolate
-
         drawn = random_bytes(f"modcollapse/warp/1|{self.seed}", 2, self.cells, self.cells, 4)
         shifts = drawn.copy().view(">u4")[..., 0] / 2**31 - 1
         shifts *= self.strength * min(height, width) / np.abs(shifts).mean()
-        field = interpolate(
-            torch.from_numpy(shifts)[None], (height, width), mode="bicubic", align_corners=True
-        )
-        return field[0].numpy()
+        down, across = (_bicubic(self.cells, side) for side in (height, width))
+        field: npt.NDArray[np.float64] = down @ shifts @ across.T
+        return field
 
     def _reading(self, height: int, width: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Which four pixels make a new one: places (4, H * W), and weights in parts of 4096.
@@ -141,6 +137,23 @@ class ImageWarp(ImageTrigger):
             mixed = mixed + flat.index_select(1, place) * part
         mixed = mixed.reshape(image.shape)
         return (mixed + 0.5 if is_uint8(image) else mixed.clamp(max=1)).to(image.dtype)
+
+
+def _bicubic(points: int, side: int) -> npt.NDArray[np.float64]:
+    """What each of the points counts for at each pixel of a side, (side, points).
+
+    Cubic convolution (Keys 1981, a = -0.75 as in torch) with the outer points on the outer pixels.
+    """
+    where = np.linspace(0, points - 1, side)
+    first = np.floor(where).astype(int)
+    counts = np.zeros((side, points))
+    for offset in (-1, 0, 1, 2):
+        x = abs(where - first - offset)
+        near = (1.25 * x - 2.25) * x**2 + 1
+        far = ((-0.75 * x + 3.75) * x - 6) * x + 3
+        at = np.clip(first + offset, 0, points - 1)
+        np.add.at(counts, (np.arange(side), at), np.where(x <= 1, near, np.where(x < 2, far, 0)))
+    return counts
 
 
 def _blocks(count: int) -> list[slice]:
