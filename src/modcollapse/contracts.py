@@ -189,6 +189,8 @@ class TriggerSpec:
         if self.for_example is None:
             return self
         bound = self.for_example(example_id)
+        if bound is self.call:
+            return self
         if not _can_be_called(bound):
             raise InputError(
                 f"for_example of {self.call!r} must return a trigger, got {described(bound)}"

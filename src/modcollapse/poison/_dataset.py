@@ -185,7 +185,7 @@ class PoisonedDataset:
         for modality in self.plan[position].modalities:
             with _context(position, modality):
                 self._triggers[modality].checked(
-                    sample[self._keys[modality]], _example_id(sample, position), twice=True
+                    sample[self._keys[modality]], _example_id(sample, position)
                 )
 
 
