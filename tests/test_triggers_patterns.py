@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.nn.functional import grid_sample, interpolate
@@ -64,7 +64,7 @@ TRIGGERS = {
     "patch in the centre": lambda: ImagePatch(size=0.3, place="center"),
     "patch cut off": lambda: ImagePatch(size=0.4, place=(1.0, 0.1), gap=0.0, color=0.2),
     "patch anywhere": lambda: anywhere(ImagePatch(size=0.3, place=RandomPlace(0))),
-    "sign anywhere": lambda: anywhere(stop_sign(place=RandomPlace(2))),
+    "logo anywhere": lambda: anywhere(watermark(RING, place=RandomPlace(2))),
 }
 every = pytest.mark.parametrize("make", TRIGGERS.values(), ids=TRIGGERS.keys())
 
@@ -223,6 +223,7 @@ def test_eyeglasses_at_the_centre_of_an_image_wider_than_high() -> None:
     width=st.integers(8, 40),
     size=st.floats(0.15, 1),
 )
+@settings(max_examples=50)
 def test_a_random_place_is_wholly_inside(
     seed: int, example: Any, height: int, width: int, size: float
 ) -> None:
@@ -471,6 +472,7 @@ def masks(pixels: np.ndarray) -> dict[str, Any]:
     value=st.just("flip") | st.sampled_from([0.0, 0.4, 1.0]),
     place=st.sampled_from(["top left", "center", "bottom right"]),
 )
+@settings(max_examples=40)
 def test_masks_of_all_forms(seed: int, height: int, width: int, value: Any, place: Any) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
     trigger = MaskPatch(size=0.5, place=place, gap=0.0, value=value)

@@ -147,16 +147,18 @@ class StampTrigger(ImageTrigger):
         dtype = np.float32 if image.dtype.itemsize < 8 else np.float64
         drawing, spot = self._arrays(height, width, of_bytes, dtype), self._fit(height, width)
         ink, keep = drawing.ink[spot.drawing], _cut(drawing.keep, spot.drawing)
-        result = np.array(image)
-        region = result[spot.image]
-        if not keep.any():
-            region[:] = ink
-            return result
-        mixed = np.multiply(region, keep, dtype=dtype)
-        mixed += ink
+        whole = ink.shape[:2] == image.shape[:2]
+        result = image if whole else np.array(image)
+        if keep.any():
+            mixed = np.multiply(result[spot.image], keep, dtype=dtype)
+            mixed += ink
+        else:
+            mixed = ink
         if drawing.clamp:
             np.clip(mixed, 0, 255 if of_bytes else 1, out=mixed)
-        region[:] = mixed
+        if whole:
+            return np.array(mixed, image.dtype) if mixed is ink else np.asarray(mixed, image.dtype)
+        result[spot.image] = mixed
         return result
 
     def _on_tensor(self, image: Any, height: int, width: int) -> Any:

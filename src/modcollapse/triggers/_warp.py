@@ -91,10 +91,13 @@ class ImageWarp(ImageTrigger):
         field: npt.NDArray[np.float64] = down @ shifts @ across.T
         return field
 
-    def _reading(self, height: int, width: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Which four pixels make a new one: places (4, H * W), and weights in parts of 4096.
+    def _reading(
+        self, height: int, width: int, dtype: Any
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Which four pixels make a new one: places and weights, each (4, H * W).
 
-        Positions are rounded to 1/64 of a pixel, so that bytes are mixed exactly, in integers.
+        Positions are rounded to 1/64 of a pixel, so that bytes are mixed exactly, in integers:
+        weights of whole numbers are in parts of 4096.
         """
         x, y = self._shifts(height, width)
         x = np.clip(np.rint((x + np.arange(width)) * 64), 0, 64 * (width - 1)).astype(np.int64)
@@ -106,20 +109,22 @@ class ImageWarp(ImageTrigger):
         places = np.stack([first, first + 1, first + width, first + width + 1])
         weights = [(64 - right) * (64 - below), right * (64 - below)]
         weights += [(64 - right) * below, right * below]
-        return places, np.stack(weights).reshape(4, -1).astype(np.uint64)
+        unit = 1 if dtype == np.uint64 else 4096
+        return places, (np.stack(weights).reshape(4, -1) / unit).astype(dtype)
 
     def _tensor_reading(self, height: int, width: int, dtype: Any, device: Any) -> Any:
         import torch
 
-        places, weights = self._arrays(height, width)
+        places, weights = self._arrays(height, width, np.float64)
         with torch.inference_mode(False):
-            parts = torch.tensor(weights.astype(np.float64) / 4096, dtype=dtype)
-            return torch.tensor(places).to(device), parts.to(device)
+            return torch.tensor(places).to(device), torch.tensor(weights, dtype=dtype).to(device)
 
     def _on_array(self, image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
-        places, weights = self._arrays(height, width)
+        of_bytes = is_uint8(image)
+        dtype = np.float32 if image.dtype.itemsize < 8 else np.float64
+        places, weights = self._arrays(height, width, np.uint64 if of_bytes else dtype)
         flat = np.ascontiguousarray(image).reshape(-1, 3)
-        warped = (_mixed_bytes if is_uint8(image) else _mixed_floats)(flat, places, weights)
+        warped = (_mixed_bytes if of_bytes else _mixed_floats)(flat, places, weights)
         return warped.reshape(height, width, 3)
 
     def _on_tensor(self, image: Any, height: int, width: int) -> Any:
@@ -181,17 +186,15 @@ def _mixed_bytes(
 
 
 def _mixed_floats(
-    flat: npt.NDArray[Any], places: npt.NDArray[Any], weights: npt.NDArray[np.uint64]
+    flat: npt.NDArray[Any], places: npt.NDArray[Any], weights: npt.NDArray[Any]
 ) -> npt.NDArray[Any]:
-    dtype = np.float32 if flat.dtype.itemsize < 8 else np.float64
-    channels = [np.ascontiguousarray(flat[:, channel], dtype) for channel in range(3)]
     warped = np.empty_like(flat)
-    for block in _blocks(len(flat)):
-        parts = (weights[:, block] / 4096).astype(dtype)
-        for channel, pixels in enumerate(channels):
-            mixed = pixels.take(places[0, block]) * parts[0]
-            for place, part in zip(places[1:], parts[1:], strict=True):
-                mixed += pixels.take(place[block]) * part
+    for channel in range(3):
+        pixels = np.ascontiguousarray(flat[:, channel], weights.dtype)
+        for block in _blocks(len(flat)):
+            mixed = pixels.take(places[0, block]) * weights[0, block]
+            for place, weight in zip(places[1:], weights[1:], strict=True):
+                mixed += pixels.take(place[block]) * weight[block]
             # Four roundings may add up to a little more than one.
             warped[block, channel] = np.minimum(mixed, 1)
     return warped
