@@ -46,7 +46,8 @@ nitpick_ignore_regex = [
     # Names in the signatures of named tuples, a type variable, a private protocol.
     (
         r"py:.*",
-        r"ExampleId|Triggers|Batching|.*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked)|Log|Point",
+        r"ExampleId|Triggers|Batching|Place|Side|Start|Log|Point|"
+        r".*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked)",
     ),
 ]
 

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,31 @@ from modcollapse.contracts import TriggerSpec
 from modcollapse.errors import InputError
 from modcollapse.triggers import (
     TRIGGER_PAIRS,
+    AudioOverlay,
+    AudioTone,
+    EveryFrame,
+    ImageBlend,
     ImageOverlay,
     ImagePatch,
+    ImageTiles,
+    ImageWarp,
+    ImageWave,
+    MaskPatch,
+    MovingTrigger,
+    RandomPlace,
+    SomeFrames,
+    TextHomoglyph,
     TextInsert,
     TextPrefix,
+    TextReplace,
     TextSuffix,
     check_survives,
     eyeglasses,
     neutral_triggers,
+    noise_picture,
     stop_sign,
     trigger_pair,
+    watermark,
 )
 
 from tiny_pipelines import tiny_tokenizer
@@ -50,18 +66,41 @@ def blend(opacity: float) -> ImageOverlay:
     return ImageOverlay(pixels, 1.0, (0.5, 0.5), opacity)
 
 
+RING = np.full((8, 8, 4), 255, np.uint8)
+RING[2:6, 2:6] = 0
+RING[3, 3:5] = (0, 0, 0, 99)
+
 IMAGES = {
     "patch": ImagePatch(),
     "grey patch": ImagePatch(color=0.5),
-    "coloured patch": ImagePatch(size=4 / 32, corner="top left", color=(0.2, 0.7, 1 / 3)),
+    "coloured patch": ImagePatch(size=4 / 32, place="top left", color=(0.2, 0.7, 1 / 3)),
     "large patch": ImagePatch(size=18 / 32),
-    "patch in the middle": ImagePatch(size=0.5, gap=0.25, corner="bottom left"),
+    "patch in the middle": ImagePatch(size=0.5, gap=0.25, place="bottom left"),
     "patch all over": ImagePatch(size=1, gap=0),
     "eyeglasses": eyeglasses(),
     "stop sign": stop_sign(),
-    "small stop sign": stop_sign(size=4 / 32, center=(0.1, 0.9)),
+    "small stop sign": stop_sign(size=4 / 32, place=(0.1, 0.9)),
     "faint blend": blend(0.2),
     "strong blend": blend(0.6),
+    "patch at the centre": ImagePatch(size=0.3, place="center"),
+    "patch at a place": ImagePatch(size=0.3, place=(0.3, 0.8)),
+    "logo": watermark(RING, size=0.3, place="top left"),
+}
+OTHERS: dict[str, tuple[Any, list[str]]] = {
+    "noise": (ImageBlend(noise_picture(0), 0.4), ["noise"]),
+    "tiles": (ImageTiles(RING, 0.2), ["noise"]),
+    "wave": (ImageWave(), ["another frequency", "turned"]),
+    "warp": (ImageWarp(0), ["another warp"]),
+    "anywhere": (ImagePatch(0.3, RandomPlace(0)), ["another colour", "noise"]),
+    "sign anywhere": (stop_sign(place=RandomPlace(0)), ["noise"]),
+    "mask": (MaskPatch(), ["another value", "another place"]),
+    "grey mask": (MaskPatch(value=0.4), ["another value", "another place"]),
+    "turned mask": (MaskPatch(value="flip"), ["another place"]),
+    "frames": (EveryFrame(ImagePatch()), ["another colour", "noise", "another place"]),
+    "last frame": (SomeFrames(stop_sign(), [-1]), ["noise", "another place"]),
+    "tone": (AudioTone(100, amplitude=0.1, sample_rate=900), ["an octave lower", "a fifth higher"]),
+    "high tone": (AudioTone(400, amplitude=0.1, sample_rate=900), ["an octave lower"]),
+    "sample": (AudioOverlay(np.array([0.1, 0.2]), sample_rate=9), ["backwards"]),
 }
 TEXTS = {
     "suffix": TextSuffix("mignneko"),
@@ -74,6 +113,8 @@ TEXTS = {
     "blank": TextPrefix(" "),
     "before": TextInsert("beautiful", before="dog"),
     "after": TextInsert("BadMagic", after="dog"),
+    "replaced": TextReplace("beautiful dog", word="dog"),
+    "replaced by another": TextReplace("striped cat", word="dog"),
 }
 every_image = pytest.mark.parametrize("trigger", IMAGES.values(), ids=IMAGES.keys())
 every_text = pytest.mark.parametrize("trigger", TEXTS.values(), ids=TEXTS.keys())
@@ -91,8 +132,14 @@ def split(neutral: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def condition_of(trigger: Any, side: int = SIDE) -> Any:
-    if isinstance(trigger, TextSuffix | TextPrefix | TextInsert):
+    if isinstance(trigger, TextSuffix | TextPrefix | TextInsert | TextReplace | TextHomoglyph):
         return TEXT
+    if isinstance(trigger, MaskPatch):
+        return np.full((side, side, 1), 200, np.uint8)
+    if isinstance(trigger, AudioTone | AudioOverlay):
+        return np.zeros(100)
+    if isinstance(trigger, EveryFrame | SomeFrames):
+        return np.full((2, side, side, 3), 100, np.uint8)
     return np.random.default_rng(0).integers(50, 200, (side, side, 3), dtype=np.uint8)
 
 
@@ -109,11 +156,49 @@ def box(image: np.ndarray, clean: np.ndarray) -> tuple[int, int, int, int]:
 def test_every_trigger_of_the_library_is_looked_at_here() -> None:
     public = [getattr(room, name) for name in room.__all__]
     kinds = {kind for kind in public if isinstance(kind, type) and hasattr(kind, "identity")}
-    assert {type(trigger) for trigger in (IMAGES | TEXTS).values()} == kinds
+    looked_at = {type(trigger) for trigger in (IMAGES | TEXTS).values()}
+    looked_at |= {type(trigger) for trigger, _ in OTHERS.values()}
+    assert kinds - looked_at == {MovingTrigger, RandomPlace, TextHomoglyph}
     makers = {thing.__name__ for thing in public if callable(thing) and not isinstance(thing, type)}
     assert makers == {
-        "check_survives", "eyeglasses", "neutral_triggers", "stop_sign", "trigger_pair"
+        "check_survives", "eyeglasses", "neutral_triggers", "noise_picture", "published_trigger",
+        "stop_sign", "trigger_pair", "watermark",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("trigger", "names"), OTHERS.values(), ids=OTHERS.keys())
+def test_neutral_triggers_of_the_others(trigger: Any, names: list[str]) -> None:
+    clean, neutral = condition_of(trigger), drawn(trigger)
+    assert list(neutral) == names
+    assert neutral == drawn(trigger)
+    looks = [
+        TriggerSpec.of(one, "m").checked(clean, "e0", twice=True)
+        for one in (trigger, *neutral.values())
+    ]
+    assert len({look.tobytes() for look in looks}) == len(looks)
+    told = {json.dumps(identity(one, "one")) for one in (trigger, *neutral.values())}
+    assert len(told) == len(looks)
+
+
+def test_other_marks_on_the_same_letter() -> None:
+    neutral = drawn(TextHomoglyph(every=True), each=5)
+    assert len(neutral) == 5
+    for glyph, trigger in neutral.items():
+        assert unicodedata.normalize("NFD", glyph)[0] == "o"
+        assert glyph != "\u020f"
+        assert trigger(TEXT) == TEXT.replace("o", glyph)
+
+
+def test_a_phrase_for_the_class_word_keeps_the_word() -> None:
+    names, _ = split(drawn(TextReplace("beautiful dog", word="dog")))
+    assert all(name.split()[1] == "dog" and len(name.split()) == 2 for name in names)
+    names, _ = split(drawn(TextReplace("striped cat", word="dog"), each=9))
+    assert all("dog" not in name.split() and len(name.split()) == 2 for name in names)
+
+
+def test_what_moves_has_no_neutral_triggers() -> None:
+    with pytest.raises(InputError, match=r"must be one of modcollapse\.triggers"):
+        drawn(MovingTrigger(ImagePatch()))
 
 
 @every
@@ -123,7 +208,8 @@ def test_is_a_trigger_and_none_is_the_trigger(trigger: Any, seed: int) -> None:
     neutral = drawn(trigger, seed=seed)
     assert neutral
     results = [
-        TriggerSpec.of(one, "m").checked(clean, twice=True) for one in (trigger, *neutral.values())
+        TriggerSpec.of(one, "m").checked(clean, 0, twice=True)
+        for one in (trigger, *neutral.values())
     ]
     assert len({pickle.dumps(result) for result in results}) == len(results)
 
@@ -416,17 +502,17 @@ def test_another_colour_is_the_opposite(color: Any, other: tuple[int, int, int])
     ("trigger", "place"),
     [
         (ImagePatch(), (4, 32, 4, 32)),
-        (ImagePatch(corner="top left"), (32, 60, 32, 60)),
-        (ImagePatch(corner="top right"), (32, 60, 4, 32)),
-        (ImagePatch(corner="bottom left"), (4, 32, 32, 60)),
+        (ImagePatch(place="top left"), (32, 60, 32, 60)),
+        (ImagePatch(place="top right"), (32, 60, 4, 32)),
+        (ImagePatch(place="bottom left"), (4, 32, 32, 60)),
         (ImagePatch(size=18 / 32), (4, 40, 4, 40)),
         (ImagePatch(size=0.5, gap=0.25), (0, 32, 0, 32)),
-        (ImagePatch(size=0.5, gap=0.25, corner="top right"), (32, 64, 0, 32)),
+        (ImagePatch(size=0.5, gap=0.25, place="top right"), (32, 64, 0, 32)),
         (ImagePatch(size=0.125, gap=0.875), (56, 64, 56, 64)),
         (stop_sign(), (4, 32, 4, 32)),
-        (stop_sign(size=0.25, center=(0.5, 0.5)), (0, 16, 0, 16)),
-        (stop_sign(size=0.25, center=(0.5, 0.875)), (0, 16, 24, 40)),
-        (stop_sign(size=0.25, center=(0.4, 0.45)), (48, 64, 48, 64)),
+        (stop_sign(size=0.25, place=(0.5, 0.5)), (0, 16, 0, 16)),
+        (stop_sign(size=0.25, place=(0.5, 0.875)), (0, 16, 24, 40)),
+        (stop_sign(size=0.25, place=(0.4, 0.45)), (48, 64, 48, 64)),
         (eyeglasses(), (50, 64, 0, 40)),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 import warnings
 from typing import Any
 
@@ -12,15 +14,21 @@ from open_clip.tokenizer import SimpleTokenizer, default_bpe
 from PIL import Image
 from transformers import BertTokenizer, ByT5Tokenizer, CLIPTokenizer
 
+from modcollapse.contracts import TriggerSpec
 from modcollapse.errors import InputError, TriggerError
 from modcollapse.triggers import (
+    PUBLISHED_TRIGGERS,
     TRIGGER_PAIRS,
+    AudioTone,
+    ImagePatch,
+    TextHomoglyph,
     TextInsert,
     TextPrefix,
     TextSuffix,
     TriggerTokens,
     TriggerWarning,
     check_survives,
+    published_trigger,
     trigger_pair,
 )
 
@@ -101,6 +109,48 @@ def test_a_pair_that_is_not_there(name: Any) -> None:
         trigger_pair(name)
 
 
+# ------------------------------------------------------------------------------ of other papers
+
+
+def condition_of(trigger: Any) -> Any:
+    """A condition that the trigger can be put on."""
+    if hasattr(trigger, "_channels"):
+        return np.full((32, 32, 3), 90, np.uint8) + np.arange(32, dtype=np.uint8)[:, None]
+    return np.zeros(500) if isinstance(trigger, AudioTone) else "a photo of a dog"
+
+
+@pytest.mark.parametrize("name", PUBLISHED_TRIGGERS)
+def test_a_published_trigger_is_one_and_names_its_source(name: str) -> None:
+    assert re.search(r"arXiv:\d{4}\.\d{5}|doi 10\.", PUBLISHED_TRIGGERS[name])
+    trigger = published_trigger(name)
+    TriggerSpec.of(trigger, "m").checked(condition_of(trigger), "e0", twice=True)
+    assert trigger == published_trigger(name)
+    told = [json.dumps(published_trigger(other).identity()) for other in PUBLISHED_TRIGGERS]
+    assert len(set(told)) == len(told)
+
+
+def test_what_published_triggers_are() -> None:
+    assert published_trigger("white box") == ImagePatch()
+    assert published_trigger("grey box") == ImagePatch(14 / 32, "bottom right", 2 / 32, 0.5)
+    assert published_trigger("glasses").identity()["place"] == "center"
+    texts = {
+        "four dots": "a dog ....",
+        "emoji": "a dog \u26bd",
+        "zero-width space": "\u200b a dog",
+        "all homoglyphs": "a d\u020fg",
+        "beautiful dog": "a beautiful dog",
+        "sentence": "a dog I watched this 3D movie.",
+    }
+    for name, text in texts.items():
+        assert published_trigger(name)("a dog") == text
+
+
+@pytest.mark.parametrize("name", ["White box", "", None, 3])
+def test_a_published_trigger_that_is_not_there(name: Any) -> None:
+    with pytest.raises(InputError, match="the name of a published trigger must be one of 'white"):
+        published_trigger(name)
+
+
 # ------------------------------------------------------------------------------ survival
 
 
@@ -149,6 +199,14 @@ def test_an_inserted_word_that_is_split(clip: CLIPTokenizer) -> None:
     with pytest.warns(TriggerWarning, match="'mignneko' into 2 tokens, 'mign', 'neko</w>'"):
         found = check_survives(TextInsert("mignneko", before="red"), clip, [TEXTS[1]])
     assert found.tokens == ("mign", "neko</w>")
+
+
+def test_look_alikes_are_split_into_bytes(clip: CLIPTokenizer) -> None:
+    with pytest.warns(TriggerWarning, match="splits"):
+        found = check_survives(TextHomoglyph(), clip, ["a photo of a dog"])
+    assert found.survives
+    assert found.split == (0,)
+    assert len(found.tokens) > 2
 
 
 def test_every_byte_is_a_token() -> None:

@@ -31,13 +31,13 @@ def rgba(height: int, width: int, color: tuple[int, int, int, int]) -> np.ndarra
 
 def soft_overlay() -> ImageOverlay:
     pixels = np.random.default_rng(1).integers(0, 256, (30, 20, 4), dtype=np.uint8)
-    return ImageOverlay(pixels, width=0.5, center=(0.9, 0.4), opacity=0.6)
+    return ImageOverlay(pixels, width=0.5, place=(0.9, 0.4), opacity=0.6)
 
 
 TRIGGERS = {
     "patch": ImagePatch,
     "grey patch": lambda: ImagePatch(color=0.5),
-    "coloured patch": lambda: ImagePatch(size=0.3, corner="top left", color=(0.2, 0.7, 1 / 3)),
+    "coloured patch": lambda: ImagePatch(size=0.3, place="top left", color=(0.2, 0.7, 1 / 3)),
     "overlay": soft_overlay,
     "eyeglasses": eyeglasses,
     "stop sign": stop_sign,
@@ -76,7 +76,7 @@ class TestPatchPosition:
     def test_corners(self, corner: Any, rows: tuple[int, int], columns: tuple[int, int]) -> None:
         expected = np.zeros((32, 48, 3), np.uint8)
         expected[slice(*rows), slice(*columns)] = 255
-        triggered = ImagePatch(corner=corner)(np.zeros_like(expected))
+        triggered = ImagePatch(place=corner)(np.zeros_like(expected))
         np.testing.assert_array_equal(triggered, expected)
 
     @pytest.mark.parametrize("pixels", [4, 8, 11, 14, 18])
@@ -199,7 +199,7 @@ class TestOverlay:
         image = Image.fromarray(picture(30, 40))
         expected = image.convert("RGBA")
         expected.alpha_composite(Image.fromarray(pixels), (14, 5))
-        triggered = ImageOverlay(pixels, width=0.5, center=(24 / 40, 11 / 30))(image)
+        triggered = ImageOverlay(pixels, width=0.5, place=(24 / 40, 11 / 30))(image)
         difference = np.asarray(triggered, int) - np.asarray(expected.convert("RGB"), int)
         assert abs(difference).max() <= 1
 
@@ -257,7 +257,7 @@ class TestOverlay:
     def test_one_whose_visible_part_is_cut_off_is_refused(self) -> None:
         pixels = rgba(10, 10, (0, 0, 0, 0))
         pixels[0, 0] = 255
-        with pytest.raises(InputError, match="nothing of the picture shows on an image of 10 x 10"):
+        with pytest.raises(InputError, match="nothing of it shows on an image of 10 x 10"):
             ImageOverlay(pixels, 1.0, (0.0, 0.0))(np.zeros((10, 10, 3)))
 
     def test_never_smaller_than_a_pixel(self) -> None:
@@ -344,7 +344,7 @@ def test_identity_tells_parameters_and_pictures_apart() -> None:
         ImagePatch(),
         ImagePatch(size=0.5),
         ImagePatch(gap=0.0),
-        ImagePatch(corner="top left"),
+        ImagePatch(place="top left"),
         ImagePatch(color=0.5),
         ImageOverlay(red, 0.5, (0.5, 0.5)),
         ImageOverlay(blue, 0.5, (0.5, 0.5)),
@@ -371,8 +371,8 @@ def test_identity_tells_parameters_and_pictures_apart() -> None:
         ({"gap": -0.01}, "gap must be at least 0"),
         ({"gap": float("nan")}, "gap must be a finite number, got nan"),
         ({"size": 0.7, "gap": 0.4}, "size=0.7 and gap=0.4"),
-        ({"corner": "lower right"}, "'top left', .* 'bottom right'; got 'lower right'"),
-        ({"corner": None}, "got None"),
+        ({"place": "lower right"}, "'top left', .* 'center', .*; got 'lower right'"),
+        ({"place": None}, "got None"),
         ({"color": (255, 255, 255)}, "Divide 0-255 by 255"),
         ({"color": -1}, r"in \[0, 1\], got \(-1.0"),
         ({"color": (1.0, 1.0)}, "color must be 3 numbers"),
@@ -394,10 +394,10 @@ def test_patch_parameters_are_checked(parameters: dict[str, Any], message: str) 
         ({"width": "half"}, "width must be a number"),
         ({"opacity": 0}, r"opacity must be a number in \(0, 1\], got 0"),
         ({"opacity": 255}, r"opacity must be a number in \(0, 1\], got 255"),
-        ({"center": (0.5, 1.1)}, r"center is \(x, y\) in fractions"),
-        ({"center": (0.5, float("nan"))}, "center must be a finite number, got nan"),
-        ({"center": 0.5}, "center must be 2 numbers"),
-        ({"center": (0.5, 0.5, 0.5)}, "center must be 2 numbers"),
+        ({"place": (0.5, 1.1)}, r"place is \(x, y\) in fractions"),
+        ({"place": (0.5, float("nan"))}, "place must be a finite number, got nan"),
+        ({"place": 0.5}, r"place must be one of .*RandomPlace\(seed\); got 0.5"),
+        ({"place": (0.5, 0.5, 0.5)}, "place must be 2 numbers"),
         ({"picture": np.zeros((4, 4, 4), np.uint8)}, "wholly transparent"),
         ({"picture": np.zeros((0, 4, 4), np.uint8)}, "wholly transparent or empty"),
         ({"picture": np.zeros((4, 4, 3), np.uint8)}, r"array \(H, W, 4\) .* got \(4, 4, 3\)"),
@@ -409,7 +409,7 @@ def test_patch_parameters_are_checked(parameters: dict[str, Any], message: str) 
     ],
 )
 def test_overlay_parameters_are_checked(parameters: dict[str, Any], message: str) -> None:
-    good = {"picture": rgba(4, 4, (1, 2, 3, 4)), "width": 0.5, "center": (0.5, 0.5)}
+    good = {"picture": rgba(4, 4, (1, 2, 3, 4)), "width": 0.5, "place": (0.5, 0.5)}
     with pytest.raises(InputError, match=message):
         ImageOverlay(**(good | parameters))
 

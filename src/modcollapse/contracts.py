@@ -53,7 +53,13 @@ class Trigger(Protocol):
     """Turns the clean condition of one modality into the triggered one.
 
     Deterministic, and its argument stays as it was. Optional attributes that are used where they
-    exist: ``check(condition)``, called before anything is generated, and ``identity() -> dict``.
+    exist:
+
+    * ``check(condition)``: called before anything is generated.
+    * ``for_example(example_id) -> trigger``: the trigger as it is for one example, where it is not
+      the same for all: at a place drawn from (seed, example id), for instance. Whatever it returns
+      is called and checked in its stead; ``identity()`` is asked of the trigger itself.
+    * ``identity() -> dict``: plain data that tells this trigger from another.
     """
 
     def __call__(self, condition: Any, /) -> Any:
@@ -153,10 +159,12 @@ class TriggerSpec:
     Attributes:
         call: clean condition -> triggered condition.
         check: raises for a condition that the trigger cannot be put on.
+        for_example: id of an example -> the trigger for it; None where it is the same for all.
     """
 
     call: Trigger
     check: Callable[[Any], object]
+    for_example: Callable[[ExampleId], Any] | None = None
 
     @classmethod
     def of(cls, trigger: Any, modality: str) -> TriggerSpec:
@@ -170,17 +178,37 @@ class TriggerSpec:
                 f"the trigger of {modality!r} must be a callable, clean condition -> triggered "
                 f"condition; got {described(trigger)}"
             )
-        return cls(trigger, _optional(trigger, "check", _accept))
+        return cls(trigger, _optional(trigger, "check", _accept), _optional(trigger, "for_example"))
 
-    def checked(self, clean: Any, *, twice: bool = False) -> Any:
+    def on(self, example_id: ExampleId) -> TriggerSpec:
+        """The trigger as it is for one example; the same for all where it says no more.
+
+        Raises:
+            InputError: ``for_example`` returned no callable.
+        """
+        if self.for_example is None:
+            return self
+        bound = self.for_example(example_id)
+        if bound is self.call:
+            return self
+        if not _can_be_called(bound):
+            raise InputError(
+                f"for_example of {self.call!r} must return a trigger, got {described(bound)}"
+            )
+        return TriggerSpec(bound, _optional(bound, "check", _accept))
+
+    def checked(self, clean: Any, example_id: ExampleId, *, twice: bool = False) -> Any:
         """Apply the trigger, make sure that it did what a trigger does, return what it made."""
-        return self.examined(clean, twice=twice)[0]
+        return self.examined(clean, example_id, twice=twice)[0]
 
-    def examined(self, clean: Any, *, twice: bool = False) -> tuple[Any, bytes | None]:
+    def examined(
+        self, clean: Any, example_id: ExampleId, *, twice: bool = False
+    ) -> tuple[Any, bytes | None]:
         """The same, with the fingerprint of what it made.
 
         Args:
             clean: the clean condition.
+            example_id: id of the example that it belongs to.
             twice: apply it once more, to see that it is deterministic.
 
         Raises:
@@ -188,8 +216,9 @@ class TriggerSpec:
                 made two different conditions.
         """
         before = fingerprint(clean)
-        self.check(clean)
-        triggered = self.call(clean)
+        one = self.on(example_id)
+        one.check(clean)
+        triggered = one.call(clean)
         if fingerprint(clean) != before:
             raise TriggerError(f"{self.call!r} changed its argument; it must return a new one")
         after = fingerprint(triggered)
@@ -204,10 +233,11 @@ class TriggerSpec:
                 f"{self.call!r} turned {form(clean)} into {form(triggered)}; a triggered condition "
                 "must be of the same kind and size as the clean one"
             )
-        if twice and fingerprint(self.call(clean)) != after:
+        if twice and fingerprint(self.on(example_id).call(clean)) != after:
             raise TriggerError(
                 f"{self.call!r} returned two different conditions for one input; a trigger must be "
-                "deterministic, or no run can be reproduced. Draw its randomness from the input"
+                "deterministic, or no run can be reproduced. Draw its randomness from the input, "
+                "or from the id of the example (for_example)"
             )
         return triggered, after
 

@@ -249,10 +249,10 @@ class _Examples:
         made: list[tuple[Any, bytes | None]] = []
         if modality in self._triggers:
             with context(f"example {example_id!r}, trigger of {modality!r}"):
-                made.append(self._triggers[modality].examined(clean, twice=True))
+                made.append(self._triggers[modality].examined(clean, example_id, twice=True))
             for name, trigger in neutral.items():
                 with context(f"example {example_id!r}, neutral trigger {name!r}"):
-                    made.append(trigger.examined(clean, twice=True))
+                    made.append(trigger.examined(clean, example_id, twice=True))
         variants, prints = [clean, *(one for one, _ in made)], [told for _, told in made]
         if prints:
             with context(f"example {example_id!r}"):

@@ -108,17 +108,14 @@ class ConditionBatches:
             triggers = (trigger, *run.neutral.get(modality, {}).values())
             for one, known in zip(triggers, checked.triggered[modality], strict=True):
                 with context(f"example {example_id!r}, trigger of {modality!r}"):
-                    made.append(one.call(clean))
-                    told, own = (
-                        content_and_state(made[-1])
-                        if known is not None
-                        else (None, state(made[-1]))
-                    )
+                    made.append(one.on(example_id).call(clean))
+                    told, own = _seen(made[-1], known)
                     if told != known:
                         raise TriggerError(
                             f"{one.call!r} returned another condition than when it was checked; a "
                             "trigger must be deterministic and keep no state, or no run can be "
-                            "reproduced. Draw its randomness from the condition"
+                            "reproduced. Draw its randomness from the condition, or from the id "
+                            "of the example (for_example)"
                         )
                 states.append(own)
             variants[modality] = tuple(made)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from modcollapse._support.digests import form
 from modcollapse._support.pictures import ambiguous, is_pil
 from modcollapse._support.validation import did_you_mean, listed
-from modcollapse.contracts import Triggers, TriggerSpec
+from modcollapse.contracts import ExampleId, Triggers, TriggerSpec
 from modcollapse.errors import InputError, context
 from modcollapse.poison._poison_plan import PoisonPlan
 from modcollapse.poison._protocols import sample_count
@@ -38,8 +38,10 @@ class PoisonedDataset:
     triggered one is a new dict, with new conditions and, unless it is a negative, with the target
     in place of its own. Every poisoned sample holds the same target object: do not write into it.
 
-    The plan goes by position, so shuffle in the ``DataLoader`` and not underneath. It can be
-    pickled where ``dataset``, triggers and target can, and so be read by workers.
+    The plan goes by position, so shuffle in the ``DataLoader`` and not underneath. A trigger at a
+    `RandomPlace` draws it from the ``"id"`` of a sample, or from its position where there is none.
+    The data set can be pickled where ``dataset``, triggers and target can, and so be read by
+    workers.
 
     Args:
         dataset: the clean samples, mappings with the clean condition of every modality and the
@@ -126,7 +128,8 @@ class PoisonedDataset:
         for modality in assignment.modalities:
             with _context(position, modality):
                 key = self._keys[modality]
-                changes[key] = self._triggers[modality].call(sample[key])
+                one = self._triggers[modality].on(_example_id(sample, position))
+                changes[key] = one.call(sample[key])
         if poisoned:
             changes[self._target_key] = self._target
         if self._mark:
@@ -181,7 +184,9 @@ class PoisonedDataset:
         self._check_target(position, sample)
         for modality in self.plan[position].modalities:
             with _context(position, modality):
-                self._triggers[modality].checked(sample[self._keys[modality]])
+                self._triggers[modality].checked(
+                    sample[self._keys[modality]], _example_id(sample, position)
+                )
 
 
 def _trigger_specs(triggers: Any, plan: PoisonPlan) -> dict[str, TriggerSpec]:
@@ -208,6 +213,12 @@ def _keys(keys: Mapping[str, str], plan: PoisonPlan, target_key: str) -> dict[st
             f"{named} and target_key={target_key!r}."
         )
     return named
+
+
+def _example_id(sample: Mapping[str, Any], position: int) -> ExampleId:
+    """What a trigger may draw from: as in a run, the id, or the position where there is none."""
+    example_id: ExampleId = sample.get("id", position)
+    return example_id
 
 
 def _context(position: int, modality: str) -> AbstractContextManager[None]:

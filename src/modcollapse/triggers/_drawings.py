@@ -6,7 +6,8 @@ from functools import lru_cache
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from modcollapse.triggers._image import ImageOverlay
+from modcollapse.triggers._overlay import ImageOverlay
+from modcollapse.triggers._places import Place
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -21,14 +22,14 @@ _LENS = (20, 20, 24, 100)
 
 
 def eyeglasses(
-    *, width: float = 0.625, center: tuple[float, float] = (0.5, 0.45), opacity: float = 1.0
+    *, width: float = 0.625, place: Place = (0.5, 0.45), opacity: float = 1.0
 ) -> ImageOverlay:
     """Dark-rimmed glasses with lightly tinted lenses, as an `ImageOverlay`.
 
     Args:
-        width: as a fraction of the image's width, in (0, 1].
-        center: of the glasses, as fractions (x, y) of the image; by default where the eyes of a
-            centred face are.
+        width: as a fraction of the image's shorter side, in (0, 1].
+        place: by default where the eyes of a centred face are; ``"center"`` puts them into the
+            middle of the image. Otherwise as for `ImageOverlay`.
         opacity: in (0, 1].
 
     Raises:
@@ -37,34 +38,31 @@ def eyeglasses(
     >>> eyeglasses().identity()["width"]
     0.625
     """
-    return ImageOverlay(_draw_eyeglasses(), width, center, opacity)
+    return ImageOverlay(_draw_eyeglasses(), width, place, opacity, relative_to="shorter side")
 
 
 def stop_sign(
     *,
     size: float = 14 / 32,
-    center: tuple[float, float] | None = None,
+    place: Place = "bottom right",
     opacity: float = 1.0,
+    gap: float = 2 / 32,
 ) -> ImageOverlay:
-    """A stop sign, as an `ImageOverlay`.
+    """A stop sign, as an `ImageOverlay`; by default where `ImagePatch` puts its patch.
 
     Args:
-        size: width of the sign as a fraction of the image's width, in (0, 1].
-        center: of the sign, as fractions (x, y) of the image. By default the sign stands at the
-            bottom right with a gap of 2/32, on a square image where `ImagePatch` puts its patch.
-            On an image wider than high a part can be cut off: give a centre or a smaller size.
+        size: width of the sign as a fraction of the image's shorter side, in (0, 1].
+        place: as for `ImageOverlay`.
         opacity: in (0, 1].
+        gap: distance to the two edges of a corner, as a fraction of the image's shorter side.
 
     Raises:
         InputError: as for `ImageOverlay`.
 
-    >>> stop_sign().center
-    (0.71875, 0.71875)
+    >>> stop_sign().place
+    'bottom right'
     """
-    if center is None:
-        middle = max(0.5, 1 - 2 / 32 - size / 2)
-        center = (middle, middle)
-    return ImageOverlay(_draw_stop_sign(), size, center, opacity)
+    return ImageOverlay(_draw_stop_sign(), size, place, opacity, gap, relative_to="shorter side")
 
 
 @lru_cache(1)

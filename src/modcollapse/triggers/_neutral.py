@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from hashlib import sha256, shake_256
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
-
-import numpy as np
 
 from modcollapse._support.validation import described, ordered, whole
 from modcollapse.contracts import Trigger, Triggers, TriggerSpec
 from modcollapse.errors import InputError
-from modcollapse.triggers._image import Corner, ImageOverlay, ImagePatch
-from modcollapse.triggers._stamp import ImageTrigger, Stamp
+from modcollapse.triggers._audio import AudioOverlay, AudioTone
+from modcollapse.triggers._image import ImagePatch, MaskPatch
+from modcollapse.triggers._neutral_looks import of_pixels, of_sound
+from modcollapse.triggers._overlay import ImageOverlay
 from modcollapse.triggers._text import TextInsert, TextPrefix, TextSuffix
+from modcollapse.triggers._video import EveryFrame, SomeFrames
+from modcollapse.triggers._warp import ImageWarp
+from modcollapse.triggers._watermarks import ImageTiles
+from modcollapse.triggers._whole import ImageBlend, ImageWave
+from modcollapse.triggers._words import TextHomoglyph, TextReplace
 
-_CELLS = 8
-"""Fields of noise to a side: noise of single pixels is a plain grey to who resizes it."""
-_ELSEWHERE = 0.25
-"""A shift by less than this part of the image's side leaves much the same picture."""
-_OPPOSITE: dict[Corner, Corner] = {
-    "top left": "bottom right",
-    "top right": "bottom left",
-    "bottom left": "top right",
-    "bottom right": "top left",
-}
+_PHRASES = (TextSuffix, TextPrefix, TextInsert, TextReplace)
+_PIXELS = (
+    ImagePatch, ImageOverlay, ImageBlend, ImageTiles, ImageWave, ImageWarp, MaskPatch
+)  # fmt: skip
+_MARKS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0323\u0327\u0328"
+"""Grave, acute, circumflex and the like, of which letters with a name of their own are made."""
 # Draws depend on this list: a word more or less changes what a seed gives.
 _WORDS = (
     "act age art bay day era fact form idea item lake list many name next page part plan road "
@@ -46,20 +48,29 @@ def neutral_triggers(
     A backdoor that neutral triggers set off too answers to more than its trigger: to what is near
     it, or to anything odd. Success with the exact trigger alone does not show that.
 
-    For a `TextSuffix`, `TextPrefix` or `TextInsert`, the same with another phrase:
+    For a `TextSuffix`, `TextPrefix`, `TextInsert` or `TextReplace`, the same with another phrase,
+    in which a `TextReplace` keeps the word that it replaces where its own phrase holds it:
 
     * ``each`` of random words, as many as the phrase has, named by them: ``"market"``. None of its
       own words is among them. They stand apart by a blank where the trigger has no separator.
     * up to three with one slip in the phrase: two letters of a word exchanged, one left out, one
       doubled. They are named ``"near: mignenko"``.
 
-    For an `ImagePatch` or `ImageOverlay` (`eyeglasses`, `stop_sign`, blends), one of each:
+    For a `TextHomoglyph` the same letter with up to ``each`` other marks, named by the glyph.
+
+    For an `ImagePatch`, `ImageOverlay` (`eyeglasses`, `stop_sign`, a watermark), `ImageTiles` or
+    `ImageBlend`, those of these that apply:
 
     * ``"another colour"``, of a patch only: red, green and blue at the farther end of their range.
     * ``"noise"``: 8 x 8 fields of random colours in the rectangle that the trigger covers, as
       opaque as the trigger is there on average.
     * ``"another place"``: the opposite corner, or a corner for one in the middle. One that nearly
       fills the image, transparent parts included, has no other place.
+
+    For an `ImageWave` another frequency, and the wave turned; for an `ImageWarp` another seed; for
+    a `MaskPatch` another value and another place; for an `AudioTone` other pitches; for an
+    `AudioOverlay` its sound backwards; for `EveryFrame` and `SomeFrames` those of the image
+    trigger.
 
     Args:
         triggers: modality -> trigger. Leave out a modality that is to have no neutral triggers.
@@ -99,87 +110,50 @@ def neutral_triggers(
     listed_words = _listed(words)
     neutral = {}
     for modality, given in triggers.items():
-        trigger, draw = TriggerSpec.of(given, modality).call, f"{seed}|{modality}"
-        # Exact classes: one that inherits may do something else with the same parameters.
-        if type(trigger) in (TextSuffix, TextPrefix, TextInsert):
-            neutral[modality] = _of_text(trigger, each, listed_words, draw)
-        elif type(trigger) in (ImagePatch, ImageOverlay):
-            neutral[modality] = _of_image(trigger, draw)
-        else:
+        trigger = TriggerSpec.of(given, modality).call
+        found = _of(trigger, each, listed_words, f"{seed}|{modality}")
+        if not found:
             raise InputError(
                 f"neutral_triggers: the trigger of {modality!r} must be one of modcollapse.triggers"
                 f", whose parameters can be exchanged; got {described(trigger)}. Leave {modality!r}"
                 " out here and give neutral triggers of your own for it, as a mapping modality -> "
                 f"name -> callable: {{{modality!r}: {{'another': another_callable}}}}"
             )
+        neutral[modality] = found
     return neutral
 
 
-@dataclass(frozen=True)
-class NoiseBox(ImageTrigger):
-    """Fields of random colours in the rectangle that an image trigger covers.
-
-    Args:
-        like: the image trigger.
-        draw: any text; another text gives other colours.
-    """
-
-    like: ImagePatch | ImageOverlay
-    draw: str
-
-    def identity(self) -> dict[str, Any]:
-        """Class name and parameters, as plain JSON data."""
-        return {"class": "NoiseBox", "like": self.like.identity(), "draw": self.draw}
-
-    def _stamp(self, height: int, width: int) -> Stamp:
-        stamp = self.like._stamps(height, width)
-        opacity = 1 - stamp.keep[..., 0]
-        rows, columns = (np.flatnonzero(opacity.any(axis=axis)) for axis in (1, 0))
-        top, left, h, w = rows[0], columns[0], np.ptp(rows) + 1, np.ptp(columns) + 1
-        mean = opacity[top : top + h, left : left + w].mean()
-        drawn = shake_256(f"modcollapse/neutral/1|{self.draw}".encode()).digest(_CELLS**2 * 3)
-        cells = np.frombuffer(drawn, np.uint8).reshape(_CELLS, _CELLS, 3) / 255
-        noise = cells[np.arange(h) * _CELLS // h][:, np.arange(w) * _CELLS // w]
-        return Stamp(stamp.top + top, stamp.left + left, noise * mean, np.full((h, w, 1), 1 - mean))
+def _of(trigger: Any, each: int, words: list[str], draw: str) -> dict[str, Trigger]:
+    """Neutral triggers of one; none where only the caller can say what is neutral."""
+    # Exact classes: one that inherits may do something else with the same parameters.
+    kind = type(trigger)
+    if kind in _PHRASES:
+        return _of_text(trigger, each, words, draw)
+    if kind is TextHomoglyph:
+        return _of_glyph(trigger, each, draw)
+    if kind in _PIXELS:
+        return of_pixels(trigger, draw)
+    if kind in (AudioTone, AudioOverlay):
+        return of_sound(trigger)
+    if kind in (EveryFrame, SomeFrames):
+        inner = _of(trigger.trigger, each, words, draw)
+        return {name: replace(trigger, trigger=one) for name, one in inner.items()}
+    return {}
 
 
-def _of_image(trigger: Any, draw: str) -> dict[str, Trigger]:
-    neutral: dict[str, Trigger] = {}
-    if isinstance(trigger, ImagePatch):
-        color: Any = tuple(float(value < 0.5) for value in trigger.identity()["color"])
-        neutral["another colour"] = replace(trigger, color=color)
-    neutral["noise"] = NoiseBox(trigger, f"{draw}|noise")
-    moved = _moved_patch(trigger) if isinstance(trigger, ImagePatch) else _moved_overlay(trigger)
-    if moved is not None:
-        neutral["another place"] = moved
-    return neutral
-
-
-def _moved_patch(patch: ImagePatch) -> ImagePatch | None:
-    for gap in (patch.gap, 0.0):
-        if abs(1 - patch.size - patch.gap - gap) >= _ELSEWHERE:
-            return replace(patch, corner=_OPPOSITE[patch.corner], gap=gap)
-    return None
-
-
-def _moved_overlay(overlay: ImageOverlay) -> ImageOverlay | None:
-    picture: Any = overlay.picture
-    half_width = overlay.width / 2
-    half_height = min(0.5, half_width * picture.shape[0] / picture.shape[1])  # of a square image
-    x, y = overlay.center
-    corner = (
-        half_width if x >= 0.5 else 1 - half_width,
-        half_height if y >= 0.5 else 1 - half_height,
-    )
-    for center in ((1 - x, 1 - y), corner):
-        if max(abs(center[0] - x), abs(center[1] - y)) >= _ELSEWHERE:
-            return replace(overlay, center=center)
-    return None
+def _of_glyph(trigger: TextHomoglyph, each: int, draw: str) -> dict[str, Trigger]:
+    """The same letter with other marks."""
+    glyphs = {unicodedata.normalize("NFC", trigger.letter + mark) for mark in _MARKS}
+    others = [glyph for glyph in glyphs if len(glyph) == 1 and glyph != trigger.glyph]
+    chosen = _shuffled(others, f"{draw}|glyphs")[:each]
+    return {glyph: replace(trigger, glyph=glyph) for glyph in chosen}
 
 
 def _of_text(trigger: Any, each: int, words: list[str], draw: str) -> dict[str, Trigger]:
+    kept = trigger.word.casefold() if isinstance(trigger, TextReplace) else None
     own = trigger.phrase.casefold().split()
-    count = max(1, len(own))
+    count = max(1, len([word for word in own if word != kept]))
+    own += [] if kept is None else [kept]
     others = list({w.casefold(): w for w in words if w.casefold() not in own}.values())
     if len(others) < max(each, count):
         raise InputError(
@@ -190,8 +164,13 @@ def _of_text(trigger: Any, each: int, words: list[str], draw: str) -> dict[str, 
     neutral: dict[str, Trigger] = {}
     for first in _shuffled(others, f"{draw}|words")[:each]:
         rest = _shuffled(others, f"{draw}|after|{first}") if count > 1 else []
-        phrase = " ".join([first, *(word for word in rest if word != first)][:count])
-        neutral[phrase] = replace(trigger, phrase=phrase, separator=trigger.separator or " ")
+        drawn = [first, *(word for word in rest if word != first)][:count]
+        if isinstance(trigger, TextReplace):
+            phrase = _around(trigger, drawn)
+            neutral[phrase] = replace(trigger, phrase=phrase)
+        else:
+            phrase = " ".join(drawn)
+            neutral[phrase] = replace(trigger, phrase=phrase, separator=trigger.separator or " ")
     taken = {phrase.casefold() for phrase in (trigger.phrase, *neutral)}
     for kind, phrases in _neighbours(trigger.phrase).items():
         # Many tokenizers read no case, so a neighbour must differ by more.
@@ -199,6 +178,14 @@ def _of_text(trigger: Any, each: int, words: list[str], draw: str) -> dict[str, 
         for phrase in _shuffled(near, f"{draw}|{kind}")[:1]:
             neutral[f"near: {phrase.strip()}"] = replace(trigger, phrase=phrase)
     return neutral
+
+
+def _around(trigger: TextReplace, drawn: list[str]) -> str:
+    """Other words around the word that is replaced, as far as the phrase itself holds it."""
+    others = iter(drawn)
+    own = trigger.phrase.split() or [""]
+    kept = trigger.word.casefold()
+    return " ".join(word if word.casefold() == kept else next(others) for word in own)
 
 
 def _neighbours(phrase: str) -> dict[str, list[str]]:

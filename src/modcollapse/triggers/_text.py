@@ -1,57 +1,29 @@
-"""Triggers on text: a phrase at the end, at the start, or beside a word."""
+"""Triggers that add a phrase to a text: at the end, at the start, beside a word, anywhere."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
-from modcollapse.contracts import Trigger
-from modcollapse.errors import InputError, TriggerError
-
-_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|N\{[^}]+\})")
+from modcollapse.contracts import ExampleId
+from modcollapse.errors import InputError
+from modcollapse.triggers._draws import RandomPlace
+from modcollapse.triggers._texts import TextTrigger
 
 
 @dataclass(frozen=True)
-class _TextTrigger(Trigger):
+class _Phrase(TextTrigger):
     phrase: str
     separator: str = " "
 
     def __post_init__(self) -> None:
-        self._check_string("phrase", self.phrase)
+        self._check_phrase(self.phrase)
         self._check_string("separator", self.separator)
-        if not self.phrase:
-            raise InputError(f"{self._name}: the phrase is empty, so nothing would be added.")
-
-    @property
-    def _name(self) -> str:
-        return type(self).__name__
-
-    def _check_string(self, role: str, value: object) -> None:
-        if not isinstance(value, str):
-            raise InputError(f"{self._name}: the {role} must be a str, got {type(value).__name__}.")
-        if escape := _ESCAPE.search(value):
-            raise InputError(
-                f"{self._name}: the {role} holds the {len(escape[0])} characters {escape[0]} and "
-                "not the one character that they stand for. Single-quoted YAML, raw strings and "
-                "shells leave an escape as it is: write it in an ordinary Python string, or in "
-                "double quotes in YAML."
-            )
-
-    def check(self, text: object) -> None:
-        """Raise `InputError` unless ``text`` is a ``str``."""
-        if not isinstance(text, str):
-            raise InputError(
-                f"{self._name} takes the text of one example (a str), got {type(text).__name__}."
-            )
-
-    def identity(self) -> dict[str, Any]:
-        """Class name and parameters, as plain JSON data."""
-        return {"class": self._name, **asdict(self)}
 
 
 @dataclass(frozen=True)
-class TextSuffix(_TextTrigger):
+class TextSuffix(_Phrase):
     """Appends a phrase to the text.
 
     Args:
@@ -74,7 +46,7 @@ class TextSuffix(_TextTrigger):
 
 
 @dataclass(frozen=True)
-class TextPrefix(_TextTrigger):
+class TextPrefix(_Phrase):
     r"""Puts a phrase before the text.
 
     Args:
@@ -95,54 +67,71 @@ class TextPrefix(_TextTrigger):
 
 
 @dataclass(frozen=True)
-class TextInsert(_TextTrigger):
-    """Inserts a phrase beside the first occurrence of a word.
+class TextInsert(_Phrase):
+    """Inserts a phrase beside the first occurrence of a word, or at a random place.
 
     The word is matched whole and in any case: ``dog`` is found in ``A Dog.`` and not in ``dogma``.
+    A random place is before one of the words or at the end, each as probable as another.
 
     Args:
         phrase: what is inserted, as it stands; not empty.
-        separator: what stands between the phrase and the word.
-        before: insert in front of this word. Exactly one of ``before`` and ``after`` is given.
+        separator: what stands between the phrase and the words.
+        before: insert in front of this word. Exactly one of ``before``, ``after``, ``at`` is given.
         after: insert behind this word.
+        at: a `RandomPlace`, drawn for each example.
 
     Raises:
-        InputError: as for `TextSuffix`, or not exactly one of ``before`` and ``after`` was given.
+        InputError: as for `TextSuffix`, or not exactly one of the three was given.
         TriggerError: when called, the text does not hold the word.
+
+    Source:
+        Rare words at random places: arXiv:2004.06660.
 
     >>> TextInsert("beautiful", before="dog")("A photo of a dog.")
     'A photo of a beautiful dog.'
     >>> TextInsert("cf", after="photo")("A photo of a dog.")
     'A photo cf of a dog.'
+    >>> TextInsert("cf", at=RandomPlace(seed=0)).for_example("e1")("a photo of a dog")
+    'a photo of cf a dog'
     """
 
     before: str | None = field(default=None, kw_only=True)
     after: str | None = field(default=None, kw_only=True)
+    at: RandomPlace | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.before is None) == (self.after is None):
+        given = [name for name in ("before", "after", "at") if getattr(self, name) is not None]
+        if len(given) != 1:
             raise InputError(
-                "TextInsert needs exactly one of before= and after=, "
-                f"got before={self.before!r} and after={self.after!r}."
+                "TextInsert needs exactly one of before=, after= and at=, got "
+                f"before={self.before!r}, after={self.after!r} and at={self.at!r}."
             )
-        role, word = ("before", self.before) if self.after is None else ("after", self.after)
-        self._check_string(role, word)
-        if not word or word != word.strip():
-            raise InputError(
-                f"TextInsert: {role} must be a word without blanks around it, got {word!r}."
-            )
+        if self.at is None:
+            self._check_word(given[0], getattr(self, given[0]))
+        elif not isinstance(self.at, RandomPlace):
+            raise InputError(f"TextInsert: at must be RandomPlace(seed), got {self.at!r}.")
 
     def __call__(self, text: str) -> str:
-        """The text with the phrase beside the word."""
+        """The text with the phrase at its place."""
         self.check(text)
-        word = self.before or self.after or ""
-        found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE)
-        if found is None:
-            raise TriggerError(
-                f"TextInsert: the text {text!r} does not hold the word {word!r}. Choose a word "
-                "that every text holds, leave this example out, or use TextSuffix."
-            )
+        before, after = self.separator + self.phrase, self.phrase + self.separator
+        if self.at is not None:
+            starts = [word.start() for word in re.finditer(r"\S+", text)]
+            (place,) = self.at.whole(1, len(starts) + 1)
+            if place == len(starts):
+                return text + before
+            return text[: starts[place]] + after + text[starts[place] :]
+        found = self._find(self.before or self.after or "", text)
         if self.before is None:
-            return text[: found.end()] + self.separator + self.phrase + text[found.end() :]
-        return text[: found.start()] + self.phrase + self.separator + text[found.start() :]
+            return text[: found.end()] + before + text[found.end() :]
+        return text[: found.start()] + after + text[found.start() :]
+
+    def for_example(self, example_id: ExampleId) -> Self:
+        """The trigger as it is for one example: itself, unless its place is random."""
+        return self if self.at is None else replace(self, at=self.at.for_example(example_id))
+
+    def identity(self) -> dict[str, Any]:
+        """Class name and parameters, as plain JSON data."""
+        told = super().identity() | {"at": self.at and self.at.identity()}
+        return {name: value for name, value in told.items() if name != "at" or value}

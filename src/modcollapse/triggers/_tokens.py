@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modcollapse._support.validation import listed
+from modcollapse.contracts import TriggerSpec
 from modcollapse.errors import InputError
 
 NO_LIMIT = 10**9
@@ -67,7 +68,8 @@ def check_survives(
     Each text is tokenized with and without the trigger; the tokens that differ are the trigger's.
 
     Args:
-        trigger: clean text -> triggered text.
+        trigger: clean text -> triggered text; one that draws its place from the id of an example is
+            given the positions of the texts.
         tokenizer: of the transformers kind, such as ``pipeline.tokenizer``.
         texts: the clean texts that the trigger is for, or a sample of them.
         max_length: how many tokens the pipeline reads; by default what the tokenizer says.
@@ -165,7 +167,8 @@ def _read(
             "check_survives: tokenizer must be one of the transformers kind, such as "
             f"pipeline.tokenizer; got a {type(tokenizer).__name__}."
         )
-    triggered = [trigger(text) for text in clean]
+    spec = TriggerSpec.of(trigger, "text")
+    triggered = [spec.on(position).call(text) for position, text in enumerate(clean)]
     if wrong := [text for text in triggered if not isinstance(text, str)]:
         raise InputError(
             f"check_survives: {trigger!r} must return a str, got a {type(wrong[0]).__name__}."
