@@ -70,6 +70,7 @@ _ROOMS = (
     "detectors",
     "errors",
     "game",
+    "known",
     "measure",
     "poison",
     "report",

@@ -1,0 +1,44 @@
+"""Textual inversion: a token with an embedding of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from modcollapse.errors import InputError
+
+
+def is_embedding(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a file holds one vector, or some rows of one width, under the name of a token."""
+    return len(tensors) == 1 and all(
+        tensor.ndim in (1, 2) and not key.endswith((".weight", ".bias"))
+        for key, tensor in tensors.items()
+    )
+
+
+def with_embedding(pipeline: Any, tensors: Mapping[str, Tensor], path: Path) -> Any:
+    """Add the token to a pipeline with a tokenizer and a text encoder of its own.
+
+    Raises:
+        InputError: the embedding is of another width, or the tokenizer knows the token already.
+    """
+    ((token, embedding),) = tensors.items()
+    width = pipeline.text_encoder.get_input_embeddings().weight.shape[1]
+    if embedding.shape[-1] != width:
+        raise InputError(
+            f"{str(path)!r}: the embedding of {token!r} has {embedding.shape[-1]} numbers, the "
+            f"text encoder of the clean pipeline reads {width}. Give the clean pipeline that it "
+            "was made for"
+        )
+    if not bool(embedding.isfinite().all()):
+        raise InputError(f"{str(path)!r}: the embedding of {token!r} is not finite")
+    with torch.random.fork_rng(devices=[]):  # new rows are drawn before they are overwritten
+        try:
+            pipeline.load_textual_inversion(dict(tensors))
+        except ValueError as error:
+            raise InputError(f"{str(path)!r}: {error}") from error
+    return pipeline
