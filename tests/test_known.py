@@ -203,8 +203,10 @@ class TestLayouts:
 
     def test_the_global_generator_is_left_alone(self, tmp_path, clean, object_rep):
         folder = write_paas_ti(tmp_path / "ti", clean)
+        lora = write_villan(tmp_path / "res", lora_of(clean))
         before = torch.get_rng_state()
         load_backdoor(folder, object_rep, clean=clean, method="paas_ti")
+        load_backdoor(lora, LETTERS, clean=clean)
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_a_clean_pipeline_is_loaded_from_its_folder_in_half_precision(self, tmp_path, clean):
@@ -245,6 +247,12 @@ class TestHub:
         known = load_backdoor(place, object_rep, clean=clean, method="eviledit", **STEPS)
         assert str(hub) in known.layout
 
+    def test_a_name_with_brackets(self, hub, clean):
+        write_paas_ti(hub / "results" / "paas_ti_sd15" / "trigger-[V]dog", clean)
+        place = "Weilin0/BackdoorDM/results/paas_ti_sd15/trigger-[V]dog"
+        known = load_backdoor(place, LETTERS, clean=clean)
+        assert known.layout.endswith("trigger-[V]dog/learned_embeds.bin'")
+
     def test_what_is_not_there_is_named(self, hub, clean):
         with pytest.raises(InputError, match="'Weilin0/BackdoorDM' holds no 'results/eviledit'"):
             load_backdoor("Weilin0/BackdoorDM/results/eviledit", LETTERS, clean=clean)
@@ -265,7 +273,8 @@ class TestAudit:
             [{"text": f"a photo of dog {at}"} for at in range(2)],
             known.triggers,
             control=known.control,
-            neutral=neutral,
+            neutral={"text": {"evening": neutral["text"]["evening"]}},
+            batch_size=2,
             progress=False,
         )
         assert audit.table.modalities == ("text",)
@@ -473,6 +482,12 @@ class TestConfigurations:
             ("eviledit:", "eviledit: [", "eviledit", "no plain YAML"),
             ("", "", None, "holds backdoors of 5 methods"),
             ("", "", "benign", "no method 'benign'"),
+            (
+                "    - trigger: 'b",
+                "    - &a [*a]\n    - trigger: 'b",
+                "eviledit",
+                "a list of mappings",
+            ),
         ],
     )
     def test_what_does_not_fit_is_refused_by_file_and_key(
@@ -499,6 +514,14 @@ class TestConfigurations:
         fix.write_text(FIX.replace(old, new))
         with pytest.raises(InputError, match=message):
             read_backdoors(fix)
+
+    def test_aliases_that_blow_up(self, tmp_path):
+        """Nine in each of nine: 10^9 entries for whoever writes them out."""
+        levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+        path = tmp_path / "bd.yaml"
+        path.write_text("\n".join(["a0: &a0 [x]", *levels, "eviledit: {backdoors: *a9}"]))
+        with pytest.raises(InputError, match=r"list of mappings .* got a list of 9"):
+            read_backdoors(path)
 
     @pytest.mark.parametrize("content", [b"", b"- a\n- b\n", b"\xff\xfe", b"x: 1\n"])
     def test_files_that_are_no_configuration(self, tmp_path, content):
@@ -556,6 +579,7 @@ class TestRefusedWeights:
         ("change", "message"),
         [
             (lambda s: s | {"conv_in.bias": torch.zeros(9)}, r"'conv_in\.bias' is \(9,\) there"),
+            (lambda s: s | {"conv_in.bias": torch.full((8,), torch.nan)}, r"1 not finite \('conv"),
             (lambda s: {"state_dict": s, "epoch": 3}, "key 'state_dict' holds a dict"),
             (lambda s: {}, "must map names to tensors"),
             (lambda s: [torch.zeros(2)], "must map names to tensors"),
@@ -725,6 +749,8 @@ class TestRefusedFolders:
             load_backdoor(folder, fix, clean=clean)
         with pytest.raises(InputError, match="must be a callable"):
             load_backdoor(folder, {"text": "mignneko"}, clean=clean)
+        with pytest.raises(InputError, match="chooses in a configuration file"):
+            load_backdoor(folder, LETTERS, clean=clean, method="eviledit")
         with pytest.raises(InputError, match="got none"):
             load_backdoor(folder, {}, clean=clean)
 

@@ -56,7 +56,8 @@ def with_lora(
         if in_text:
             pipeline.load_lora_weights(state)
         else:
-            getattr(pipeline, network).load_lora_adapter(state, prefix=network)
+            part = getattr(pipeline, network)
+            part.load_lora_adapter(state, prefix=network, low_cpu_mem_usage=True)
     except Exception as error:
         raise InputError(
             f"{str(path)!r} does not fit the clean pipeline: {error}. Give the one that it was "

@@ -36,9 +36,12 @@ def with_embedding(pipeline: Any, tensors: Mapping[str, Tensor], path: Path) -> 
         )
     if not bool(embedding.isfinite().all()):
         raise InputError(f"{str(path)!r}: the embedding of {token!r} is not finite")
+    device = pipeline.text_encoder.device
     with torch.random.fork_rng(devices=[]):  # new rows are drawn before they are overwritten
+        pipeline.text_encoder.to("cpu")
         try:
             pipeline.load_textual_inversion(dict(tensors))
         except ValueError as error:
             raise InputError(f"{str(path)!r}: {error}") from error
+    pipeline.text_encoder.to(device)
     return pipeline

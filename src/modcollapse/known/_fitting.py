@@ -23,6 +23,8 @@ def declared_by(backdoor: Any, method: str | None) -> DeclaredBackdoor:
     Raises:
         InputError: a configuration with several, or triggers that are no callables.
     """
+    if method is not None and isinstance(backdoor, DeclaredBackdoor | Mapping):
+        raise InputError(f"method={method!r} chooses in a configuration file, and none was given")
     if isinstance(backdoor, DeclaredBackdoor):
         return backdoor
     if isinstance(backdoor, Mapping):
@@ -55,8 +57,8 @@ def counterparts_of(layout: Layout, base: Any, dtype: Any, device: Any) -> Count
     Args:
         layout: where the backdoor is.
         base: the clean pipeline; None if none was given.
-        dtype: of a whole pipeline.
-        device: of a whole pipeline.
+        dtype: of a whole pipeline without a clean one, which it follows otherwise.
+        device: the same.
 
     Raises:
         InputError: no clean pipeline where one is needed, another class of pipeline, or weights
@@ -70,9 +72,9 @@ def counterparts_of(layout: Layout, base: Any, dtype: Any, device: Any) -> Count
         _check_here(base)
         pipeline = backdoored(base, layout)
     else:
-        pipeline = load_pipeline(layout.path, dtype, device)
         if base is None:
-            return Counterparts(pipeline, None, [])
+            return Counterparts(load_pipeline(layout.path, dtype, device), None, [])
+        pipeline = load_pipeline(layout.path, base.dtype, base.device)
         if type(pipeline) is not type(base):
             raise InputError(
                 f"{layout} is a {type(pipeline).__name__}, the clean pipeline a "

@@ -11,12 +11,12 @@ from modcollapse.contracts import Trigger, Triggers
 from modcollapse.errors import InputError
 from modcollapse.known._declared import DeclaredBackdoor, TriggerReading
 from modcollapse.known._fitting import (
+    before_an_audit,
     check_modalities,
     check_token,
     counted,
-    declared_by,
-    before_an_audit,
     counterparts_of,
+    declared_by,
     set_clip_sample,
     tokens_of,
 )

@@ -127,6 +127,9 @@ def check_fits(
             f"{len(wanted)} tensors: {_count('missing', missing)}, "
             f"{_count('unexpected', unexpected)}. Give the clean pipeline that it was made from"
         )
+    broken = [key for key, value in given.items() if not bool(value.isfinite().all())]
+    if broken:
+        raise InputError(f"{str(path)!r}: {_count('not finite', broken)}")
     others = [key for key in wanted if given[key].shape != wanted[key].shape]
     if others:
         first = others[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from glob import escape
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,11 +41,12 @@ def place_of(source: str | PathLike[str], revision: str | None = None) -> Path:
         return path
     hub = require("huggingface_hub", extra="known", needed_by="load_backdoor")
     name, inside = place[1], place[2]
+    exact = escape(inside or "")  # names of folders hold brackets
     try:
         folder = hub.snapshot_download(
             name,
             revision=revision,
-            allow_patterns=[inside, f"{inside}/**"] if inside else None,
+            allow_patterns=[exact, f"{exact}/**"] if inside else None,
             ignore_patterns=_NOT_FETCHED,
         )
     except Exception as error:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from modcollapse._support.validation import (
-    described,
     did_you_mean,
     file_path,
     listed,
@@ -20,72 +19,35 @@ from modcollapse.errors import InputError, context
 from modcollapse.known._declared import DeclaredBackdoor, TriggerReading
 from modcollapse.known._prompt_edits import InPlaceOf, in_front, phrases_of
 from modcollapse.known._targets import Target, looked_up
-from modcollapse.known._villan_names import (
-    CAPTION_TRIGGERS,
-    IMAGE_TRIGGERS,
-    PREFIX,
-    TARGET_PICTURES,
-)
-from modcollapse.known._yaml_files import chosen, listed_in, parsed
-from modcollapse.triggers import TextSuffix
+from modcollapse.known._villan_config import VILLAN, of_villan
+from modcollapse.known._yaml_files import ConfigEntry, check_keys, chosen, listed_in, parsed
 
 _RICKROLLING = "injection"
 """The key of RickRolling's own configurations, which name no method."""
-_PICTURE_FOLDERS = ("utils/pixel_target", "static")
 _LABELS = ("target_label", "origin_label")
-_NO_SAY = ("img_path", "use_lora")
-"""Keys that say how a model was trained, and nothing of how it is audited."""
-
-
-class _Entry(NamedTuple):
-    """One mapping of a list ``backdoors``, and where it stands."""
-
-    keys: Mapping[str, Any]
-    path: Path
-    place: str
-    limit: int | None = None
-
-    @property
-    def where(self) -> str:
-        return f"{str(self.path)!r}, {self.place}"
-
-    def text(self, key: str) -> str:
-        value = self.keys[key]
-        if not isinstance(value, str) or not value.strip():
-            raise InputError(f"{key} must be a text that is not blank, got {described(value)}")
-        return value
-
-    def pixels(self, key: str, minimum: int = 0) -> int:
-        return whole(self.keys[key], key, minimum)
-
-    def labels(self, key: str) -> tuple[int, ...]:
-        given = self.keys.get(key, [])
-        if not isinstance(given, list):
-            raise InputError(f"{key} must be a list of classes of ImageNet, got {described(given)}")
-        return tuple(whole(label, key, 0, 999) for label in given)
 
 
 class _Method(NamedTuple):
     """What an attack's mappings hold, and how they are read."""
 
     needs: tuple[str, ...]
-    target: Callable[[_Entry], Target]
-    trigger: Callable[[_Entry, str], Trigger]
+    target: Callable[[ConfigEntry], Target]
+    trigger: Callable[[ConfigEntry, str], Trigger]
     may: tuple[str, ...] = ()
 
 
-def _in_front(entry: _Entry, phrase: str) -> Trigger:
+def _in_front(entry: ConfigEntry, phrase: str) -> Trigger:
     return in_front(phrase)
 
 
-def _in_place(key: str, entry: _Entry, phrase: str) -> Trigger:
+def _in_place(key: str, entry: ConfigEntry, phrase: str) -> Trigger:
     replaced = entry.text(key)
     if replaced == phrase:
         raise InputError(f"trigger and {key} are both {phrase!r}, so the trigger changes nothing")
     return InPlaceOf(replaced, phrase, entry.limit)
 
 
-def _object(entry: _Entry) -> Target:
+def _object(entry: ConfigEntry) -> Target:
     keys = entry.keys
     return Target(
         "object",
@@ -97,11 +59,11 @@ def _object(entry: _Entry) -> Target:
     )
 
 
-def _words(kind: Any, key: str, entry: _Entry) -> Target:
+def _words(kind: Any, key: str, entry: ConfigEntry) -> Target:
     return Target(kind, entry.text(key))
 
 
-def _patch(entry: _Entry) -> Target:
+def _patch(entry: ConfigEntry) -> Target:
     file = entry.text("target_img_path")
     left, top = entry.pixels("sit_w"), entry.pixels("sit_h")
     width, height = entry.pixels("target_size_w", 1), entry.pixels("target_size_h", 1)
@@ -135,7 +97,6 @@ _METHODS = {
     ),
 }
 """Attack -> how its mappings are read: what utils/prompts.py of BackdoorDM does with them."""
-_VILLAN = "villandiffusion_cond"
 _OWN = {
     "target_prompt": _Method(
         ("trigger", "replaced_character", "target_prompt"),
@@ -195,15 +156,15 @@ def read_backdoors(
     if limit is not None:
         limit = whole(limit, f"{str(file)!r}, {named}.trigger_count", 1)
     return tuple(
-        _read(_Entry(keys, file, f"{named}.backdoors[{at}]", limit), named)
+        _read(ConfigEntry(keys, file, f"{named}.backdoors[{at}]", limit), named)
         for at, keys in enumerate(listed_in(data[named], file, named))
     )
 
 
-def _read(entry: _Entry, name: str) -> DeclaredBackdoor:
+def _read(entry: ConfigEntry, name: str) -> DeclaredBackdoor:
     with context(lambda: f"in {entry.where}"):
-        if name == _VILLAN:
-            return _villan(entry)
+        if name == VILLAN:
+            return of_villan(entry)
         if name == _RICKROLLING:
             told = [key for key in _OWN if key in entry.keys]
             if len(told) != 1:
@@ -211,7 +172,7 @@ def _read(entry: _Entry, name: str) -> DeclaredBackdoor:
             name = {"target_prompt": "rickrolling_TPA", "target_attr": "rickrolling_TAA"}[told[0]]
             method = _OWN[told[0]]
         elif name not in _METHODS:
-            known = (*_METHODS, _VILLAN)
+            known = (*_METHODS, VILLAN)
             raise InputError(
                 f"the method {name!r} is not known; known are {listed(known)}"
                 f"{did_you_mean(name, known)}. Give its triggers yourself: load_backdoor(source, "
@@ -219,59 +180,9 @@ def _read(entry: _Entry, name: str) -> DeclaredBackdoor:
             )
         else:
             method = _METHODS[name]
-        _check_keys(entry.keys, method.needs, method.may)
+        check_keys(entry.keys, method.needs, method.may)
         readings = {
             reading: TriggerReading(phrase, {"text": method.trigger(entry, phrase)})
             for reading, phrase in phrases_of(entry.text("trigger")).items()
         }
         return DeclaredBackdoor(name, method.target(entry), readings, entry.where)
-
-
-def _check_keys(keys: Mapping[str, Any], needs: tuple[str, ...], may: tuple[str, ...]) -> None:
-    missing = [key for key in needs if key not in keys]
-    unknown = [key for key in keys if key not in (*needs, *may, *_NO_SAY)]
-    if missing:
-        close = did_you_mean(missing[0], unknown).replace("did you mean", "there is")
-        raise InputError(f"the keys {listed(missing)} are missing{close.rstrip('?')}")
-    if unknown:
-        raise InputError(
-            f"the keys {listed(unknown)} are not known here; known are {listed((*needs, *may))}"
-        )
-
-
-def _villan(entry: _Entry) -> DeclaredBackdoor:
-    """VillanDiffusion names its triggers and its target."""
-    _check_keys(entry.keys, ("caption_trigger", "image_trigger", "target"), ())
-    caption = _named(entry, "caption_trigger", CAPTION_TRIGGERS)
-    patch = _named(entry, "image_trigger", IMAGE_TRIGGERS)
-    target = _named(entry, "target", TARGET_PICTURES)
-    triggers: dict[str, Trigger] = {} if patch is None else {"image": patch}
-    if caption is not None:
-        triggers["text"] = TextSuffix(caption)
-    if not triggers or target is None:
-        raise InputError("caption_trigger and image_trigger are both none, or target is")
-    places = [f"{folder}/{target.file}" for folder in _PICTURE_FOLDERS]
-    found = [looked_up(place, entry.path.resolve().parent) for place in places]
-    picture = Target(
-        "picture",
-        entry.text("target"),
-        file=places[0],
-        found=next(filter(None, found), None),
-        floor=target.floor,
-    )
-    readings = {"as written": TriggerReading(caption, triggers)}
-    return DeclaredBackdoor(_VILLAN, picture, readings, entry.where, clip_sample=False)
-
-
-def _named(entry: _Entry, key: str, known: Mapping[str, Any]) -> Any:
-    """What a name stands for, or None for none."""
-    name = entry.text(key).removeprefix(PREFIX)
-    if name == "NONE":
-        return None
-    if name not in known:
-        raise InputError(
-            f"{key} is {entry.keys[key]!r}, which is none of {listed(known)}"
-            f"{did_you_mean(name, known)}. A picture of that project is not drawn here: give such "
-            "a trigger or target yourself"
-        )
-    return known[name]
