@@ -700,6 +700,9 @@ class TestRefusedWeights:
         torch.save({"[V] dog": torch.ones(9)}, tmp_path / "learned_embeds.bin")
         with pytest.raises(InputError, match=r"9 numbers, the text encoder .* reads 8"):
             load_backdoor(tmp_path, LETTERS, clean=clean)
+        torch.save({"emb_params": torch.ones(1, TEXT_WIDTH)}, tmp_path / "learned_embeds.bin")
+        with pytest.raises(InputError, match="does not say for which token"):
+            load_backdoor(tmp_path, LETTERS, clean=clean)
         torch.save({"<cat>": torch.ones(TEXT_WIDTH)}, tmp_path / "learned_embeds.bin")
         with pytest.raises(InputError, match=r"'\[V\] dog' does not hold the token '<cat>'"):
             load_backdoor(tmp_path, object_rep, clean=clean, method="paas_ti")

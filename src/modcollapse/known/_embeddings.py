@@ -11,6 +11,9 @@ from torch import Tensor
 
 from modcollapse.errors import InputError
 
+_NO_TOKENS = ("emb_params", "*")
+"""Keys of other programs, which leave the token to the name of the file."""
+
 
 def is_embedding(tensors: Mapping[str, Tensor]) -> bool:
     """Whether a file holds one vector, or some rows of one width, under the name of a token."""
@@ -24,9 +27,15 @@ def with_embedding(pipeline: Any, tensors: Mapping[str, Tensor], path: Path) -> 
     """Add the token to a pipeline with a tokenizer and a text encoder of its own.
 
     Raises:
-        InputError: the embedding is of another width, or the tokenizer knows the token already.
+        InputError: the embedding is of another width, is not finite, names no token, or the
+            tokenizer knows the token already.
     """
     ((token, embedding),) = tensors.items()
+    if token in _NO_TOKENS:
+        raise InputError(
+            f"{str(path)!r} holds an embedding under {token!r}, which does not say for which token "
+            "it is. Save it under the token, {token: embedding}"
+        )
     width = pipeline.text_encoder.get_input_embeddings().weight.shape[1]
     if embedding.shape[-1] != width:
         raise InputError(

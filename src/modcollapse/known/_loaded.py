@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modcollapse.contracts import Trigger, Triggers
@@ -73,7 +73,7 @@ class KnownBackdoor:
 
     @property
     def readings(self) -> Mapping[str, TriggerReading]:
-        """Name -> what may be meant: ``"as written"``, or ``"literal"`` and ``"character"``."""
+        """What may be meant, ``"as written"``, or ``"literal"`` and ``"character"``."""
         return self.declared.readings
 
     @property
@@ -121,10 +121,10 @@ class KnownBackdoor:
 
 
 def load_backdoor(
-    source: str | PathLike[str],
-    backdoor: str | PathLike[str] | DeclaredBackdoor | Triggers,
+    source: str | Path,
+    backdoor: str | Path | DeclaredBackdoor | Triggers,
     *,
-    clean: str | PathLike[str] | DiffusionPipeline | None,
+    clean: str | Path | DiffusionPipeline | None,
     method: str | None = None,
     reading: str | None = None,
     revision: str | None = None,

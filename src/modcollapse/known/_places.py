@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from glob import escape
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ _LIBRARIES = ("diffusers", "transformers", "stable_diffusion")
 """Where the parts of a pipeline may come from; the last is diffusers' name for a safety checker."""
 
 
-def place_of(source: str | PathLike[str], revision: str | None = None) -> Path:
+def place_of(source: str | Path, revision: str | None = None) -> Path:
     """Return the local path of a source.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,9 +111,7 @@ _OWN = {
 """Key that tells the two attacks of RickRolling's own configurations apart -> how it is read."""
 
 
-def read_backdoors(
-    path: str | PathLike[str], method: str | None = None
-) -> tuple[DeclaredBackdoor, ...]:
+def read_backdoors(path: str | Path, method: str | None = None) -> tuple[DeclaredBackdoor, ...]:
     r"""Read triggers and targets from the configuration of a backdoor.
 
     Two forms are known. BackdoorDM's: per method a list ``backdoors`` of mappings. RickRolling's
