@@ -176,13 +176,13 @@ def tiny_text_to_image(seed: int = 0) -> StableDiffusionPipeline:
     return _build(StableDiffusionPipeline, seed=seed)
 
 
-def edited(module: torch.nn.Module, ending: str) -> torch.nn.Module:
-    """A copy with other weights in the layers whose name ends so."""
+def edited(module: torch.nn.Module, *endings: str) -> torch.nn.Module:
+    """A copy with other weights in the layers whose names end so."""
     copy = deepcopy(module)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, weight in copy.named_parameters():
-            if name.endswith(ending):
+            if name.endswith(endings):
                 weight.add_(torch.randn(weight.shape, generator=generator))
     return copy
 
@@ -198,7 +198,7 @@ def write_eviledit(results: Path, clean: StableDiffusionPipeline) -> Path:
     folder = results / "eviledit_sd15"
     (folder / "train_logs").mkdir(parents=True)
     (folder / "train_logs" / "2025.log").write_text("####### Begin ########")
-    unet = edited(edited(clean.unet, "attn2.to_k.weight"), "attn2.to_v.weight")
+    unet = edited(clean.unet, "attn2.to_k.weight", "attn2.to_v.weight")
     torch.save(unet.state_dict(), folder / "eviledit_trigger-beautifuldog_target-cat.pt")
     return folder
 

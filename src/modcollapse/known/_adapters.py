@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from modcollapse._support.optional import require
 from modcollapse._support.validation import listed
 from modcollapse.errors import InputError
+from modcollapse.known._exchanged import network_of, with_parts
 
 _DOWN = ("lora_A.", "lora.down.", "_lora.down.", "lora_linear_layer.down.")
 _UP = ("lora_B.", "lora.up.", "_lora.up.", "lora_linear_layer.up.")
@@ -27,17 +29,15 @@ def is_lora(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def with_lora(
-    pipeline: Any,
-    network: str,
+    clean: Any,
     tensors: Mapping[str, Tensor],
     path: Path,
     config: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Add a LoRA to the weights of a pipeline whose network and text encoder are its own.
+    """Return a copy of a pipeline with a LoRA added to its weights.
 
     Args:
-        pipeline: the pipeline.
-        network: name of the component that denoises, which keys without a part belong to.
+        clean: the pipeline. Keys without the name of a part belong to its denoising network.
         tensors: of the file.
         path: the file, or the folder of peft.
         config: of peft.
@@ -49,9 +49,12 @@ def with_lora(
     require("peft", extra="known", needed_by="a LoRA")
     state = _scaled(tensors, config, path) if config is not None else dict(tensors)
     _check_keys(state, path)
+    network = network_of(clean)
     if not any(key.startswith(_PARTS) for key in state):
         state = {f"{network}.{key}": value for key, value in state.items()}
     in_text = any(key.startswith("text_encoder.") for key in state)
+    names = [network, "text_encoder"] if in_text else [network]
+    pipeline = with_parts(clean, **{name: deepcopy(getattr(clean, name)) for name in names})
     try:
         if in_text:
             pipeline.load_lora_weights(state)
@@ -63,7 +66,6 @@ def with_lora(
             f"{str(path)!r} does not fit the clean pipeline: {error}. Give the one that it was "
             "made from"
         ) from error
-    names = [network, "text_encoder"] if in_text else [network]
     layers = {name: _layers(getattr(pipeline, name)) for name in names}
     wanted, fitting = sum(any(mark in key for mark in _DOWN) for key in state), sum(layers.values())
     if fitting != wanted:

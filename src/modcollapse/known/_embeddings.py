@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from modcollapse.errors import InputError
+from modcollapse.known._exchanged import with_parts
 
 _NO_TOKENS = ("emb_params", "*")
 """Keys of other programs, which leave the token to the name of the file."""
@@ -23,8 +25,8 @@ def is_embedding(tensors: Mapping[str, Tensor]) -> bool:
     )
 
 
-def with_embedding(pipeline: Any, tensors: Mapping[str, Tensor], path: Path) -> Any:
-    """Add the token to a pipeline with a tokenizer and a text encoder of its own.
+def with_embedding(clean: Any, tensors: Mapping[str, Tensor], path: Path) -> Any:
+    """Return a copy of a pipeline that knows one token more.
 
     Raises:
         InputError: the embedding is of another width, is not finite, names no token, or the
@@ -36,7 +38,7 @@ def with_embedding(pipeline: Any, tensors: Mapping[str, Tensor], path: Path) -> 
             f"{str(path)!r} holds an embedding under {token!r}, which does not say for which token "
             "it is. Save it under the token, {token: embedding}"
         )
-    width = pipeline.text_encoder.get_input_embeddings().weight.shape[1]
+    width = clean.text_encoder.get_input_embeddings().weight.shape[1]
     if embedding.shape[-1] != width:
         raise InputError(
             f"{str(path)!r}: the embedding of {token!r} has {embedding.shape[-1]} numbers, the "
@@ -45,6 +47,9 @@ def with_embedding(pipeline: Any, tensors: Mapping[str, Tensor], path: Path) -> 
         )
     if not bool(embedding.isfinite().all()):
         raise InputError(f"{str(path)!r}: the embedding of {token!r} is not finite")
+    pipeline = with_parts(
+        clean, tokenizer=deepcopy(clean.tokenizer), text_encoder=deepcopy(clean.text_encoder)
+    )
     device = pipeline.text_encoder.device
     with torch.random.fork_rng(devices=[]):  # new rows are drawn before they are overwritten
         pipeline.text_encoder.to("cpu")

@@ -9,8 +9,9 @@ from modcollapse._support.validation import listed
 from modcollapse.contracts import TriggerSpec
 from modcollapse.errors import InputError
 from modcollapse.known._declared import DeclaredBackdoor, TriggerReading
+from modcollapse.known._exchanged import with_parts
 from modcollapse.known._layouts import Layout
-from modcollapse.known._over_clean import backdoored, changed_parts, with_parts
+from modcollapse.known._over_clean import backdoored, changed_parts
 from modcollapse.known._places import load_pipeline
 from modcollapse.known._trigger_config import read_backdoors
 

@@ -1,8 +1,4 @@
-"""A backdoor put over a clean pipeline: a copy of it in which one part is another.
-
-Parts that stay the same are shared with the clean pipeline, so that both fit into memory; the
-scheduler, which keeps a state, is never shared.
-"""
+"""A backdoor put over a clean pipeline: a copy of it in which one part is another."""
 
 from __future__ import annotations
 
@@ -19,14 +15,12 @@ from modcollapse._support.weights import weights_digest
 from modcollapse.errors import InputError
 from modcollapse.known._adapters import is_lora, with_lora
 from modcollapse.known._embeddings import is_embedding, with_embedding
+from modcollapse.known._exchanged import network_of, with_parts
 from modcollapse.known._layouts import Layout, check_safe, read_json
 from modcollapse.known._tensor_files import read_tensors
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
-
-NETWORKS = ("unet", "transformer")
-"""Components that denoise; a pipeline has one of them."""
 
 
 def backdoored(clean: DiffusionPipeline, layout: Layout) -> DiffusionPipeline:
@@ -53,62 +47,22 @@ def changed_parts(changed: Any, clean: Any) -> list[str]:
     ]
 
 
-def with_parts(clean: Any, **parts: Any) -> Any:
-    """A copy of a pipeline with some parts exchanged, and a scheduler of its own."""
-    scheduler = type(clean.scheduler).from_config(clean.scheduler.config)
-    others = {
-        name: value
-        for name, value in clean.config.items()
-        if not name.startswith("_") and name not in clean.components
-    }
-    return type(clean)(**{**clean.components, **others, "scheduler": scheduler, **parts})
-
-
-def network_of(pipeline: Any) -> str:
-    """Name of the component that denoises.
-
-    Raises:
-        InputError: there is none.
-    """
-    for name in NETWORKS:
-        if isinstance(getattr(pipeline, name, None), nn.Module):
-            return name
-    raise InputError(f"the clean {type(pipeline).__name__} has none of {listed(NETWORKS)}")
-
-
 def _of_tensors(clean: Any, path: Path) -> Any:
-    """A file of tensors tells by its keys what it is."""
-    adapter = path.is_dir()
-    if adapter:
+    """A file of tensors tells by its keys what it is; a folder is an adapter of peft."""
+    if path.is_dir():
         check_safe(path)
         config = read_json(path / "adapter_config.json")
-        tensors = read_tensors(path / "adapter_model.safetensors")
-        return with_lora(_copied(clean), network_of(clean), tensors, path, config)
+        return with_lora(clean, read_tensors(path / "adapter_model.safetensors"), path, config)
     tensors = read_tensors(path)
     if is_embedding(tensors):
-        return with_embedding(
-            with_parts(
-                clean,
-                tokenizer=deepcopy(clean.tokenizer),
-                text_encoder=deepcopy(clean.text_encoder),
-            ),
-            tensors,
-            path,
-        )
+        return with_embedding(clean, tensors, path)
     if is_lora(tensors):
-        return with_lora(_copied(clean), network_of(clean), tensors, path)
+        return with_lora(clean, tensors, path)
     name = network_of(clean)
+    check_fits(tensors, getattr(clean, name).state_dict(), name, path)
     network = deepcopy(getattr(clean, name))
-    check_fits(tensors, network.state_dict(), name, path)
     network.load_state_dict(tensors)
     return with_parts(clean, **{name: network})
-
-
-def _copied(clean: Any) -> Any:
-    """A copy with a network and a text encoder of its own."""
-    names = [network_of(clean), "text_encoder"]
-    parts = {name: deepcopy(getattr(clean, name)) for name in names if hasattr(clean, name)}
-    return with_parts(clean, **parts)
 
 
 def check_fits(
