@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -89,9 +90,22 @@ def _check_keys(state: Mapping[str, Tensor], path: Path) -> None:
             f"{str(path)!r} holds {len(others)} keys that are no matrix of a LoRA layer, "
             f"{listed(others[:3])}: scales and biases beside them are not read"
         )
+    pairs = Counter(map(_pair, state))
+    alone = [key for key in state if pairs[_pair(key)] != 2]
+    if alone:
+        raise InputError(
+            f"{str(path)!r} holds one matrix of a layer without its other, {listed(alone[:3])}"
+        )
     broken = [key for key, value in state.items() if not bool(value.isfinite().all())]
     if broken:
         raise InputError(f"{str(path)!r}: {broken[0]!r} is not finite")
+
+
+def _pair(key: str) -> str:
+    """What the names of the two matrices of a layer have in common."""
+    for down, up in zip(_DOWN, _UP, strict=True):
+        key = key.replace(down, "*").replace(up, "*")
+    return key
 
 
 def _scaled(
