@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "samplers": GROUND,
     "detectors": GROUND,
     "report": GROUND,
+    "known": GROUND | {"triggers", "samplers", "detectors"},
     "measure": GROUND | {"samplers"},
     "analysis": GROUND | {"report"},
     "studies": GROUND | {"report", "measure", "analysis"},
@@ -61,6 +62,7 @@ def test_importing_the_package_loads_nothing_heavy_not_even_numpy():
         "import modcollapse.measure",
         "import modcollapse.samplers",
         "import modcollapse.detectors",
+        "import modcollapse.known",
         "import modcollapse.report",
     ],
 )

@@ -72,6 +72,7 @@ _ROOMS = (
     "detectors",
     "errors",
     "game",
+    "known",
     "measure",
     "poison",
     "report",
