@@ -222,9 +222,8 @@ class _Examples:
                 "be unique"
             )
         self._positions[example_id] = position
-        held = content(example)
         with context(f"example {example_id!r}"):
-            digest, (told, _) = hexdigest(held), content_and_state(held)
+            digest, (told, _) = content_digest(example), content_and_state(content(example))
         if isinstance(self._cluster, str) or callable(self._cluster):
             self._labels.append(_cluster_label(self._cluster, example, example_id))
         triggered = {
@@ -306,6 +305,11 @@ def is_plain(held: Any) -> bool:
 
 def _raised_by(position: int) -> str:
     return f"raised by examples[{position}]"
+
+
+def content_digest(example: Example) -> str | None:
+    """Digest of what an example holds besides its id; None where that cannot be told."""
+    return hexdigest(content(example))
 
 
 def content(example: Example) -> Mapping[str, Any]:

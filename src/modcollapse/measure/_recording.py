@@ -278,7 +278,7 @@ def score(
     scorers: Iterable[Scorer],
     carried: dict[tuple[int, int], Any],
     where: RowNames,
-    examples_changed: Callable[[], bool],
+    examples_changed: Callable[[], bool] | None,
 ) -> list[Score]:
     """Score one batch where it lies.
 
@@ -289,7 +289,8 @@ def score(
         scorers: what scores.
         carried: clean outputs of examples that are not finished, see ``with_clean_outputs``.
         where: names rows in an error.
-        examples_changed: whether a detector wrote into the examples, which it may not.
+        examples_changed: whether a detector wrote into the examples, which it may not; None where
+            nothing can be written into.
 
     Returns:
         Flags of finite outputs, then of each detector the scores and, where it is a function of the
@@ -305,7 +306,8 @@ def score(
                 with_clean = with_clean_outputs(outputs, examples, cells, carried)
                 before = None  # more is watched
             seen = with_clean
-        before = state([outputs, carried]) if before is None else before
+        if before is None and examples_changed is not None:
+            before = state([outputs, carried])
         with context(partial(_raised_by, scorer, where, len(cells))):
             scores = scorer.call(outputs, seen)
         checked = _scores.check_scores(scores, len(cells), scorer.name, where)
@@ -315,7 +317,9 @@ def score(
                 perfect = scorer.perfect(seen)
             what = f"{scorer.name}.perfect"
             scored.append(Score(what, _scores.check_scores(perfect, len(cells), what, where)))
-        if state([outputs, carried]) != before or examples_changed():
+        if examples_changed is not None and (
+            state([outputs, carried]) != before or examples_changed()
+        ):
             raise DetectorError(
                 f"detector {scorer.name!r} wrote into the outputs or the examples, which other "
                 f"detectors read too ({where(range(len(cells)))}). Work on a copy"
