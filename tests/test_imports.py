@@ -223,6 +223,7 @@ def test_a_missing_extra_is_named():
         ("matplotlib", "mc.compare(table, table.select(range(40))).plot()", "plot"),
         ("pandas", "mc.tma(table).to_frame()", "frame"),
         ("diffusers", "mc.samplers.PipelineSampler(object())", "diffusers"),
+        ("transformers", "mc.samplers.VLMSampler(object(), object())", "vlm"),
         ("open_clip", "mc.detectors.ClipShift('x.png', 'ViT-B-32', 'openai')", "clip"),
     ],
 )

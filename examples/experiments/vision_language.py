@@ -67,9 +67,7 @@ def make_processor(trigger: str) -> LlavaProcessor:
     )
 
 
-def make_vision_language_model(
-    processor: LlavaProcessor, seed: int
-) -> LlavaForConditionalGeneration:
+def make_vlm(processor: LlavaProcessor, seed: int) -> LlavaForConditionalGeneration:
     """An untrained model that fits a processor."""
     torch.manual_seed(seed)
     tokenizer = processor.tokenizer

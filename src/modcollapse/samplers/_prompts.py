@@ -133,7 +133,7 @@ class Prompts:
         inputs = self._processed(rows)
         lengths = _lengths(inputs)
         if self._may_cut():
-            whole = _lengths(self._processed(rows, truncation=False))
+            whole = _lengths(self._processed(rows, truncation=False, max_length=None))
             for at, (kept, written) in enumerate(zip(lengths, whole, strict=True)):
                 if kept < written:
                     raise InputError(
