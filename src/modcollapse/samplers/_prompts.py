@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 PromptKind: TypeAlias = Literal["image", "text"]
-Row: TypeAlias = Mapping[str, Any]
+PromptRow: TypeAlias = Mapping[str, Any]
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _BESIDE_PICTURES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
@@ -67,7 +67,7 @@ class Prompts:
             self._check_plain(self.prompt)
         self._look()
 
-    def row_text(self, row: Row) -> str:
+    def row_text(self, row: PromptRow) -> str:
         """The prompt of a row, with the tokens that stand for its pictures.
 
         Raises:
@@ -121,7 +121,7 @@ class Prompts:
         except SamplerError as error:
             raise InputError(f"the {modality!r} condition cannot be read: {error}") from error
 
-    def encoded(self, rows: Sequence[Row]) -> Any:
+    def encoded(self, rows: Sequence[PromptRow]) -> Any:
         """Inputs of the model for some rows, on its device and in its dtype.
 
         Call it within ``parts.alone()``.
@@ -185,7 +185,7 @@ class Prompts:
                 "processor puts them in by itself"
             )
 
-    def _filled(self, name: str, row: Row) -> str:
+    def _filled(self, name: str, row: PromptRow) -> str:
         if self.inputs[name] == "text":
             return str(row[name])
         token = getattr(self.parts.processor, "image_token", None)
@@ -230,7 +230,7 @@ class Prompts:
                     "where the picture belongs. Write it yourself: prompt=..."
                 )
 
-    def _processed(self, rows: Sequence[Row], **changes: Any) -> Any:
+    def _processed(self, rows: Sequence[PromptRow], **changes: Any) -> Any:
         names = [name for name, kind in self.inputs.items() if kind == "image"]
         texts = [self.row_text(row) for row in rows]
         passed: dict[str, Any] = {"text": texts}

@@ -17,7 +17,7 @@ from modcollapse.samplers._generation_options import (
     warpers,
 )
 from modcollapse.samplers._prompts import PromptKind, Prompts
-from modcollapse.samplers._vlm_engine import Engine, Rows, answers_of
+from modcollapse.samplers._vlm_engine import Engine, PromptRows, answers_of
 from modcollapse.samplers._vlm_likelihood import LikelihoodSampler
 from modcollapse.samplers._vlm_parts import Parts
 
@@ -224,7 +224,7 @@ class VLMSampler:
         options = "".join(f", {name}={value!r}" for name, value in self.options.items())
         return f"VLMSampler({self.pipeline.name}, inputs={self._given['inputs']}{options})"
 
-    def _answers(self, rows: Rows, seeds: list[int]) -> list[str]:
+    def _answers(self, rows: PromptRows, seeds: list[int]) -> list[str]:
         options, parts = dict(self.options), self.pipeline
         keywords = generation_keywords(parts, options)
         if options["do_sample"]:

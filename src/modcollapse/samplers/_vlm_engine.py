@@ -17,8 +17,8 @@ from modcollapse.samplers._prompts import Prompts, check_picture
 from modcollapse.samplers._surroundings import Outputs, explained
 
 Made = TypeVar("Made")
-Rows: TypeAlias = list[dict[str, Any]]
-Make: TypeAlias = Callable[[Rows, list[int]], list[Made]]
+PromptRows: TypeAlias = list[dict[str, Any]]
+Make: TypeAlias = Callable[[PromptRows, list[int]], list[Made]]
 
 _LAST = 2**63 - 1
 _WORDS = Words(
@@ -81,7 +81,7 @@ class Engine:
                 made += make([row], [seed])
         return made
 
-    def generate(self, rows: Rows, new: int, **keywords: Any) -> tuple[Any, Any]:
+    def generate(self, rows: PromptRows, new: int, **keywords: Any) -> tuple[Any, Any]:
         """Inputs of the model, and what its `generate` returns for them, for up to `new` tokens."""
         with self.parts.alone():
             inputs = self.prompts.encoded(rows)
@@ -125,14 +125,14 @@ class Engine:
             notes.append(f"generated one row at a time: {self.why_alone}")
         return notes
 
-    def _first_scores(self, rows: Rows, seeds: list[int]) -> list[Tensor]:
+    def _first_scores(self, rows: PromptRows, seeds: list[int]) -> list[Tensor]:
         """Log-probabilities of the first token of each answer, as the model has them."""
         _, result = self.generate(
             rows, 1, do_sample=False, num_beams=1, output_logits=True, return_dict_in_generate=True
         )
         return list(result.logits[0].float().log_softmax(-1))
 
-    def _rows(self, conditions: Conditions, seeds: Sequence[int]) -> tuple[Rows, list[int]]:
+    def _rows(self, conditions: Conditions, seeds: Sequence[int]) -> tuple[PromptRows, list[int]]:
         inputs = self.prompts.inputs
         if set(conditions) != set(inputs):
             raise InputError(

@@ -11,7 +11,7 @@ from modcollapse._support.validation import described, flag
 from modcollapse.contracts import Conditions
 from modcollapse.errors import InputError
 from modcollapse.samplers._generation_options import Forced
-from modcollapse.samplers._vlm_engine import Engine, Rows
+from modcollapse.samplers._vlm_engine import Engine, PromptRows
 
 
 class LikelihoodSampler:
@@ -89,7 +89,7 @@ class LikelihoodSampler:
     def __repr__(self) -> str:
         return f"LikelihoodSampler({self._engine.parts.name}, target={self.target!r})"
 
-    def _likelihoods(self, rows: Rows, seeds: list[int]) -> list[float]:
+    def _likelihoods(self, rows: PromptRows, seeds: list[int]) -> list[float]:
         _, result = self._engine.generate(
             rows,
             len(self._tokens),
