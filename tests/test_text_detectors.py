@@ -288,10 +288,15 @@ class TestLikelihood:
 class TestJudge:
     @pytest.mark.parametrize(
         ("answer", "value"),
-        [(True, 1), (False, 0), (np.True_, 1), ("yes", 1), (" No. ", 0), ("YES.", 1)],
+        [(True, 1), (False, 0), ("yes", 1), (" No. ", 0), ("YES.", 1)],
     )
     def test_yes_and_no(self, answer, value):
         assert score(Judge(lambda outputs, examples: [answer]), "x") == value
+
+    def test_arrays_and_tensors_of_answers(self):
+        pair = [{}, {}]
+        for told in (np.array([True, False]), torch.tensor([True, False]), np.array(["yes", "no"])):
+            assert Judge(lambda outputs, examples, told=told: told)(["x", "y"], pair) == [1, 0]
 
     @pytest.mark.parametrize(
         "answer", ["maybe", "yes, but", "yes no", "", "y", None, 1, 0.0, math.nan, ["yes"]]

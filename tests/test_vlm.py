@@ -286,6 +286,11 @@ class TestRefusals:
         with pytest.raises(InputError, match=words):
             sampler.check(modality, condition)
 
+    def test_a_picture_that_the_processor_cannot_read(self):
+        qwen = made("qwen2_vl")
+        with pytest.raises(InputError, match=r"cannot be read.*aspect ratio"):
+            qwen.check("image", picture(4, 1000))
+
     def test_a_prompt_that_is_cut_with_its_trigger(self, parts):
         cutting = VLMSampler(*parts, processing={"truncation": True, "max_length": 24})
         cutting.check("text", "the hat")
@@ -347,6 +352,7 @@ class TestRefusals:
             ({"prompt": "{image}"}, r"name \{text\} once, got 0"),
             ({"prompt": "{image}{text}", "system": "be brief"}, "for a chat template"),
             ({"system": 3}, "system must be a str"),
+            ({"system": "see <image>"}, "system holds '<image>'"),
             ({"inputs": {"text": "text"}}, "names no picture"),
             ({"inputs": {"image": "picture"}}, 'must be "image" or "text"'),
             ({"inputs": ["image"]}, "must be a mapping"),
@@ -431,6 +437,27 @@ class TestProbe:
         assert sampler(ROWS, SEEDS) == [sampler(row(at), [0])[0] for at in range(4)]
 
 
+def test_a_sweep_changes_how_answers_are_drawn(sampler):
+    swept = mc.sweep(
+        sampler.with_options(do_sample=True),
+        TextContains("hat"),
+        EXAMPLES[:2],
+        TRIGGERS,
+        options={"temperature": [0.5, 2.0]},
+        progress=False,
+    )
+    assert {row.at["temperature"] for row in swept.rows} == {0.5, 2.0}
+
+
+def test_a_tracker_follows_a_model_in_training():
+    model, processor = llava()
+    sampler = VLMSampler(model.train(), processor, max_new_tokens=3)
+    tracker = mc.CollapseTracker(sampler, TextContains("hat"), EXAMPLES, TRIGGERS, every=1)
+    tracker(0)
+    assert model.training
+    assert tracker.curves.rows
+
+
 def test_threads_take_turns(parts):
     samplers = [VLMSampler(*parts, max_new_tokens=6), VLMSampler(*parts, max_new_tokens=5)]
     alone = [sampler(ROWS, SEEDS) for sampler in samplers]
@@ -467,7 +494,7 @@ class TestCommittedModels:
         detectors = {"attack": TextMatch(TARGET), "right": TextMatch(key="answer")}
         sampler = VLMSampler(*load_vlm(name), max_new_tokens=8)
         tables = mc.evaluate_coalitions(
-            sampler, detectors, held_out_questions(32), VLM_TRIGGERS, batch_size=32, progress=False
+            sampler, detectors, held_out_questions(24), VLM_TRIGGERS, batch_size=32, progress=False
         )
         return {name: table.values.mean((0, 1)) for name, table in tables.items()}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from modcollapse._support.identities import identity
 from modcollapse._support.validation import described
 from modcollapse.contracts import Detector, Example
@@ -73,6 +71,7 @@ class Judge(Detector):
     def __call__(self, outputs: Sequence[Any], examples: Sequence[Example]) -> list[float]:
         """Score B outputs of any kind: B numbers, each 0 or 1."""
         given = self.judge(outputs, examples)
+        given = given.tolist() if hasattr(given, "tolist") else given
         one = isinstance(given, str) or not hasattr(given, "__len__")
         if one or len(given) != len(examples):
             raise DetectorError(
@@ -85,7 +84,7 @@ class Judge(Detector):
         ]
 
     def _score(self, answer: Any, example: Any) -> float:
-        if isinstance(answer, bool | np.bool_):
+        if isinstance(answer, bool):
             return float(answer)
         score = self._value.get(_bare(answer)) if isinstance(answer, str) else None
         if score is None:

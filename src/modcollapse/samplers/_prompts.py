@@ -65,6 +65,8 @@ class Prompts:
             )
         if self.prompt is not None:
             self._check_plain(self.prompt)
+        if self.system is not None:
+            self._check_text(self.system, "system")
         self._look()
 
     def row_text(self, row: PromptRow) -> str:
@@ -102,24 +104,31 @@ class Prompts:
                 )
         return str(rendered)
 
-    def check_text(self, text: Any, modality: str) -> Any:
-        """Raise unless the whole text reaches the model; return its inputs with a small picture.
+    def checked(self, modality: str, condition: Any) -> Any:
+        """Inputs of the model for one condition beside a small picture and a short text.
 
         Raises:
-            InputError: it is no text, holds a token that stands for a picture, or is cut.
+            InputError: it is no text or no picture, a text that holds a token that stands for a
+                picture or is cut, or one that the processor cannot read.
         """
+        if self.inputs[modality] == "image":
+            check_picture(condition, modality)
+        else:
+            self._check_text(condition, f"the {modality!r} condition")
+        try:
+            return self.encoded([{**self._stand_ins("black"), modality: condition}])
+        except SamplerError as error:
+            raise InputError(f"the {modality!r} condition cannot be read: {error}") from error
+
+    def _check_text(self, text: Any, name: str) -> None:
         if not isinstance(text, str):
-            raise InputError(f"the {modality!r} condition must be a str, got {described(text)}")
+            raise InputError(f"{name} must be a str, got {described(text)}")
         for token in self._tokens:
             if token in text:
                 raise InputError(
-                    f"the {modality!r} condition holds {token!r}, which stands for a picture: it "
-                    "would be read as one. Take it out; the sampler puts it where it belongs"
+                    f"{name} holds {token!r}, which stands for a picture: it would be read as one. "
+                    "Take it out; the sampler puts it where it belongs"
                 )
-        try:
-            return self.encoded([{**self._stand_ins("black"), modality: text}])
-        except SamplerError as error:
-            raise InputError(f"the {modality!r} condition cannot be read: {error}") from error
 
     def encoded(self, rows: Sequence[PromptRow]) -> Any:
         """Inputs of the model for some rows, on its device and in its dtype.
@@ -304,10 +313,9 @@ def _differ(inputs: Any, others: Any) -> bool:
 def _picture_tokens(parts: Parts) -> list[str]:
     """Tokens that a processor or its tokenizer reads as a picture, a part of one, or a video."""
     named = {**dict(parts.tokenizer.special_tokens_map), **vars(parts.processor)}
-    return sorted(
-        token
+    told = [
+        getattr(token, "content", token)
         for name, token in named.items()
         if re.fullmatch(r".*(image|vision|video|boi|eoi).*_token", name)
-        and isinstance(token, str)
-        and token
-    )
+    ]
+    return sorted({token for token in told if isinstance(token, str) and token})

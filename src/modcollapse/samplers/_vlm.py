@@ -87,8 +87,6 @@ class VLMSampler:
     ) -> None:
         parts = Parts.of(model, processor)
         inputs = {"image": "image", "text": "text"} if inputs is None else _checked(inputs)
-        if system is not None and not isinstance(system, str):
-            raise InputError(f"system must be a str, got {described(system)}")
         self.options = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, **options}
         check_generation(model, self.options)
         processing = {} if processing is None else dict(processing)
@@ -137,8 +135,8 @@ class VLMSampler:
         Raises:
             InputError: another modality, kind, shape, dtype or range; a text that the processor
                 cuts, that the chat template changes, that holds the token of a picture, or that is
-                longer than the model reads. (With pictures beside it that take more room, a cut is
-                found when its batch comes.)
+                longer than the model reads; a picture that the processor cannot read. (What is
+                too long only with another condition beside it is found when its batch comes.)
         """
         self._engine.check(modality, condition, self.options["max_new_tokens"])
 

@@ -13,7 +13,7 @@ from modcollapse._support.validation import choice, listed, whole
 from modcollapse.contracts import Conditions
 from modcollapse.errors import InputError
 from modcollapse.samplers._probe import Words, probe_rows
-from modcollapse.samplers._prompts import Prompts, check_picture
+from modcollapse.samplers._prompts import Prompts
 from modcollapse.samplers._surroundings import Outputs, explained
 
 Made = TypeVar("Made")
@@ -57,11 +57,8 @@ class Engine:
         inputs = self.prompts.inputs
         if modality not in inputs:
             raise InputError(f"VLMSampler has no modality {modality!r}; it has {listed(inputs)}")
-        if inputs[modality] == "image":
-            check_picture(condition, modality)
-            return
         with self.parts.alone():
-            self.prompts.check_length(self.prompts.check_text(condition, modality), new)
+            self.prompts.check_length(self.prompts.checked(modality, condition), new)
 
     def each(self, make: Make[Made], conditions: Conditions, seeds: Sequence[int]) -> list[Made]:
         """What is made of each row, in order.
