@@ -21,6 +21,8 @@ from modcollapse.samplers._vlm_engine import Engine, PromptRows, answers_of
 from modcollapse.samplers._vlm_likelihood import LikelihoodSampler
 from modcollapse.samplers._vlm_parts import Parts
 
+_SET_HERE = ("text", "images", "videos", "audio", "padding", "padding_side", "return_tensors")
+
 
 class VLMSampler:
     """Asks a vision-language model: `sampler(conditions, seeds) -> answers`, B texts.
@@ -89,7 +91,7 @@ class VLMSampler:
         inputs = {"image": "image", "text": "text"} if inputs is None else _checked(inputs)
         self.options = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, **options}
         check_generation(model, self.options)
-        processing = {} if processing is None else dict(processing)
+        processing = {} if processing is None else _processing(processing)
         self._prompts = Prompts(parts, inputs, prompt, system, processing)
         self._engine = Engine(self._prompts, batching, flag(probe, "probe"))
         self._given = {
@@ -234,6 +236,23 @@ class VLMSampler:
             clean_up_tokenization_spaces=False,
         )
         return [text.strip() for text in texts]
+
+
+def _processing(processing: Any) -> dict[str, Any]:
+    """Keywords of the processor, but for those that the sampler sets."""
+    if not isinstance(processing, Mapping):
+        raise InputError(
+            "processing must be a mapping, keyword of the processor -> value; got "
+            f"{described(processing)}"
+        )
+    for name in _SET_HERE:
+        if name in processing:
+            raise InputError(
+                f"processing names {name!r}, which the sampler sets: rows become one batch of "
+                "tensors, padded on the side that the model needs. Leave it out"
+            )
+    plain(processing, "a keyword of the processor")
+    return dict(processing)
 
 
 def _checked(inputs: Any) -> dict[str, PromptKind]:

@@ -32,12 +32,11 @@ class LikelihoodSampler:
         per_token: whether the mean over the tokens is taken.
     """
 
-    def __init__(
-        self, engine: Engine, target: str, per_token: bool, about: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, engine: Any, target: str, per_token: bool, about: Mapping[str, Any]) -> None:
         if not isinstance(target, str):
             raise InputError(f"target must be a str, got {described(target)}")
-        self._engine, self._about = engine, about
+        self._engine: Engine = engine
+        self._about = about
         self.target, self.per_token = target, flag(per_token, "per_token")
         self.modalities = tuple(engine.prompts.inputs)
         self.pipeline = engine.parts
