@@ -9,28 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-import numpy as np
-import torch
-
-from modcollapse._support.images import channels_last, check_range, image_size
-from modcollapse._support.pictures import is_pil
 from modcollapse._support.validation import described, did_you_mean, listed
 from modcollapse.errors import InputError, SamplerError
+from modcollapse.samplers._eight_bits import as_eight_bits, check_picture
+from modcollapse.samplers._model_inputs import picture_tokens, pictures_differ, prompt_lengths
 from modcollapse.samplers._surroundings import explained
 from modcollapse.samplers._vlm_parts import Parts
-
-if TYPE_CHECKING:
-    import PIL.Image
 
 PromptKind: TypeAlias = Literal["image", "text"]
 PromptRow: TypeAlias = Mapping[str, Any]
 
 _PLACE = re.compile(r"\{(\w+)\}")
-_BESIDE_PICTURES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
-_LEVEL = 0.1
-"""Floats are bytes over 255 if they are that near to one, in levels."""
 _SIDE = 64
 """Of the pictures that stand in for others where a text is looked at."""
 
@@ -55,7 +46,7 @@ class Prompts:
     _tokens: list[str] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_tokens", _picture_tokens(self.parts))
+        object.__setattr__(self, "_tokens", picture_tokens(self.parts))
         template = getattr(self.parts.processor, "chat_template", None)
         if self.prompt is None and not template:
             raise InputError(
@@ -140,9 +131,9 @@ class Prompts:
             SamplerError: the processor failed.
         """
         inputs = self._processed(rows)
-        lengths = _lengths(inputs)
+        lengths = prompt_lengths(inputs)
         if self._may_cut():
-            whole = _lengths(self._processed(rows, truncation=False, max_length=None))
+            whole = prompt_lengths(self._processed(rows, truncation=False, max_length=None))
             for at, (kept, written) in enumerate(zip(lengths, whole, strict=True)):
                 if kept < written:
                     raise InputError(
@@ -160,7 +151,7 @@ class Prompts:
             InputError: they do.
         """
         positions = self.parts.positions
-        longest = max(_lengths(inputs))
+        longest = max(prompt_lengths(inputs))
         needed = longest + (0 if self.parts.answers_apart else new)
         if positions is not None and needed > positions:
             raise InputError(
@@ -231,7 +222,7 @@ class Prompts:
         token = getattr(self.parts.processor, "image_token_id", None)
         placed = not isinstance(token, int) or bool((first["input_ids"] == token).any())
         for name, other in zip(pictures, others, strict=True):
-            if not placed or not _differ(first, other):
+            if not placed or not pictures_differ(first, other):
                 raise InputError(
                     f"the processor drops the picture of {name!r}: the model would not see it. The "
                     f"prompt is {self.row_text(black)!r}; it needs "
@@ -256,66 +247,3 @@ class Prompts:
         """Whether the last call was one that cuts prompts, as far as the tokenizer says."""
         backend = getattr(self.parts.tokenizer, "backend_tokenizer", None)
         return backend is None or backend.truncation is not None
-
-
-def as_eight_bits(image: Any, modality: str) -> PIL.Image.Image:
-    """A picture in the form that every processor reads in the same way, without a loss.
-
-    Raises:
-        InputError: floats that are no multiples of 1/255.
-    """
-    from PIL import Image
-
-    if is_pil(image):
-        picture: PIL.Image.Image = image
-        return picture
-    array = channels_last(image)
-    if array.dtype == np.uint8:
-        return Image.fromarray(array)
-    levels = array.astype(np.float64) * 255
-    if np.abs(levels - levels.round()).max() > _LEVEL:
-        raise InputError(
-            f"the {modality!r} condition holds floats between the 256 levels of a picture, which "
-            "processors of vision-language models would round, each in its own way. Round them "
-            "beforehand: (image * 255).round() as uint8"
-        )
-    return Image.fromarray(levels.round().astype(np.uint8))
-
-
-def check_picture(image: Any, modality: str) -> None:
-    """Raise unless a condition is one picture that can be read in one way only.
-
-    Raises:
-        InputError: another kind, mode, shape, dtype or range.
-    """
-    name = f"the {modality!r} condition"
-    image_size(image, name)
-    check_range(image, name)
-    as_eight_bits(image, modality)
-
-
-def _lengths(inputs: Any) -> list[int]:
-    """Tokens of each prompt."""
-    mask = inputs["attention_mask"] if "attention_mask" in inputs else inputs["input_ids"] * 0 + 1
-    return [int(length) for length in mask.sum(1)]
-
-
-def _differ(inputs: Any, others: Any) -> bool:
-    """Whether two inputs differ in what is made of the pictures."""
-    for name in (set(inputs) | set(others)) - set(_BESIDE_PICTURES):
-        one, other = inputs.get(name), others.get(name)
-        same = isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)
-        if not same or one.shape != other.shape or not torch.equal(one, other):
-            return True
-    return False
-
-
-def _picture_tokens(parts: Parts) -> list[str]:
-    """Tokens that a processor or its tokenizer reads as a picture, a part of one, or a video."""
-    named = {**dict(parts.tokenizer.special_tokens_map), **vars(parts.processor)}
-    told = [
-        getattr(token, "content", token)
-        for name, token in named.items()
-        if re.fullmatch(r".*(image|vision|video|boi|eoi).*_token", name)
-    ]
-    return sorted({token for token in told if isinstance(token, str) and token})

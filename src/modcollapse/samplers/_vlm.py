@@ -7,9 +7,8 @@ from importlib.metadata import version
 from typing import Any, Literal, Self
 
 from modcollapse._support.digests import plain
-from modcollapse._support.validation import described, flag, listed
+from modcollapse._support.validation import flag
 from modcollapse.contracts import Conditions
-from modcollapse.errors import InputError
 from modcollapse.samplers._generation_options import (
     RowNoise,
     check_generation,
@@ -17,11 +16,10 @@ from modcollapse.samplers._generation_options import (
     warpers,
 )
 from modcollapse.samplers._prompts import PromptKind, Prompts
+from modcollapse.samplers._vlm_arguments import modalities_of, processing_of
 from modcollapse.samplers._vlm_engine import Engine, PromptRows, answers_of
 from modcollapse.samplers._vlm_likelihood import LikelihoodSampler
 from modcollapse.samplers._vlm_parts import Parts
-
-_SET_HERE = ("text", "images", "videos", "audio", "padding", "padding_side", "return_tensors")
 
 
 class VLMSampler:
@@ -88,10 +86,10 @@ class VLMSampler:
         **options: Any,
     ) -> None:
         parts = Parts.of(model, processor)
-        inputs = {"image": "image", "text": "text"} if inputs is None else _checked(inputs)
+        inputs = {"image": "image", "text": "text"} if inputs is None else modalities_of(inputs)
         self.options = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, **options}
         check_generation(model, self.options)
-        processing = {} if processing is None else _processing(processing)
+        processing = {} if processing is None else processing_of(processing)
         self._prompts = Prompts(parts, inputs, prompt, system, processing)
         self._engine = Engine(self._prompts, batching, flag(probe, "probe"))
         self._given = {
@@ -236,37 +234,3 @@ class VLMSampler:
             clean_up_tokenization_spaces=False,
         )
         return [text.strip() for text in texts]
-
-
-def _processing(processing: Any) -> dict[str, Any]:
-    """Keywords of the processor, but for those that the sampler sets."""
-    if not isinstance(processing, Mapping):
-        raise InputError(
-            "processing must be a mapping, keyword of the processor -> value; got "
-            f"{described(processing)}"
-        )
-    for name in _SET_HERE:
-        if name in processing:
-            raise InputError(
-                f"processing names {name!r}, which the sampler sets: rows become one batch of "
-                "tensors, padded on the side that the model needs. Leave it out"
-            )
-    plain(processing, "a keyword of the processor")
-    return dict(processing)
-
-
-def _checked(inputs: Any) -> dict[str, PromptKind]:
-    """Modality -> kind, or what is wrong with it."""
-    if not isinstance(inputs, Mapping) or not inputs:
-        raise InputError(
-            'inputs must be a mapping modality -> "image" or "text", such as '
-            f'{{"image": "image", "text": "text"}}; got {described(inputs)}'
-        )
-    for name, kind in inputs.items():
-        if not isinstance(name, str) or not name.isidentifier():
-            raise InputError(f"a modality of inputs must be a name, got {name!r}")
-        if kind not in ("image", "text"):
-            raise InputError(f'{name!r} must be "image" or "text", got {kind!r}')
-    if "image" not in inputs.values():
-        raise InputError(f"inputs names no picture: {listed(inputs)}")
-    return dict(inputs)
