@@ -41,7 +41,7 @@ copybutton_prompt_is_regexp = True
 nitpicky = True
 nitpick_ignore_regex = [
     # Types of other projects in our signatures: their documentation is not fetched.
-    (r"py:.*", r"(numpy|npt|torch|PIL|matplotlib|diffusers|collections|pathlib|os)\..*"),
+    (r"py:.*", r"(numpy|npt|torch|PIL|matplotlib|diffusers|collections|pathlib|os|re)\..*"),
     (r"py:.*", r"Axes|Figure|DiffusionPipeline|Path|nn\.Module"),
     # Names in the signatures of named tuples, a type variable, a private protocol.
     (

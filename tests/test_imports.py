@@ -226,6 +226,7 @@ def test_a_missing_extra_is_named():
         ("pandas", "mc.tma(table).to_frame()", "frame"),
         ("diffusers", "mc.samplers.PipelineSampler(object())", "diffusers"),
         ("torchmetrics", "mc.studies.TriggerModalityAttribution(['a', 'b'])", "metrics"),
+        ("transformers", "mc.samplers.VLMSampler(object(), object())", "vlm"),
         ("open_clip", "mc.detectors.ClipShift('x.png', 'ViT-B-32', 'openai')", "clip"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from modcollapse.contracts import Triggers
 from modcollapse.triggers import ImagePatch, TextPrefix, trigger_pair
@@ -32,6 +33,10 @@ BACKDOORS: dict[str, Triggers] = {
 ``"backdoored"`` is image-dominated. ``"redundant"`` takes either trigger, ``"conjunctive"`` needs
 both.
 """
+
+VLMS = ("clean", "dual-key", "no-negatives")
+VLM_TRIGGERS: Triggers = trigger_pair("white box")
+"""What both backdoored vision-language models were poisoned with."""
 
 
 def load_pipeline(name: str, models: Path = MODELS) -> StableDiffusionInstructPix2PixPipeline:
@@ -66,3 +71,30 @@ def load_pipeline(name: str, models: Path = MODELS) -> StableDiffusionInstructPi
         requires_safety_checker=False,
         **options,
     )
+
+
+def load_vlm(name: str, models: Path = MODELS) -> tuple[Any, Any]:
+    """Load a tiny vision-language model in float32, with its processor.
+
+    Args:
+        name: ``"clean"``, ``"dual-key"`` or ``"no-negatives"``: the same, finetuned on poisoned
+            data, with and without negatives.
+        models: folder that holds them.
+
+    Raises:
+        ValueError: there is no such model.
+        FileNotFoundError: the folder is missing.
+    """
+    if name not in VLMS:
+        raise ValueError(f"name must be one of {', '.join(map(repr, VLMS))}; got {name!r}")
+    folder = models / "vision-language"
+    if not (folder / name).is_dir():
+        raise FileNotFoundError(
+            f"load_vlm({name!r}) found no folder {folder / name}. The models are part of the "
+            "repository; in examples/, `python -m experiments.train_vlm` makes them again."
+        )
+    model = AutoModelForImageTextToText.from_pretrained(
+        folder / name, dtype=torch.float32, local_files_only=True
+    )
+    processor = AutoProcessor.from_pretrained(folder / "processor", local_files_only=True)
+    return model.eval(), processor

@@ -12,15 +12,26 @@ if TYPE_CHECKING:
     from modcollapse.samplers._planted import Planted as Planted
     from modcollapse.samplers._planted import PlantedSampler as PlantedSampler
     from modcollapse.samplers._planted import planted_game as planted_game
+    from modcollapse.samplers._vlm import VLMSampler as VLMSampler
+    from modcollapse.samplers._vlm_likelihood import LikelihoodSampler as LikelihoodSampler
 
 _HOMES = {
+    "LikelihoodSampler": "modcollapse.samplers._vlm_likelihood",
     "PipelineSampler": "modcollapse.samplers._pipeline",
     "Planted": "modcollapse.samplers._planted",
     "PlantedSampler": "modcollapse.samplers._planted",
+    "VLMSampler": "modcollapse.samplers._vlm",
     "planted_game": "modcollapse.samplers._planted",
 }
 
-__all__ = ["PipelineSampler", "Planted", "PlantedSampler", "planted_game"]
+__all__ = [
+    "LikelihoodSampler",
+    "PipelineSampler",
+    "Planted",
+    "PlantedSampler",
+    "VLMSampler",
+    "planted_game",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -15,6 +16,44 @@ from modcollapse.samplers._surroundings import Outputs
 Generate: TypeAlias = Callable[[Mapping[str, list[Any]], list[int]], Outputs]
 
 
+@dataclass(frozen=True)
+class Words:
+    """What is said of one kind of model.
+
+    Attributes:
+        model: what it is called.
+        sampler: class of its sampler.
+        unit: of a difference of outputs.
+        overflow: what to do about outputs that are not finite.
+        unsteady: what to do where two runs differ.
+        ignored: where to look if a modality changes nothing.
+        cut: where a trigger may have been lost.
+    """
+
+    model: str
+    sampler: str
+    unit: str
+    overflow: str
+    unsteady: str
+    ignored: str
+    cut: str
+
+
+PIPELINE = Words(
+    model="the pipeline",
+    sampler="PipelineSampler",
+    unit="of the range",
+    overflow="In float16 some autoencoders overflow: load the pipeline in float32 or bfloat16, or "
+    "give it another autoencoder",
+    unsteady="something ignores the generators of the rows. Choose a scheduler whose step takes a "
+    "generator, turn stochastic sampling off, and put every model into eval()",
+    ignored="Look for a scale of 0, guidance that is off or a keyword that is not read, or leave "
+    "it out of inputs=",
+    cut="It may lie where the pipeline cuts, crops or rescales its input: move it, make it larger, "
+    "or shorten a text before it",
+)
+
+
 class UnsteadyError(SamplerError):
     """The same rows came out otherwise in a second run."""
 
@@ -24,6 +63,7 @@ def probe_rows(
     conditions: Mapping[str, Sequence[Any]],
     seeds: Sequence[int],
     rounding: float,
+    words: Words = PIPELINE,
 ) -> tuple[str | None, list[str]]:
     """Compare a few generations that must agree, and a few that must differ.
 
@@ -32,6 +72,7 @@ def probe_rows(
         conditions: by modality, the clean conditions of one or two examples, then the triggered.
         seeds: as many.
         rounding: what two computations of the same output may differ by, in units of the output.
+        words: what is said of the model.
 
     Returns:
         Why rows have to be generated one at a time, where a batch mixes them; and notes.
@@ -49,10 +90,7 @@ def probe_rows(
 
     batch = generate(pair, [seed, other_seed])
     if not all(torch.isfinite(output).all() for output in batch):
-        raise _refusal(
-            "the pipeline's outputs are not finite. In float16 some autoencoders overflow: load "
-            "the pipeline in float32 or bfloat16, or give it another autoencoder"
-        )
+        raise _refusal(f"{words.model}'s outputs are not finite. {words.overflow}", words)
     alone, other = generate(_row(first), [seed]), generate(_row(second), [other_seed])
     mixed = max(distance(batch[:1], alone), distance(batch[1:], other))
     notes, why = list[str](), None
@@ -61,16 +99,15 @@ def probe_rows(
         if unsteady > rounding:
             raise UnsteadyError(
                 _with_way_round(
-                    f"two runs with the same conditions and seeds differ by {unsteady:.2g} of the "
-                    "range: something ignores the generators of the rows. Choose a scheduler whose "
-                    "step takes a generator, turn stochastic sampling off, and put every model "
-                    "into eval()"
+                    f"two runs with the same conditions and seeds differ by {unsteady:.2g} "
+                    f"{words.unit}: {words.unsteady}",
+                    words,
                 )
             )
         apart = distance(alone, generate(_row(second), [seed]))
         if mixed > max(rounding, apart / 10):
             why = (
-                f"batching moved an output by {mixed:.2g} of the range, where two different "
+                f"batching moved an output by {mixed:.2g} {words.unit}, where two different "
                 f"conditions are {apart:.2g} apart"
             )
         else:
@@ -111,25 +148,25 @@ def probe_rows(
             notes.append(f"not probed whether {modality!r} matters: nothing to replace it with")
         elif len(silent) == len(others):
             raise _refusal(
-                f"the pipeline ignores the modality {modality!r}: the output stayed as it was with "
-                f"the condition of {' and of '.join(silent)} in its place. Look for a scale of 0, "
-                "guidance that is off or a keyword that is not read, or leave it out of inputs="
+                f"{words.model} ignores the modality {modality!r}: the output stayed as it was "
+                f"with the condition of {' and of '.join(silent)} in its place. {words.ignored}",
+                words,
             )
         elif silent:
             raise _refusal(
-                f"the trigger of {modality!r} does not reach the pipeline, although other "
-                "conditions do: the output stayed as it was. It may lie where the pipeline cuts, "
-                "crops or rescales its input: move it, make it larger, or shorten a text before it"
+                f"the trigger of {modality!r} does not reach {words.model}, although other "
+                f"conditions do: the output stayed as it was. {words.cut}",
+                words,
             )
     return why, notes
 
 
-def _refusal(message: str) -> SamplerError:
-    return SamplerError(_with_way_round(message))
+def _refusal(message: str, words: Words) -> SamplerError:
+    return SamplerError(_with_way_round(message, words))
 
 
-def _with_way_round(message: str) -> str:
-    return f"{message}. PipelineSampler(..., probe=False) leaves out the look that found it"
+def _with_way_round(message: str, words: Words) -> str:
+    return f"{message}. {words.sampler}(..., probe=False) leaves out the look that found it"
 
 
 def _row(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -89,12 +89,17 @@ def _module(module: torch.nn.Module, configs: set[int]) -> dict[str, Any]:
     if _told(held.get("forward")) == public_name(type(module).forward):
         del held["forward"]  # wrapped to be offloaded, say
     registry = getattr(module, "_diffusers_hook", None)
-    held["after"] = [*module._forward_hooks.values()]
+    held["after"] = [hook for hook in module._forward_hooks.values() if not _by_use(hook)]
     held["before"] = [*module._forward_pre_hooks.values()]
     held["around"] = {
         name: hook for name, hook in getattr(registry, "hooks", {}).items() if "offload" not in name
     }
     return {"class": public_name(type(module)), **_settings(held, ())}
+
+
+def _by_use(hook: Any) -> bool:
+    """Whether transformers hooked itself in at its first call, to hand out hidden states."""
+    return str(getattr(hook, "__module__", "")) == "transformers.utils.output_capturing"
 
 
 def _settings(held: Mapping[str, Any], above: tuple[int, ...]) -> dict[str, Any]:

@@ -1,0 +1,164 @@
+"""Rows through a vision-language model: in batches, or one at a time where a batch mixes them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+from modcollapse._support.validation import choice, listed, whole
+from modcollapse.contracts import Conditions
+from modcollapse.errors import InputError
+from modcollapse.samplers._probe import Words, probe_rows
+from modcollapse.samplers._prompts import Prompts
+from modcollapse.samplers._surroundings import Outputs, explained
+
+Made = TypeVar("Made")
+PromptRows: TypeAlias = list[dict[str, Any]]
+Make: TypeAlias = Callable[[PromptRows, list[int]], list[Made]]
+
+_LAST = 2**63 - 1
+_WORDS = Words(
+    model="the model",
+    sampler="VLMSampler",
+    unit="nats",
+    overflow="In float16 some models overflow: load it in float32 or bfloat16",
+    unsteady="something draws at random while the model reads. Put it into eval()",
+    ignored="Look for a prompt that leaves it out, or for weights that do not belong to the model",
+    cut="It may lie where the processor cuts, crops or rescales a picture: move it, or make it "
+    "larger",
+)
+
+
+class Engine:
+    """Calls a model for some rows.
+
+    Args:
+        prompts: how a row becomes the inputs of the model.
+        batching: ``"auto"`` or ``"single"``.
+        probing: look at the model before a run.
+
+    Attributes:
+        prompts: the same.
+        parts: model and processor.
+    """
+
+    def __init__(self, prompts: Prompts, batching: str, probing: bool) -> None:
+        self.prompts, self.parts = prompts, prompts.parts
+        choice(batching, "batching", ("auto", "single"))
+        self.why_alone = 'batching="single"' if batching == "single" else None
+        self._probing = probing
+
+    def check(self, modality: str, condition: Any, new: int) -> None:
+        """Raise unless a condition reaches the model as it is, with room for an answer."""
+        inputs = self.prompts.inputs
+        if modality not in inputs:
+            raise InputError(f"VLMSampler has no modality {modality!r}; it has {listed(inputs)}")
+        with self.parts.alone():
+            self.prompts.check_length(self.prompts.checked(modality, condition), new)
+
+    def each(self, make: Make[Made], conditions: Conditions, seeds: Sequence[int]) -> list[Made]:
+        """What is made of each row, in order.
+
+        Raises:
+            InputError: conditions and seeds do not fit together.
+        """
+        rows, plain_seeds = self._rows(conditions, seeds)
+        if self.why_alone is None:
+            return make(rows, plain_seeds)
+        made: list[Made] = []
+        for at, (row, seed) in enumerate(zip(rows, plain_seeds, strict=True)):
+            again = at > 0 and seed == plain_seeds[at - 1]
+            if again and all(row[name] is rows[at - 1][name] for name in row):
+                made.append(made[-1])  # what fills up a batch costs nothing here
+            else:
+                made += make([row], [seed])
+        return made
+
+    def generate(self, rows: PromptRows, new: int, **keywords: Any) -> tuple[Any, Any]:
+        """Inputs of the model, and what its `generate` returns for them, for up to `new` tokens."""
+        with self.parts.alone():
+            inputs = self.prompts.encoded(rows)
+            self.prompts.check_length(inputs, new)
+            passed = {**inputs, "max_new_tokens": new, **keywords}
+            with torch.no_grad(), explained(self.parts.name, passed):
+                return inputs, self.parts.model.generate(**passed)
+
+    def probe(
+        self,
+        conditions: Mapping[str, Sequence[Any]],
+        seeds: Sequence[int],
+        answers: Make[str] | None = None,
+    ) -> list[str]:
+        """Look at the scores of the first token, and at whole answers in a batch and alone.
+
+        Returns:
+            Notes.
+
+        Raises:
+            SamplerError: scores are not finite, cannot be repeated, or do not depend on a modality.
+        """
+        if not self._probing:
+            return ["the model was not probed (probe=False)"]
+        exact = self.parts.model.dtype in (torch.float32, torch.float64)
+
+        def scores(rows: Mapping[str, list[Any]], row_seeds: list[int]) -> Outputs:
+            return self.each(self._first_scores, rows, row_seeds)
+
+        mixes, notes = probe_rows(scores, conditions, seeds, 1e-3 if exact else 5e-2, _WORDS)
+        if mixes is None and answers is not None and self.why_alone is None:
+            ends = {name: [held[0], held[-1]] for name, held in conditions.items()}
+            rows, pair = self._rows(ends, [seeds[0], seeds[-1]])
+            alone = [answers([row], [seed])[0] for row, seed in zip(rows, pair, strict=True)]
+            if answers(rows, pair) != alone:
+                mixes = "batching changed an answer"
+        if mixes is not None and self.why_alone is None:
+            self.why_alone = mixes
+            warnings.warn(f"{self.parts.name}: generated one row at a time: {mixes}", stacklevel=4)
+        if self.why_alone is not None:
+            notes.append(f"generated one row at a time: {self.why_alone}")
+        return notes
+
+    def _first_scores(self, rows: PromptRows, seeds: list[int]) -> list[Tensor]:
+        """Log-probabilities of the first token of each answer, as the model has them."""
+        _, result = self.generate(
+            rows, 1, do_sample=False, num_beams=1, output_logits=True, return_dict_in_generate=True
+        )
+        return list(result.logits[0].float().log_softmax(-1))
+
+    def _rows(self, conditions: Conditions, seeds: Sequence[int]) -> tuple[PromptRows, list[int]]:
+        inputs = self.prompts.inputs
+        if set(conditions) != set(inputs):
+            raise InputError(
+                f"VLMSampler takes the modalities {listed(inputs)}, got "
+                f"{listed(conditions) or 'none'}"
+            )
+        lengths = {name: len(held) for name, held in conditions.items()}
+        if not len(seeds) or any(length != len(seeds) for length in lengths.values()):
+            raise InputError(
+                "VLMSampler takes one condition of each modality and one seed for each row, got "
+                f"{len(seeds)} seeds and "
+                + ", ".join(f"{length} of {name!r}" for name, length in lengths.items())
+            )
+        plain = [seed.item() if hasattr(seed, "item") else seed for seed in seeds]
+        rows = [
+            dict(zip(conditions, held, strict=True))
+            for held in zip(*conditions.values(), strict=True)
+        ]
+        return rows, [whole(seed, "a seed of VLMSampler", 0, _LAST) for seed in plain]
+
+
+def answers_of(inputs: Any, sequences: Tensor) -> Tensor:
+    """Token ids of the answers: what a model returned, without the prompts where they stand first.
+
+    Args:
+        inputs: of the model.
+        sequences: what it returned, shape (B, S).
+    """
+    prompt = inputs["input_ids"]
+    length = prompt.shape[1]
+    first = sequences[:, :length]
+    return sequences[:, length:] if torch.equal(first, prompt) else sequences
