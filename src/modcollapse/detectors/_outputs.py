@@ -96,6 +96,15 @@ def output_images(outputs: Any) -> Tensor | list[Tensor]:
     return torch.stack(images) if alike else images
 
 
+def paired(outputs: Any, examples: Any, owner: str) -> None:
+    """Raise `DetectorError` unless there is one output for each example."""
+    if len(outputs) != len(examples):
+        raise DetectorError(
+            f"{owner} got {len(outputs)} outputs for {len(examples)} examples; it needs one for "
+            "each"
+        )
+
+
 def target_image(target: Any) -> Tensor:
     """The backdoor target as a float32 tensor (3, H, W) in [0, 1], a copy.
 
