@@ -48,6 +48,7 @@ def load_transformers(
                 dtype=torch.float32,
                 use_safetensors=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are told, and refused below
                 **safe,
             )
     except (OSError, ValueError, KeyError) as error:
@@ -66,7 +67,7 @@ def load_transformers(
     local = Path(name).is_dir()
     source = {
         "model": "folder" if local else name,
-        "class": f"transformers.{type(module).__name__}",
+        "architecture": type(module).__name__,
         "config": _without_paths(module.config.to_diff_dict()) if local else None,
     }
     return FromTransformers(module, processor, source)

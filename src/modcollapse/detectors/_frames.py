@@ -35,8 +35,8 @@ class OverFrames(Detector):
 
     Raises:
         InputError: ``detector`` is no callable, or ``over`` is another word.
-        DetectorError: when called, an output is no video; or a detector that compares with the clean
-            output is given one of another length.
+        DetectorError: when called, an output is no video; or a detector that compares with the
+            clean output is given one of another length.
 
     >>> brightness = lambda outputs, examples: outputs.mean((1, 2, 3))
     >>> video = torch.stack([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)])
