@@ -66,7 +66,7 @@ def test_pil_preprocessing_is_that_of_transformers(size: tuple[int, int]) -> Non
     clip = ClipModel(MODEL, processor=PROCESSOR, preprocess="pil")
     values = ClipShift(TARGET, clip)(outputs, rows(6)).double()
     expected = shift_by_transformers(outputs)
-    assert expected.std() > 2e-3
+    assert expected.std() > 1e-3
     torch.testing.assert_close(values, expected, rtol=0, atol=ROUNDING)
 
 

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from modcollapse._support.digests import plain
 from modcollapse._support.identities import identity
 from modcollapse._support.validation import described
 from modcollapse._support.weights import weights_digest
@@ -47,8 +46,6 @@ class Classifier:
             )
             model, processor = loaded.module, loaded.processor
             self._told |= loaded.source
-        elif isinstance(model, nn.Module):
-            self._told["model"] = class_name(model)
         elif not callable(model):
             raise InputError(
                 "classifier must be a callable outputs -> logits (B, C), a torch module, or folder "
@@ -59,6 +56,11 @@ class Classifier:
         if isinstance(model, nn.Module):
             self._placed = Placed(model, "the classifier", follows=follows)
         self.names: Mapping[int, str] = _names(model)
+        if processor is None and self.names and of == "images":
+            raise InputError(
+                f"{class_name(model)} is a model of transformers, whose images are resized and "
+                "normalised: give processor=, its image processor"
+            )
         if processor is None:
             self._call = self._bare(model)
         elif self._placed is None:
@@ -103,11 +105,11 @@ class Classifier:
 
     def identity(self) -> dict[str, Any]:
         """Plain data: model, weights, preprocessing."""
-        if self._placed is None:
+        if self._placed is None or self._placed.module is self._model:
             return {**self._told, "model": identity(self._model, "the classifier of a detector")}
         if self._digest is None:
             self._digest = weights_digest({"": self._placed.module})
-        return dict(plain({**self._told, "weights": self._digest}, "the classifier"))
+        return {**self._told, "weights": self._digest}
 
     def _bare(self, model: Any) -> Callable[[Any], Any]:
         """A classifier without preprocessing: a module gets tensors of its own type."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from modcollapse._support.optional import require
@@ -36,7 +37,6 @@ class SSIM(Compared):
         Wang et al., Image quality assessment: from error visibility to structural similarity
         (2004); to the target in VillanDiffusion (arXiv:2306.06874).
 
-    >>> import torch
     >>> detector = SSIM(torch.ones(3, 16, 16))
     >>> detector(torch.ones(1, 3, 16, 16), [{}]).item()
     1.0
@@ -62,7 +62,9 @@ class SSIM(Compared):
                 f"SSIM looks through windows of {_SMALLEST} x {_SMALLEST} pixels, the outputs are "
                 f"{images.shape[2]} x {images.shape[3]}"
             )
-        scores: Tensor = self._measure(
-            images, others.expand_as(images), data_range=1.0, reduction="none"
-        )
+        # The caller's autocast would round variances away, which are small differences.
+        with torch.autocast(images.device.type, enabled=False):
+            scores: Tensor = self._measure(
+                images, others.expand_as(images), data_range=1.0, reduction="none"
+            )
         return scores
