@@ -1,4 +1,4 @@
-"""Images beside a target or a clean one: formulas in numpy, the libraries' other paths, refusals."""
+"""Images beside a target or a clean one: formulas in numpy, other paths of libraries, refusals."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_lpips_is_that_of_torchmetrics(backbone: Path) -> None:
     assert detector.bounds[0] == pytest.approx(-11.314790785)
     assert detector.bounds[0] <= worst.min()
     with pytest.raises(
-        DetectorError, match="'squeeze' reads images from 17 pixels a side.*16 x 17"
+        DetectorError, match=r"'squeeze' reads images from 17 pixels a side.*16 x 17"
     ):
         NegativeLPIPS(fixed[0, :, 1:], "squeeze")(fixed[:, :, 1:], [{}] * 2)
     ready = NegativeLPIPS(TARGET, detector._placed.module)
@@ -193,7 +193,7 @@ def test_a_backbone_that_holds_code_is_refused(backbone: Path, tmp_path: Path) -
     try:
         for save in (
             lambda: torch.save(Hostile(), backbone),
-            lambda: backbone.write_bytes(pickle.dumps(Hostile())),
+            lambda: backbone.write_bytes(pickle.dumps(Hostile(), protocol=2)),
         ):
             save()
             with pytest.raises(InputError, match="'squeeze' of LPIPS holds something else"):
@@ -301,7 +301,7 @@ def test_dtypes_and_gradients(make: Any) -> None:
 @compared
 def test_refusals(make: Any) -> None:
     detector = make(reference="clean")
-    with pytest.raises(InputError, match="got both. Make two detectors"):
+    with pytest.raises(InputError, match="got both"):
         make(TARGET, reference="clean")
     with pytest.raises(InputError, match=r"target must be one image.*got a NoneType"):
         make()
@@ -418,14 +418,16 @@ def test_a_whole_picture_is_a_patch_of_size_one() -> None:
 
 def test_a_patch_of_another_size_is_refused() -> None:
     detector = NegativePatchMSE(torch.zeros(3, 9, 9))
-    with pytest.raises(DetectorError, match="outputs are 40 x 36.*part 9 x 9|target is 9 x 9"):
+    with pytest.raises(
+        DetectorError, match=r"outputs are 40 x 36 .*part 9 x 9, the target is 8 x 9"
+    ):
         NegativePatchMSE(torch.zeros(3, 8, 9))(OUTPUTS, NOTHING)
     detector(OUTPUTS, NOTHING)  # a quarter of 36
     with pytest.raises(DetectorError, match="must be of one size"):
         detector([OUTPUTS[0], OUTPUTS[1][:, 1:]], NOTHING[:2])
 
 
-# --- in a run --------------------------------------------------------------------------------------
+# --- in a run ------------------------------------------------------------------------------------
 
 
 def sampler(conditions: Any, seeds: Any) -> torch.Tensor:

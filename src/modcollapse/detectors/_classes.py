@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -173,7 +174,7 @@ def _of(of: Any) -> Of:
 
 
 def _classes(target: Any, names: Any) -> tuple[int, ...]:
-    given = [target] if isinstance(target, int | str) else target
+    given = [target] if isinstance(target, Integral | str) else target
     try:
         listed_classes = list(given)
     except TypeError:

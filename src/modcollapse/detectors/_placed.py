@@ -21,7 +21,7 @@ class Placed:
     """
 
     def __init__(self, module: nn.Module, name: str, *, follows: bool) -> None:
-        self.module: Any = module
+        self.module: Any = module.eval()
         self._name = name
         self._follows = follows
         self._anywhere = torch.device("cpu")
