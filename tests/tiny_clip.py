@@ -59,7 +59,7 @@ def as_bytes(picture: torch.Tensor) -> np.ndarray:
     return (picture * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
-def tiny_transformers_clip(seed: int = 0, length: int = 24) -> tuple[Any, Any]:
+def tiny_transformers_clip(seed: int = 0, length: int = 24, device: Any = "cpu") -> tuple[Any, Any]:
     """A CLIP of transformers with random weights, and its processor, which reads single letters."""
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
@@ -84,7 +84,7 @@ def tiny_transformers_clip(seed: int = 0, length: int = 24) -> tuple[Any, Any]:
         vision_config={**layers, "num_attention_heads": 2, "image_size": 32, "patch_size": 8},
         projection_dim=16,
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(seed)
         model = CLIPModel(config)
         with torch.no_grad():  # transformers starts at N(0, 0.02), where inputs hardly matter

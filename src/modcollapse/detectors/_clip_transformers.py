@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from modcollapse._support.digests import plain
 from modcollapse._support.optional import require
 from modcollapse._support.validation import described
 from modcollapse.errors import InputError
@@ -68,7 +69,7 @@ def load_transformers(
     source = {
         "model": "folder" if local else name,
         "architecture": type(module).__name__,
-        "config": _without_paths(module.config.to_diff_dict()) if local else None,
+        "config": _told(module.config) if local else None,
     }
     return FromTransformers(module, processor, source)
 
@@ -86,6 +87,10 @@ def image_processor(processor: Any) -> Any:
             f"got {described(processor)}"
         )
     return found
+
+
+def _told(config: Any) -> Any:
+    return plain(_without_paths(config.to_diff_dict()), "the configuration of the model")
 
 
 def _without_paths(config: Any) -> Any:
