@@ -19,7 +19,7 @@ from modcollapse.errors import DetectorError, InputError
 
 
 @dataclass(frozen=True)
-class Kind:
+class ComparedKind:
     """What is compared, and how it is read.
 
     Attributes:
@@ -37,15 +37,15 @@ class Kind:
     size: str
 
 
-IMAGES = Kind(target_image, image_tensor, output_images, (1, 2), "pixels (height x width)")
-VIDEOS = Kind(
+IMAGES = ComparedKind(target_image, image_tensor, output_images, (1, 2), "pixels (height x width)")
+VIDEOS = ComparedKind(
     lambda target: video_tensor(target, "target"),
     video_tensor,
     output_videos,
     (0, 2, 3),
     "(frames x height x width)",
 )
-SOUNDS = Kind(
+SOUNDS = ComparedKind(
     lambda target: sound_tensor(target, "target").clone(),
     sound_tensor,
     output_sounds,
@@ -66,7 +66,7 @@ class Compared(Detector):
     """
 
     binary = False
-    _kind: ClassVar[Kind] = IMAGES
+    _kind: ClassVar[ComparedKind] = IMAGES
 
     def __init__(self, target: Any = None, *, reference: str | None = None) -> None:
         if target is not None and reference is not None:
