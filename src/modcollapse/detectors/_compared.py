@@ -134,5 +134,11 @@ class Compared(Detector):
         return {tuple(tensor.shape[axis] for axis in self._kind.axes) for tensor in tensors}
 
 
+def mean_squared_errors(images: Tensor, others: Tensor) -> Tensor:
+    """Mean squared error of each of B pairs; one at a time, which stays in the cache."""
+    pairs = zip(images, others.expand_as(images), strict=True)
+    return torch.stack([(image - other).square_().mean() for image, other in pairs])
+
+
 def _listed(sizes: set[tuple[int, ...]]) -> str:
     return ", ".join(" x ".join(map(str, size)) for size in sorted(sizes))

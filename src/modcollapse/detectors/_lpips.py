@@ -100,9 +100,8 @@ class NegativeLPIPS(Compared):
         self._placed.module.eval()
         dtype = self._placed.dtype
         with torch.autocast(images.device.type, enabled=False):
-            distances = self._placed.module(
-                (2 * images - 1).to(dtype), (2 * others.expand_as(images) - 1).to(dtype)
-            )
+            pair = ((2 * images - 1).to(dtype), (2 * others - 1).to(dtype).expand_as(images))
+            distances = self._placed.module(*pair)
         if not isinstance(distances, Tensor) or distances.numel() != len(images):
             found = getattr(distances, "shape", type(distances).__name__)
             raise DetectorError(

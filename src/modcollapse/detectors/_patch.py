@@ -9,7 +9,7 @@ from torch import Tensor
 
 from modcollapse._support.validation import choice, number
 from modcollapse.contracts import Example
-from modcollapse.detectors._compared import Compared
+from modcollapse.detectors._compared import Compared, mean_squared_errors
 from modcollapse.detectors._outputs import output_images, paired
 from modcollapse.errors import DetectorError, InputError
 
@@ -78,7 +78,7 @@ class NegativePatchMSE(Compared):
                 f"NegativePatchMSE: the outputs are {whole} pixels (height x width), their part "
                 f"{part}, the target is {found}. Resize the target to one of the two"
             )
-        return -(crops - target).square().flatten(1).mean(1)
+        return -mean_squared_errors(crops, target)
 
     def identity(self) -> dict[str, Any]:
         """Plain data: the class, the content of the target, and where the part lies."""

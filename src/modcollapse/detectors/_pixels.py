@@ -10,7 +10,7 @@ from torch import Tensor
 
 from modcollapse._support.validation import number
 from modcollapse.contracts import Example
-from modcollapse.detectors._compared import Compared
+from modcollapse.detectors._compared import Compared, mean_squared_errors
 
 
 class NegativeMSE(Compared):
@@ -45,7 +45,7 @@ class NegativeMSE(Compared):
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), in [-1, 0]."""
-        return -_mse(*self._pairs(outputs, examples))
+        return -mean_squared_errors(*self._pairs(outputs, examples))
 
 
 class PSNR(Compared):
@@ -88,7 +88,9 @@ class PSNR(Compared):
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), in [0, most]."""
-        return (-10 * _mse(*self._pairs(outputs, examples)).log10()).clamp(max=self.most)
+        return (-10 * mean_squared_errors(*self._pairs(outputs, examples)).log10()).clamp(
+            max=self.most
+        )
 
     def identity(self) -> dict[str, Any]:
         """Plain data: the class, what it compares with, the highest value."""
@@ -124,14 +126,10 @@ class MSEAttackSuccess(Compared):
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), each 0 or 1."""
-        mse = _mse(*self._pairs(outputs, examples))
+        mse = mean_squared_errors(*self._pairs(outputs, examples))
         # NaN compares false: without this, an output that is no image would be a failed attack.
         return torch.where(mse.isnan(), mse, (mse < self.threshold).to(mse.dtype))
 
     def identity(self) -> dict[str, Any]:
         """Plain data: the class, the content of the target, the threshold."""
         return {**super().identity(), "threshold": self.threshold}
-
-
-def _mse(images: Tensor, others: Tensor) -> Tensor:
-    return (images - others).square().flatten(1).mean(1)

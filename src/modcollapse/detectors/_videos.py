@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from modcollapse.contracts import Example
-from modcollapse.detectors._compared import VIDEOS, Compared
+from modcollapse.detectors._compared import VIDEOS, Compared, mean_squared_errors
 
 
 class NegativeVideoMSE(Compared):
@@ -46,5 +46,4 @@ class NegativeVideoMSE(Compared):
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), in [-1, 0]."""
-        videos, others = self._pairs(outputs, examples)
-        return -(videos - others).square().flatten(1).mean(1)
+        return -mean_squared_errors(*self._pairs(outputs, examples))
