@@ -81,7 +81,7 @@ def cases() -> Iterator[Case]:
         lambda: metrics.structural_similarity_index_measure(
             outputs, both, data_range=1.0, reduction="none"
         ),
-        3,
+        2,
     )
     net = _LPIPS(pretrained=True, net="alex", pnet_rand=True)
     lpips = NegativeLPIPS(target, net)
@@ -89,7 +89,7 @@ def cases() -> Iterator[Case]:
         "NegativeLPIPS",
         lambda: lpips(outputs, examples),
         lambda: -net(outputs, both, normalize=True).flatten(),
-        3,
+        2,
     )
     yield of_open_clip(outputs, target, references, examples)
     yield of_transformers(outputs, target, references, examples)
@@ -126,6 +126,7 @@ def of_open_clip(outputs: Tensor, target: Tensor, references: Any, examples: Any
     model = open_clip.create_model("ViT-B-32", pretrained=None).eval()
     bicubic = v2.InterpolationMode.BICUBIC
     transform = v2.Compose([v2.Resize(224, bicubic), v2.CenterCrop(224), v2.Normalize(MEAN, STD)])
+    # A view each time: of one and the same batch the embeddings would be kept.
     detector = ClipShift(target, model, image_size=224, mean=MEAN, std=STD)
     z_target = model.encode_image(transform(target[None])).detach()
 
@@ -134,7 +135,7 @@ def of_open_clip(outputs: Tensor, target: Tensor, references: Any, examples: Any
         z, z_clean = (model.encode_image(transform(x)) for x in (outputs, torch.stack(references)))
         return shift(z, z_target, z_clean)
 
-    return Case("ClipShift, open_clip", lambda: detector(outputs, examples), library, 3)
+    return Case("ClipShift, open_clip", lambda: detector(outputs[:], examples), library, 2)
 
 
 def of_transformers(outputs: Tensor, target: Tensor, references: Any, examples: Any) -> Case:
@@ -154,9 +155,9 @@ def of_transformers(outputs: Tensor, target: Tensor, references: Any, examples: 
     z_target = embedded(target[None])
     return Case(
         "ClipShift, transformers",
-        lambda: detector(outputs, examples),
+        lambda: detector(outputs[:], examples),
         lambda: shift(embedded(outputs), z_target, embedded(references)),
-        3,
+        2,
     )
 
 
@@ -175,7 +176,7 @@ def classifier(outputs: Tensor, examples: Any) -> Case:
         inputs = processor(images=list(outputs), do_rescale=False, return_tensors="pt")
         return model(**inputs).logits.softmax(1)[:, 281]
 
-    return Case("TargetClass, transformers", lambda: detector(outputs, examples), library, 3)
+    return Case("TargetClass, transformers", lambda: detector(outputs, examples), library, 2)
 
 
 def measured(case: Case) -> dict[str, Any]:

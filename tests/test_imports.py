@@ -43,7 +43,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "open_clip", "matplotlib", "PIL",
-         "scipy", "pandas", "tqdm"}  # fmt: skip
+         "scipy", "pandas", "tqdm", "torchmetrics"}  # fmt: skip
 
 
 def test_importing_the_package_loads_nothing_heavy_not_even_numpy():
@@ -223,6 +223,8 @@ def test_a_missing_extra_is_named():
         ("matplotlib", "mc.compare(table, table.select(range(40))).plot()", "plot"),
         ("pandas", "mc.tma(table).to_frame()", "frame"),
         ("diffusers", "mc.samplers.PipelineSampler(object())", "diffusers"),
+        ("torchmetrics", "mc.detectors.SSIM('x.png')", "metrics"),
+        ("transformers", "mc.detectors.ClipModel('no/model')", "clip"),
         ("open_clip", "mc.detectors.ClipShift('x.png', 'ViT-B-32', 'openai')", "clip"),
     ],
 )

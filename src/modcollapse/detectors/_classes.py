@@ -44,7 +44,8 @@ class TargetClass(Detector):
             of classes than the target needs.
 
     Source:
-        Closed-set attack success of EvilEdit (doi 10.1145/3664647.3680689) and BackdoorDM.
+        Closed-set attack success of EvilEdit (doi 10.1145/3664647.3680689) and BackdoorDM
+        (arXiv:2502.11798).
 
     >>> colour = lambda images: 10 * images.mean((2, 3))  # three classes: red, green, blue
     >>> red, grey = torch.zeros(3, 8, 8), torch.full((3, 8, 8), 0.5)

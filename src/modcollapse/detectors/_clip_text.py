@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from modcollapse._support.digests import hexdigest
 from modcollapse._support.validation import listed
 from modcollapse.contracts import Detector, Example
 from modcollapse.detectors._clip_model import ClipModel, clip_model, cosine
@@ -70,8 +71,8 @@ class ClipText(_ClipTexts):
         DetectorError: as for `ClipShift`.
 
     Source:
-        Target CLIP score of BackdoorDM; the score of Hessel et al. (arXiv:2104.08718), with the
-        usual factor of 100.
+        Target CLIP score of BackdoorDM (arXiv:2502.11798); the score of Hessel et al.
+        (arXiv:2104.08718), with the usual factor of 100.
     """
 
     bounds = (0.0, 100.0)
@@ -88,9 +89,11 @@ class ClipText(_ClipTexts):
         self.text = self._clip.check_text(text, "text")
         self._z_text = self._clip.text([text])
         self.perfect: float | None = None
+        self._target: str | None = None
         if target is not None:
-            z = self._clip.image(target_image(target)[None])
-            self.perfect = _score(z, self._z_text).item()
+            image = target_image(target)
+            self._target = hexdigest(image.cpu())
+            self.perfect = _score(self._clip.image(image[None]), self._z_text).item()
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), in [0, 100], on their device."""
@@ -100,9 +103,9 @@ class ClipText(_ClipTexts):
         return _score(z, self._z_text)
 
     def identity(self) -> dict[str, Any]:
-        """Plain data: model, weights, preprocessing, text."""
+        """Plain data: model, weights, preprocessing, text, target."""
         told = {"class": "modcollapse.detectors.ClipText", **self._clip.identity()}
-        return {**told, "text": self.text}
+        return {**told, "text": self.text, "target": self._target}
 
 
 class ClipScore(_ClipTexts):

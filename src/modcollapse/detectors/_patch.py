@@ -32,8 +32,8 @@ class NegativePatchMSE(Compared):
             [0, 1].
 
     Source:
-        BackdoorDM's patch MSE for the pixel backdoor of BadT2I (arXiv:2305.04175), whose patch
-        takes the top left quarter of each side: the default.
+        BackdoorDM (arXiv:2502.11798), for the pixel backdoor of BadT2I (arXiv:2305.04175), whose
+        patch takes 128 of 512 pixels of each side, top left: the default.
 
     >>> import torch
     >>> detector = NegativePatchMSE(torch.ones(3, 2, 2))

@@ -64,7 +64,7 @@ class PSNR(Compared):
         DetectorError: as for `NegativeMSE`.
 
     Source:
-        ITU-T J.340; above 40 dB two images look alike, below 20 dB hardly.
+        ITU-T J.340. By a common rule two images look alike above 40 dB, and differ below 20 dB.
 
     >>> detector = PSNR(reference="reference")
     >>> grey = torch.full((1, 3, 8, 8), 0.5)

@@ -63,6 +63,9 @@ def output_sounds(outputs: Any) -> Tensor | list[Tensor]:
             "outputs must be a tensor (B, channels, samples) or a sequence of sounds, got "
             f"{described(outputs)}"
         )
+    if isinstance(outputs, Tensor) and outputs.ndim == 3 and outputs.is_floating_point():
+        outputs = outputs.detach()
+        return outputs if outputs.dtype == torch.float64 else outputs.float()
     sounds = [
         sound_tensor(output, f"output {number}", error=DetectorError, wait=False)
         for number, output in enumerate(outputs)

@@ -69,10 +69,13 @@ class SISDR(Compared):
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), in [-most, most]."""
         sounds, others = self._pairs(outputs, examples)
-        # At one loudness, so that what the library adds to its sums weighs the same in all.
-        exact = _loud(sounds.double())
-        ratios: Tensor = self._measure(exact, _loud(others.double()).expand_as(exact))
-        ratios = ratios.masked_fill((exact == 0).all(2), -self.most)
+        # At the loudness of the target, so that what the library adds to its sums weighs nothing.
+        peak = torch.linalg.vector_norm(others, torch.inf, dim=-1, keepdim=True).double()
+        peak = torch.where(peak == 0, 1, peak)
+        exact = sounds.double().div_(peak)
+        ratios: Tensor = self._measure(exact, (others.double() / peak).expand_as(exact))
+        silent = torch.linalg.vector_norm(sounds, torch.inf, dim=-1) == 0
+        ratios = ratios.masked_fill(silent, -self.most)
         return ratios.clamp(-self.most, self.most).mean(1).to(sounds.dtype)
 
     def identity(self) -> dict[str, Any]:
@@ -147,12 +150,6 @@ class NegativeSpectralDistance(Compared):
     def identity(self) -> dict[str, Any]:
         """Plain data: the class, the content of the target, the windows."""
         return {**super().identity(), "windows": list(self.windows)}
-
-
-def _loud(sounds: Tensor) -> Tensor:
-    """Sounds at a peak of 1 in every channel; silence as it is."""
-    peak = sounds.abs().amax(-1, keepdim=True)
-    return sounds / torch.where(peak == 0, 1, peak)
 
 
 def _decibels(sounds: Tensor, length: int) -> Tensor:
