@@ -64,8 +64,8 @@ def output_sounds(outputs: Any) -> Tensor | list[Tensor]:
             f"{described(outputs)}"
         )
     if isinstance(outputs, Tensor) and outputs.ndim == 3 and outputs.is_floating_point():
-        outputs = outputs.detach()
-        return outputs if outputs.dtype == torch.float64 else outputs.float()
+        batch = outputs.detach()
+        return batch if batch.dtype == torch.float64 else batch.float()
     sounds = [
         sound_tensor(output, f"output {number}", error=DetectorError, wait=False)
         for number, output in enumerate(outputs)
