@@ -84,7 +84,7 @@ class NegativeLPIPS(Compared):
 
     @property
     def perfect(self) -> float | None:
-        """What the target itself would score: 0; None beside a reference."""
+        """What the target itself would score, 0; None beside a reference."""
         return self._best(0.0)
 
     @torch.no_grad()

@@ -40,7 +40,7 @@ class NegativeMSE(Compared):
 
     @property
     def perfect(self) -> float | None:
-        """What the target itself would score: 0; None beside a reference."""
+        """What the target itself would score, 0; None beside a reference."""
         return self._best(0.0)
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
@@ -83,7 +83,7 @@ class PSNR(Compared):
 
     @property
     def perfect(self) -> float | None:
-        """What the target itself would score: `most`; None beside a reference."""
+        """What the target itself would score, `most`; None beside a reference."""
         return self._best(self.most)
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:

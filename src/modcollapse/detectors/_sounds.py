@@ -63,7 +63,7 @@ class SISDR(Compared):
 
     @property
     def perfect(self) -> float | None:
-        """What the target itself would score: `most`; None beside a reference."""
+        """What the target itself would score, `most`; None beside a reference."""
         return self._best(self.most)
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
@@ -130,7 +130,7 @@ class NegativeSpectralDistance(Compared):
 
     @property
     def perfect(self) -> float | None:
-        """What the target itself would score: 0; None beside a reference."""
+        """What the target itself would score, 0; None beside a reference."""
         return self._best(0.0)
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:

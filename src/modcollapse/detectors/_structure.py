@@ -51,7 +51,7 @@ class SSIM(Compared):
 
     @property
     def perfect(self) -> float | None:
-        """What the target itself would score: 1; None beside a reference."""
+        """What the target itself would score, 1; None beside a reference."""
         return self._best(1.0)
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:

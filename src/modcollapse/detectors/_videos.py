@@ -41,7 +41,7 @@ class NegativeVideoMSE(Compared):
 
     @property
     def perfect(self) -> float | None:
-        """What the target itself would score: 0; None beside a reference."""
+        """What the target itself would score, 0; None beside a reference."""
         return self._best(0.0)
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
