@@ -22,7 +22,7 @@ from torchvision.transforms import InterpolationMode
 from modcollapse import evaluate_coalitions
 from modcollapse._support.weights import weights_digest
 from modcollapse.detectors import ClipShift, Threshold
-from modcollapse.detectors._clip_embedding import Preprocessing
+from modcollapse.detectors._preprocessing import Preprocessing
 from modcollapse.errors import DetectorError, InputError, MissingExtraError, SamplerError
 
 from tiny_clip import CONFIG, PREPROCESS, as_bytes, as_pil, pictures, tiny_clip, write_folder
@@ -437,7 +437,7 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(MissingExtraError) as caught:
         ClipShift(TARGET, "ViT-B-32", "openai")
-    assert str(caught.value) == 'ClipShift needs open_clip: pip install "modcollapse[clip]"'
+    assert str(caught.value) == 'ClipModel needs open_clip: pip install "modcollapse[clip]"'
     ClipShift(TARGET, MODEL)  # A ready model needs nothing.
 
 

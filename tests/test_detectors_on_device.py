@@ -8,15 +8,56 @@ from typing import Any
 import pytest
 import torch
 
-from modcollapse.detectors import ClipShift, MSEAttackSuccess, NegativeMSE, Threshold
+from modcollapse.detectors import (
+    PSNR,
+    SISDR,
+    SSIM,
+    BinaryDetector,
+    ClipDirection,
+    ClipModel,
+    ClipScore,
+    ClipShift,
+    ClipText,
+    MSEAttackSuccess,
+    NegativeLPIPS,
+    NegativeMSE,
+    NegativePatchMSE,
+    NegativeSpectralDistance,
+    NegativeVideoMSE,
+    OverFrames,
+    TargetClass,
+    Threshold,
+)
 from modcollapse.errors import DetectorError
 
 from fake_cuda import HostCopyError, accelerators, needs_cuda, no_host_copies
-from tiny_clip import as_pil, pictures, tiny_clip, write_folder
+from tiny_clip import as_pil, pictures, tiny_clip, tiny_transformers_clip, write_folder
 
 TARGET, CLEAN = pictures(2, seed=1)
 TARGET_PIL, CLEAN_PIL = as_pil(TARGET), as_pil(CLEAN)
 OUTPUTS = pictures(8, seed=2)
+
+TEXTS = {"text": "a cat", "before": "a cat", "after": "a dog"}
+
+
+class Net(torch.nn.Module):
+    """Features of one image, or a distance of two."""
+
+    def __init__(self, device: Any) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]), torch.device(device):
+            torch.manual_seed(0)
+            self.features = torch.nn.Conv2d(3, 4, 5, stride=2)
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
+        of_a = self.features(a).mean((2, 3))
+        return of_a if b is None else (of_a - self.features(b).mean((2, 3))).square().mean(1)
+
+
+def clip(device: Any) -> ClipModel:
+    model, processor = tiny_transformers_clip(device=device)
+    return ClipModel(model, processor=processor)
+
 
 MAKERS = {
     "shift": lambda device: ClipShift(TARGET_PIL, tiny_clip(device=device)),
@@ -29,12 +70,25 @@ MAKERS = {
     "negative mse": lambda device: NegativeMSE(TARGET_PIL),
     "mse success": lambda device: MSEAttackSuccess(TARGET_PIL),
     "rate of mse": lambda device: Threshold(NegativeMSE(TARGET_PIL), at=-0.1),
+    "mse to reference": lambda device: NegativeMSE(reference="reference"),
+    "psnr": lambda device: PSNR(reference="clean output"),
+    "ssim": lambda device: SSIM(TARGET_PIL),
+    "ssim to reference": lambda device: SSIM(reference="reference"),
+    "lpips": lambda device: NegativeLPIPS(TARGET_PIL, Net(device)),
+    "patch": lambda device: NegativePatchMSE(TARGET_PIL),
+    "class": lambda device: TargetClass(Net(device), {1, 2}),
+    "odds": lambda device: TargetClass(Net(device), 1, "log-odds"),
+    "binary": lambda device: BinaryDetector(lambda images: images.mean((1, 2, 3)) - 0.5),
+    "shift of transformers": lambda device: ClipShift(TARGET_PIL, clip(device)),
+    "text": lambda device: ClipText("a cat", clip(device)),
+    "score": lambda device: ClipScore(clip(device)),
+    "direction": lambda device: ClipDirection(clip(device), source="reference"),
 }
 detectors = pytest.mark.parametrize("make", list(MAKERS.values()), ids=list(MAKERS))
 
 
 def examples(reference: Any) -> list[dict[str, Any]]:
-    return [{"reference": reference, "clean_output": reference}] * 8
+    return [{"reference": reference, "clean_output": reference, **TEXTS}] * 8
 
 
 @accelerators
@@ -95,6 +149,44 @@ def test_a_ready_model_elsewhere_is_refused(accelerator: Any) -> None:
         detector = ClipShift(TARGET_PIL, tiny_clip(device="cpu"))
         with pytest.raises(DetectorError, match="outputs are on cuda:0, the CLIP model is on cpu"):
             detector(outputs, examples(outputs[0]))
+
+
+@accelerators
+@pytest.mark.parametrize("make", [SISDR, NegativeSpectralDistance])
+def test_sounds_stay_on_the_device(accelerator: Any, make: Any) -> None:
+    with accelerator() as device:
+        outputs = torch.rand(8, 1, 4000, device=device)
+        detector = make(reference="clean output")
+        with no_host_copies() as guard:
+            scores = detector(outputs, [{"clean_output": outputs[0]}] * 8)
+        assert (scores.shape, scores.device, guard.copies) == ((8,), device, [])
+
+
+@needs_cuda
+@pytest.mark.parametrize("make", [SISDR, NegativeSpectralDistance])
+def test_a_target_sound_follows_the_outputs(make: Any) -> None:
+    sound = torch.sin(torch.arange(4000) / 7)
+    outputs = sound + 0.3 * torch.rand(8, 1, 4000)
+    detector = make(sound)
+    with no_host_copies():
+        scores = detector(outputs.cuda(), [{}] * 8)
+    torch.testing.assert_close(scores.cpu(), make(sound)(outputs, [{}] * 8), rtol=0, atol=1e-2)
+
+
+@accelerators
+def test_videos_stay_on_the_device(accelerator: Any) -> None:
+    with accelerator() as device:
+        outputs = torch.rand(8, 2, 3, 48, 48, device=device)
+        examples = [{"clean_output": outputs[0]}] * 8
+        with no_host_copies() as guard:
+            for detector in (
+                NegativeVideoMSE([TARGET_PIL] * 2),
+                NegativeVideoMSE(reference="clean output"),
+                OverFrames(SSIM(reference="clean output"), "least"),
+            ):
+                scores = detector(outputs, examples)
+                assert (scores.shape, scores.device) == ((8,), device)
+        assert guard.copies == []
 
 
 @needs_cuda

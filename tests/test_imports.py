@@ -227,6 +227,8 @@ def test_a_missing_extra_is_named():
         ("diffusers", "mc.samplers.PipelineSampler(object())", "diffusers"),
         ("torchmetrics", "mc.studies.TriggerModalityAttribution(['a', 'b'])", "metrics"),
         ("transformers", "mc.samplers.VLMSampler(object(), object())", "vlm"),
+        ("torchmetrics", "mc.detectors.SSIM('x.png')", "metrics"),
+        ("transformers", "mc.detectors.ClipModel('no/model')", "clip"),
         ("open_clip", "mc.detectors.ClipShift('x.png', 'ViT-B-32', 'openai')", "clip"),
     ],
 )

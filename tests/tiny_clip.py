@@ -57,3 +57,43 @@ def as_pil(picture: torch.Tensor) -> Image.Image:
 def as_bytes(picture: torch.Tensor) -> np.ndarray:
     """The same picture as a uint8 array (H, W, 3)."""
     return (picture * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def tiny_transformers_clip(seed: int = 0, length: int = 24, device: Any = "cpu") -> tuple[Any, Any]:
+    """A CLIP of transformers with random weights, and its processor, which reads single letters."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    characters = [chr(code) for code in range(33, 127)]
+    tokens = [*characters, *(c + "</w>" for c in characters), "<|startoftext|>", "<|endoftext|>"]
+    tokenizer = CLIPTokenizer(
+        vocab={token: index for index, token in enumerate(tokens)},
+        merges=[],
+        model_max_length=length,
+    )
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    config = CLIPConfig(
+        text_config={
+            **layers,
+            "num_attention_heads": 2,
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": length,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={**layers, "num_attention_heads": 2, "image_size": 32, "patch_size": 8},
+        projection_dim=16,
+    )
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        torch.manual_seed(seed)
+        model = CLIPModel(config)
+        with torch.no_grad():  # transformers starts at N(0, 0.02), where inputs hardly matter
+            for weight in model.parameters():
+                weight.normal_(0, 0.15) if weight.ndim > 1 else weight.add_(0.1)
+    images = CLIPImageProcessor(
+        size={"shortest_edge": 32},
+        crop_size={"height": 32, "width": 32},
+        image_mean=PREPROCESS["mean"],
+        image_std=PREPROCESS["std"],
+    )
+    return model.eval(), CLIPProcessor(images, tokenizer)

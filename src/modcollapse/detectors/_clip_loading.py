@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from modcollapse._support.optional import require
 from modcollapse._support.validation import did_you_mean
@@ -16,13 +18,32 @@ from modcollapse.errors import InputError
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
+_ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Loaded(NamedTuple):
-    """A model and what it was loaded from, as plain data."""
+    """A model, what it was loaded from, as plain data, and what makes its tokenizer."""
 
     module: nn.Module
     source: dict[str, Any]
+    make_tokenizer: Callable[[], Callable[..., Tensor]]
+
+
+def is_of_transformers(model: str | Path, pretrained: str | Path | None) -> bool:
+    """Whether this names a folder of transformers, or may be a model of it on the hub.
+
+    A folder that open_clip reads as well is open_clip's, as is a name that it knows (ViT-B/32).
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return not (folder / CONFIG_FILE).is_file() and (folder / "config.json").is_file()
+    if not isinstance(model, str) or pretrained is not None or not _ON_THE_HUB.fullmatch(model):
+        return False
+    if find_spec("open_clip") is None:
+        return True
+    import open_clip
+
+    return model.replace("/", "-") not in open_clip.list_models()
 
 
 def load_clip(model: Any, pretrained: str | Path | None) -> Loaded:
@@ -42,10 +63,11 @@ def load_clip(model: Any, pretrained: str | Path | None) -> Loaded:
     """
     if not isinstance(model, str | Path):
         raise InputError(
-            "model must be a name in open_clip, 'hf-hub:<org>/<name>', a folder, or a torch module "
-            f"with encode_image; got {type(model).__name__} {model!r}"[:300]
+            "model must be a name in open_clip, 'hf-hub:<org>/<name>', '<org>/<name>' of "
+            "transformers, a folder, or a torch module with encode_image or get_image_features; "
+            f"got {type(model).__name__} {model!r}"[:300]
         )
-    open_clip = require("open_clip", extra="clip", needed_by="ClipShift")
+    open_clip = require("open_clip", extra="clip", needed_by="ClipModel")
     name = str(model)
     source: dict[str, Any] = {"model": name, "pretrained": None}
     if not isinstance(model, Path) and name.replace("/", "-") in open_clip.list_models():
@@ -70,7 +92,7 @@ def load_clip(model: Any, pretrained: str | Path | None) -> Loaded:
             require_pretrained=True,
             weights_only=True,
         )
-    return Loaded(module, source)
+    return Loaded(module, source, lambda: open_clip.get_tokenizer(name))
 
 
 def _known_weights(open_clip: Any, name: str, pretrained: str | Path | None) -> str | Path:
@@ -100,7 +122,10 @@ def _check_folder(open_clip: Any, folder: Path) -> Any:
             f"{did_you_mean(name, open_clip.list_models())}"
         )
     if not (folder / CONFIG_FILE).is_file():
-        raise InputError(f"the folder {str(folder)!r} is no open_clip model: no {CONFIG_FILE}")
+        raise InputError(
+            f"the folder {str(folder)!r} is no model of open_clip or transformers: no "
+            f"{CONFIG_FILE} or config.json"
+        )
     kinds = (".safetensors", ".bin", ".pt", ".pth")
     weights = sorted(path.name for path in folder.iterdir() if path.suffix in kinds)
     safe = [name for name in weights if name.endswith(".safetensors")]

@@ -11,7 +11,9 @@ from torch import Tensor
 from modcollapse._support.identities import identity
 from modcollapse._support.validation import choice
 from modcollapse.contracts import Detector, Example, Scorer
-from modcollapse.errors import DetectorError, InputError
+from modcollapse.detectors._outputs import paired
+from modcollapse.detectors._video_outputs import video_length
+from modcollapse.errors import DetectorError
 
 Over: TypeAlias = Literal["mean", "most", "least"]
 _REDUCE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -32,8 +34,9 @@ class OverFrames(Detector):
             one in all.
 
     Raises:
-        InputError: ``detector`` is no callable, wants a clean output, or ``over`` is another word.
-        DetectorError: when called, an output is no video.
+        InputError: ``detector`` is no callable, or ``over`` is another word.
+        DetectorError: when called, an output is no video; or a detector that compares with the
+            clean output is given one of another length.
 
     >>> brightness = lambda outputs, examples: outputs.mean((1, 2, 3))
     >>> video = torch.stack([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)])
@@ -45,14 +48,14 @@ class OverFrames(Detector):
         self.detector = detector
         self.over = choice(over, "over", get_args(Over))
         self._scorer = Scorer.of(detector)
-        if self._scorer.wants_clean_output:
-            raise InputError(
-                f"OverFrames cannot take {self._scorer.name}, which compares an output with the "
-                "clean one of its example: frame by frame there is none"
-            )
         self.bounds = self._scorer.bounds
         self.binary = self._scorer.binary and over != "mean"
         self.perfect = self._scorer.perfect
+
+    @property
+    def wants_clean_output(self) -> bool:
+        """Whether the inner detector compares each frame with that of the clean output."""
+        return self._scorer.wants_clean_output
 
     def check(self, example: Example) -> None:
         """Pass an example on to the inner detector's check, where it has one."""
@@ -71,16 +74,13 @@ class OverFrames(Detector):
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B videos, a tensor (B, F, 3, H, W) or B of any length: shape (B,)."""
-        lengths = [_length(video, number) for number, video in enumerate(outputs)]
+        lengths = [video_length(video, f"output {at}") for at, video in enumerate(outputs)]
         if isinstance(outputs, Tensor):
             frames: Any = outputs.flatten(0, 1)
         else:
             frames = [frame for video in outputs for frame in video]
-        of_frames = [
-            example
-            for example, length in zip(examples, lengths, strict=True)
-            for _ in range(length)
-        ]
+        paired(lengths, examples, "OverFrames")
+        of_frames = self._of_frames(examples, lengths)
         scores = torch.as_tensor(self.detector(frames, of_frames)).double()
         if scores.shape != (sum(lengths),):
             raise DetectorError(
@@ -90,13 +90,19 @@ class OverFrames(Detector):
         parts = torch.split(scores, lengths)
         return torch.stack([_REDUCE[self.over](part) for part in parts])
 
-
-def _length(video: Any, number: int) -> int:
-    listed = isinstance(video, list | tuple)
-    if not (listed or getattr(video, "ndim", 0) == 4) or not len(video):
-        found = "no frames" if listed else f"shape {tuple(getattr(video, 'shape', ()))}"
-        raise DetectorError(
-            f"output {number} must be a video, a tensor (F, 3, H, W) or a list of images, got "
-            f"{found}"
-        )
-    return len(video)
+    def _of_frames(self, examples: Sequence[Example], lengths: Sequence[int]) -> list[Example]:
+        """The example of every frame, with the clean one of that frame where it is wanted."""
+        if not self.wants_clean_output:
+            return [e for e, length in zip(examples, lengths, strict=True) for _ in range(length)]
+        found: list[Example] = []
+        frames: dict[int, list[Any]] = {}  # of a clean video that rows share, so are its frames
+        for example, length in zip(examples, lengths, strict=True):
+            clean = example["clean_output"]
+            if video_length(clean, "the clean output") != length:
+                raise DetectorError(
+                    f"OverFrames: an output has {length} frames, its clean output {len(clean)}; "
+                    f"{self._scorer.name} compares them frame by frame"
+                )
+            shared = frames.setdefault(id(clean), list(clean))
+            found += [{**example, "clean_output": frame} for frame in shared]
+        return found

@@ -96,6 +96,15 @@ def output_images(outputs: Any) -> Tensor | list[Tensor]:
     return torch.stack(images) if alike else images
 
 
+def paired(outputs: Any, examples: Any, owner: str) -> None:
+    """Raise `DetectorError` unless there is one output for each example."""
+    if len(outputs) != len(examples):
+        raise DetectorError(
+            f"{owner} got {len(outputs)} outputs for {len(examples)} examples; it needs one for "
+            "each"
+        )
+
+
 def target_image(target: Any) -> Tensor:
     """The backdoor target as a float32 tensor (3, H, W) in [0, 1], a copy.
 
@@ -118,13 +127,15 @@ def target_image(target: Any) -> Tensor:
 
 def _in_range(images: Tensor, name: Callable[[int], str], error: ImageError) -> Tensor:
     """Raise where an image (B, 3, H, W) leaves [0, 1], or make it NaN where asking would wait."""
-    low, high = torch.aminmax(images.flatten(1), dim=1)
     if _on_host(images):
-        for i, (lowest, highest) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
+        ends = [(low.item(), high.item()) for low, high in map(torch.aminmax, images)]
+        for i, (lowest, highest) in enumerate(ends):
             finite = isfinite(lowest) and isfinite(highest)
             if finite and not (lowest >= 0 and highest <= 1):
                 raise error(out_of_range(name(i), lowest, highest))
-    inside = (low >= 0) & (high <= 1)
+        if all(lowest >= 0 and highest <= 1 for lowest, highest in ends):
+            return images
+    inside = (images.flatten(1).amin(1) >= 0) & (images.flatten(1).amax(1) <= 1)
     return images.masked_fill(~inside[:, None, None, None], float("nan"))
 
 

@@ -1,4 +1,4 @@
-"""Value functions on pixels: how far an output is from the backdoor target."""
+"""Value functions on pixels: how far an output is from the backdoor target, or from the clean."""
 
 from __future__ import annotations
 
@@ -8,51 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modcollapse._support.digests import hexdigest
 from modcollapse._support.validation import number
-from modcollapse.contracts import Detector, Example
-from modcollapse.detectors._outputs import output_images, target_image
-from modcollapse.errors import DetectorError
+from modcollapse.contracts import Example
+from modcollapse.detectors._compared import Compared, mean_squared_errors
 
 
-class _TargetMSE(Detector):
-    """Mean squared error to a target, on the device of the outputs."""
-
-    def __init__(self, target: Any) -> None:
-        self._target = target_image(target)
-
-    def identity(self) -> dict[str, Any]:
-        """Plain data: the class and the content of the target."""
-        return {
-            "class": f"modcollapse.detectors.{type(self).__name__}",
-            "target": hexdigest(self._target.cpu()),
-        }
-
-    def _mse(self, outputs: Any) -> Tensor:
-        images = output_images(outputs)
-        sizes = {tuple(image.shape[1:]) for image in images}
-        height, width = self._target.shape[1:]
-        if not isinstance(images, Tensor) or sizes != {(height, width)}:
-            found = ", ".join(f"{h} x {w}" for h, w in sorted(sizes))
-            raise DetectorError(
-                f"{type(self).__name__}: the outputs are {found} pixels (height x width), the "
-                f"target is {height} x {width}. Resize the target to the size of the outputs"
-            )
-        if self._target.device != images.device:
-            self._target = self._target.to(images.device)
-        return (images - self._target).square().flatten(1).mean(1)
-
-
-class NegativeMSE(_TargetMSE):
+class NegativeMSE(Compared):
     """Minus the mean squared error to the target: 0 where the output is the target.
 
     Args:
         target: the backdoor target, of the size of the outputs: a PIL image, a numpy array
             (H, W, 3), a torch tensor (3, H, W) in [0, 1], or the path of an image file, which is
             read as diffusers' load_image does, but refused where that loses transparency or depth.
+        reference: in place of a target, for clean utility: key of the clean image in every example,
+            or ``"clean output"`` for what the sampler itself makes of the example under the same
+            seed without triggers. No perfect attack is declared then.
 
     Raises:
-        InputError: the target is no image.
+        InputError: the target is no image; or there is neither target nor reference, or both.
         DetectorError: at the first batch, the outputs are of another size, or out of [0, 1].
 
     Source:
@@ -64,15 +37,67 @@ class NegativeMSE(_TargetMSE):
     """
 
     bounds = (-1.0, 0.0)
-    binary = False
-    perfect = 0.0
+
+    @property
+    def perfect(self) -> float | None:
+        """What the target itself would score, 0; None beside a reference."""
+        return self._best(0.0)
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), in [-1, 0]."""
-        return -self._mse(outputs)
+        return -mean_squared_errors(*self._pairs(outputs, examples))
 
 
-class MSEAttackSuccess(_TargetMSE):
+class PSNR(Compared):
+    """Peak signal-to-noise ratio in decibels, ``-10 log10 MSE`` on images in [0, 1].
+
+    That of two equal images is infinite, which no mean can hold: values end at ``most``.
+
+    Args:
+        target: as for `NegativeMSE`.
+        reference: as for `NegativeMSE`; the usual way, for clean utility.
+        most: the highest value, above 0. At the default of 100 dB images differ by 1e-5, a
+            four-hundredth of a level of 8 bits.
+
+    Raises:
+        InputError: as for `NegativeMSE`, or ``most`` is not above 0.
+        DetectorError: as for `NegativeMSE`.
+
+    Source:
+        ITU-T J.340. By a common rule two images look alike above 40 dB, and differ below 20 dB.
+
+    >>> detector = PSNR(reference="reference")
+    >>> grey = torch.full((1, 3, 8, 8), 0.5)
+    >>> round(detector(grey, [{"reference": torch.full((3, 8, 8), 0.6)}]).item(), 3)
+    20.0
+    >>> detector(grey, [{"reference": grey[0]}]).item()
+    100.0
+    """
+
+    def __init__(
+        self, target: Any = None, *, reference: str | None = None, most: float = 100.0
+    ) -> None:
+        super().__init__(target, reference=reference)
+        self.most = number(most, "most", "(0, 1000]")
+        self.bounds = (0.0, self.most)
+
+    @property
+    def perfect(self) -> float | None:
+        """What the target itself would score, `most`; None beside a reference."""
+        return self._best(self.most)
+
+    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
+        """Score B outputs: shape (B,), in [0, most]."""
+        return (-10 * mean_squared_errors(*self._pairs(outputs, examples)).log10()).clamp(
+            max=self.most
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Plain data: the class, what it compares with, the highest value."""
+        return {**super().identity(), "most": self.most}
+
+
+class MSEAttackSuccess(Compared):
     """1 where the mean squared error to the target is below a threshold, else 0.
 
     Args:
@@ -101,7 +126,7 @@ class MSEAttackSuccess(_TargetMSE):
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), each 0 or 1."""
-        mse = self._mse(outputs)
+        mse = mean_squared_errors(*self._pairs(outputs, examples))
         # NaN compares false: without this, an output that is no image would be a failed attack.
         return torch.where(mse.isnan(), mse, (mse < self.threshold).to(mse.dtype))
 
