@@ -12,7 +12,7 @@ from torch import Tensor
 from modcollapse._support.validation import choice, did_you_mean, listed, number, whole
 from modcollapse.contracts import Detector, Example
 from modcollapse.detectors._classifiers import Classifier, Of
-from modcollapse.detectors._outputs import paired
+from modcollapse.detectors._outputs import check_pairs
 from modcollapse.errors import DetectorError, InputError
 
 Value: TypeAlias = Literal["argmax", "probability", "log-odds"]
@@ -82,7 +82,7 @@ class TargetClass(Detector):
 
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), on the device of the logits."""
-        paired(outputs, examples, type(self).__name__)
+        check_pairs(outputs, examples, type(self).__name__)
         logits, usable = self._classifier(outputs)
         logits = self._all_logits(logits)
         classes = logits.shape[1]

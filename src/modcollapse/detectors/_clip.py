@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from modcollapse._support.digests import hexdigest
 from modcollapse.contracts import Detector, Example
 from modcollapse.detectors._clip_model import ClipModel, clip_model, cosine
-from modcollapse.detectors._outputs import output_images, paired, target_image
+from modcollapse.detectors._outputs import check_pairs, output_images, target_image
 from modcollapse.detectors._reference import Reference
 
 _DEFAULT = ("preprocess", "tensor")
@@ -99,7 +99,7 @@ class ClipShift(Detector):
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), in [-2, 2], on their device."""
         images = output_images(outputs)
-        paired(images, examples, "ClipShift")
+        check_pairs(images, examples, "ClipShift")
         if isinstance(outputs, Tensor) or isinstance(outputs[0], Tensor):
             self._clip.follow(images[0].device)
         if self._z_target.device != self._clip.device:

@@ -13,7 +13,7 @@ from modcollapse._support.digests import hexdigest
 from modcollapse._support.validation import listed
 from modcollapse.contracts import Detector, Example
 from modcollapse.detectors._clip_model import ClipModel, clip_model, cosine
-from modcollapse.detectors._outputs import output_images, paired, target_image
+from modcollapse.detectors._outputs import check_pairs, output_images, target_image
 from modcollapse.detectors._reference import Reference
 from modcollapse.errors import DetectorError, InputError
 
@@ -33,7 +33,7 @@ class _ClipTexts(Detector):
 
     def _embedded(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         images = output_images(outputs)
-        paired(images, examples, type(self).__name__)
+        check_pairs(images, examples, type(self).__name__)
         if isinstance(outputs, Tensor) or isinstance(outputs[0], Tensor):
             self._clip.follow(images[0].device)
         return self._clip.outputs(outputs, images)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from modcollapse._support.digests import hexdigest
 from modcollapse.contracts import Detector, Example
-from modcollapse.detectors._outputs import image_tensor, output_images, paired, target_image
+from modcollapse.detectors._outputs import check_pairs, image_tensor, output_images, target_image
 from modcollapse.detectors._reference import Reference
 from modcollapse.detectors._sound_outputs import output_sounds, sound_tensor
 from modcollapse.detectors._video_outputs import output_videos, video_tensor
@@ -108,7 +108,7 @@ class Compared(Detector):
     def _pairs(self, outputs: Any, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """B outputs in one tensor, and beside them B others, or one for all (1, ...)."""
         read = self._kind.outputs(outputs)
-        paired(read, examples, type(self).__name__)
+        check_pairs(read, examples, type(self).__name__)
         if self._reference is None:
             others, slots = [self._beside(read)], None
         else:

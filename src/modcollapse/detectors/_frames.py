@@ -11,7 +11,7 @@ from torch import Tensor
 from modcollapse._support.identities import identity
 from modcollapse._support.validation import choice
 from modcollapse.contracts import Detector, Example, Scorer
-from modcollapse.detectors._outputs import paired
+from modcollapse.detectors._outputs import check_pairs
 from modcollapse.detectors._video_outputs import video_length
 from modcollapse.errors import DetectorError
 
@@ -79,7 +79,7 @@ class OverFrames(Detector):
             frames: Any = outputs.flatten(0, 1)
         else:
             frames = [frame for video in outputs for frame in video]
-        paired(lengths, examples, "OverFrames")
+        check_pairs(lengths, examples, "OverFrames")
         of_frames = self._of_frames(examples, lengths)
         scores = torch.as_tensor(self.detector(frames, of_frames)).double()
         if scores.shape != (sum(lengths),):

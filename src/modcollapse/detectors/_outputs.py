@@ -96,7 +96,7 @@ def output_images(outputs: Any) -> Tensor | list[Tensor]:
     return torch.stack(images) if alike else images
 
 
-def paired(outputs: Any, examples: Any, owner: str) -> None:
+def check_pairs(outputs: Any, examples: Any, owner: str) -> None:
     """Raise `DetectorError` unless there is one output for each example."""
     if len(outputs) != len(examples):
         raise DetectorError(

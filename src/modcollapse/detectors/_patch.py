@@ -10,10 +10,10 @@ from torch import Tensor
 from modcollapse._support.validation import choice, number
 from modcollapse.contracts import Example
 from modcollapse.detectors._compared import Compared, mean_squared_errors
-from modcollapse.detectors._outputs import output_images, paired
+from modcollapse.detectors._outputs import check_pairs, output_images
 from modcollapse.errors import DetectorError, InputError
 
-Place: TypeAlias = Literal["top left", "top right", "bottom left", "bottom right", "center"]
+PatchPlace: TypeAlias = Literal["top left", "top right", "bottom left", "bottom right", "center"]
 
 
 class NegativePatchMSE(Compared):
@@ -49,11 +49,11 @@ class NegativePatchMSE(Compared):
     perfect = 0.0
 
     def __init__(
-        self, target: Any, size: float = 1 / 4, place: Place = "top left", gap: float = 0.0
+        self, target: Any, size: float = 1 / 4, place: PatchPlace = "top left", gap: float = 0.0
     ) -> None:
         super().__init__(target)
         self.size = number(size, "size", "(0, 1]")
-        self.place = choice(place, "place", get_args(Place))
+        self.place = choice(place, "place", get_args(PatchPlace))
         self.gap = number(gap, "gap", "[0, 1]")
         if self.size + self.gap > 1 + 1e-9 or (place == "center" and gap):
             raise InputError(
@@ -64,7 +64,7 @@ class NegativePatchMSE(Compared):
     def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
         """Score B outputs: shape (B,), in [-1, 0]."""
         images = output_images(outputs)
-        paired(images, examples, "NegativePatchMSE")
+        check_pairs(images, examples, "NegativePatchMSE")
         if not isinstance(images, Tensor):
             raise DetectorError("NegativePatchMSE: the outputs must be of one size on one device")
         crops, target = self._crop(images), self._beside(images)

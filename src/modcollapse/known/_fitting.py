@@ -10,9 +10,9 @@ from modcollapse.contracts import TriggerSpec
 from modcollapse.errors import InputError
 from modcollapse.known._declared import DeclaredBackdoor, TriggerReading
 from modcollapse.known._exchanged import with_parts
-from modcollapse.known._layouts import Layout
+from modcollapse.known._layouts import KnownLayout
+from modcollapse.known._origins import load_pipeline
 from modcollapse.known._over_clean import backdoored, changed_parts
-from modcollapse.known._places import load_pipeline
 from modcollapse.known._trigger_config import read_backdoors
 
 _OWN = "own triggers"
@@ -52,7 +52,7 @@ class Counterparts(NamedTuple):
     changed: list[str]
 
 
-def counterparts_of(layout: Layout, base: Any, dtype: Any, device: Any) -> Counterparts:
+def counterparts_of(layout: KnownLayout, base: Any, dtype: Any, device: Any) -> Counterparts:
     """Return the backdoored pipeline, and the clean one with a scheduler of its own.
 
     Args:
@@ -66,7 +66,7 @@ def counterparts_of(layout: Layout, base: Any, dtype: Any, device: Any) -> Count
             that are all those of the clean one.
     """
     if base is None and layout.kind == "embedding" and _is_pipeline(layout):
-        layout = Layout("pipeline", layout.path.parent)
+        layout = KnownLayout("pipeline", layout.path.parent)
     if layout.kind != "pipeline":
         if base is None:
             raise InputError(f"{layout} needs the pipeline that it was made from: clean=...")
@@ -87,7 +87,7 @@ def counterparts_of(layout: Layout, base: Any, dtype: Any, device: Any) -> Count
     return Counterparts(pipeline, with_parts(base), changed)
 
 
-def _is_pipeline(layout: Layout) -> bool:
+def _is_pipeline(layout: KnownLayout) -> bool:
     return (layout.path.parent / "model_index.json").is_file()
 
 
@@ -129,7 +129,7 @@ def check_modalities(declared: DeclaredBackdoor, has: Collection[str], name: str
                 )
 
 
-def check_token(declared: DeclaredBackdoor, pair: Counterparts, layout: Layout) -> None:
+def check_token(declared: DeclaredBackdoor, pair: Counterparts, layout: KnownLayout) -> None:
     """Raise if a textual inversion adds a token that the trigger does not hold.
 
     Raises:

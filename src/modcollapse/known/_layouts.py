@@ -34,7 +34,7 @@ _NETWORKS = ("UNet2DConditionModel", "Transformer2DModel")
 _TEXT_ENCODERS = ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel")
 
 
-class Layout(NamedTuple):
+class KnownLayout(NamedTuple):
     """What was found, and where.
 
     Attributes:
@@ -50,7 +50,7 @@ class Layout(NamedTuple):
         return f"{_WORDS[self.kind]} in {str(self.path)!r}"
 
 
-def layout_of(path: Path) -> Layout:
+def known_layout_of(path: Path) -> KnownLayout:
     """Tell what a file or folder is, or the one thing in the folders directly within it.
 
     Raises:
@@ -60,7 +60,7 @@ def layout_of(path: Path) -> Layout:
         if path.suffix not in TENSOR_FILES:
             raise InputError(f"{str(path)!r} is no file of tensors ({', '.join(TENSOR_FILES)})")
         named = [kind for kind, names in _NAMED.items() if path.name in names]
-        return Layout(named[0] if named else "tensors", path)
+        return KnownLayout(named[0] if named else "tensors", path)
     if not path.is_dir():
         raise InputError(f"there is no file or folder {str(path)!r}")
     found, files = _at_top(path), _tensor_files(path)
@@ -86,30 +86,30 @@ def layout_of(path: Path) -> Layout:
     return found
 
 
-def _at_top(folder: Path) -> Layout | None:
+def _at_top(folder: Path) -> KnownLayout | None:
     for kind, names in _NAMED.items():
         for name in names:
             if (folder / name).is_file():
                 in_folder = name in ("model_index.json", "adapter_config.json")
-                return Layout(kind, folder if in_folder else folder / name)
+                return KnownLayout(kind, folder if in_folder else folder / name)
     if (folder / "config.json").is_file():
         return _of_config(folder)
     files = _tensor_files(folder)
-    return Layout("tensors", files[0]) if len(files) == 1 else None
+    return KnownLayout("tensors", files[0]) if len(files) == 1 else None
 
 
 def _tensor_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.suffix in TENSOR_FILES]
 
 
-def _of_config(folder: Path) -> Layout | None:
+def _of_config(folder: Path) -> KnownLayout | None:
     config = read_json(folder / "config.json")
     names = [config.get("_class_name"), *(config.get("architectures") or [])]
     classes = [name for name in names if isinstance(name, str)]
     if any(name.endswith(_NETWORKS) for name in classes):
-        return Layout("network", folder)
+        return KnownLayout("network", folder)
     if any(name in _TEXT_ENCODERS for name in classes):
-        return Layout("text encoder", folder)
+        return KnownLayout("text encoder", folder)
     if classes:
         raise InputError(
             f"{str(folder / 'config.json')!r} is of {listed(classes)}, which is no UNet or "

@@ -20,8 +20,8 @@ from modcollapse.known._fitting import (
     set_clip_sample,
     tokens_of,
 )
-from modcollapse.known._layouts import layout_of
-from modcollapse.known._places import load_pipeline, place_of
+from modcollapse.known._layouts import known_layout_of
+from modcollapse.known._origins import load_pipeline, place_of
 from modcollapse.known._prompt_edits import neutral_edits
 from modcollapse.known._targets import Target
 from modcollapse.samplers import PipelineSampler
@@ -161,7 +161,7 @@ def load_backdoor(
     declared = declared_by(backdoor, method)
     if reading is not None:
         declared.read_as(reading)
-    layout = layout_of(place_of(source, revision))
+    layout = known_layout_of(place_of(source, revision))
     base = None if clean is None else load_pipeline(clean, dtype, device)
     pair = counterparts_of(layout, base, dtype, device)
     if declared.clip_sample is not None:

@@ -16,14 +16,14 @@ from modcollapse.errors import InputError
 from modcollapse.known._adapters import is_lora, with_lora
 from modcollapse.known._embeddings import is_embedding, with_embedding
 from modcollapse.known._exchanged import network_of, with_parts
-from modcollapse.known._layouts import Layout, check_safe, read_json
+from modcollapse.known._layouts import KnownLayout, check_safe, read_json
 from modcollapse.known._tensor_files import read_tensors
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 
-def backdoored(clean: DiffusionPipeline, layout: Layout) -> DiffusionPipeline:
+def backdoored(clean: DiffusionPipeline, layout: KnownLayout) -> DiffusionPipeline:
     """Return a copy of a clean pipeline with the backdoor in it.
 
     Args:

@@ -11,9 +11,9 @@ from modcollapse.studies._audit import audit, coalition_means, cti, tma
 from modcollapse.studies._compare import compare
 from modcollapse.studies._curves import Curves, Row
 from modcollapse.studies._options import AuditOptions
-from modcollapse.studies._outputs import table_from_outputs
 from modcollapse.studies._stopping import Looks
 from modcollapse.studies._sweep import Sweep, sweep
+from modcollapse.studies._table_from_outputs import table_from_outputs
 from modcollapse.studies._tracker import CollapseTracker
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from modcollapse._support.images import is_tensor
 from modcollapse._support.validation import number
 from modcollapse.errors import InputError
 from modcollapse.triggers._pictures_given import digest
-from modcollapse.triggers._sounds import (
+from modcollapse.triggers._sound_forms import (
     SoundTrigger,
     Start,
     read_rate,

@@ -12,7 +12,7 @@ from modcollapse._support.validation import number
 from modcollapse.errors import InputError
 from modcollapse.triggers._places import (
     Place,
-    numbers,
+    read_numbers,
     read_place,
     read_size,
     side_of,
@@ -164,7 +164,7 @@ def _with_channel(mask: Any) -> Any:
 
 def _color(color: Any) -> list[float]:
     grey = np.ndim(color) == 0 and not isinstance(color, str)
-    values = numbers("ImagePatch: color", (color,) * 3 if grey else color, 3)
+    values = read_numbers("ImagePatch: color", (color,) * 3 if grey else color, 3)
     if not all(0 <= value <= 1 for value in values):
         raise InputError(
             f"ImagePatch: color is red, green and blue in [0, 1], got {tuple(values)}. Divide "

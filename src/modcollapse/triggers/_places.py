@@ -30,7 +30,7 @@ def read_place(place: Any, who: str) -> Place:
             f"{who}: place must be one of {', '.join(map(repr, _WORDS))}, (x, y) in fractions of "
             f"the image's width and height, or RandomPlace(seed); got {place!r}."
         )
-    x, y = numbers(f"{who}: place", place, 2)
+    x, y = read_numbers(f"{who}: place", place, 2)
     if not (0 <= x <= 1 and 0 <= y <= 1):
         raise InputError(
             f"{who}: place is (x, y) in fractions of the image's width and height, each in "
@@ -111,7 +111,7 @@ def side_of(size: float, height: int, width: int, who: str) -> int:
     return side
 
 
-def numbers(what: str, values: Any, count: int) -> list[float]:
+def read_numbers(what: str, values: Any, count: int) -> list[float]:
     """Return some finite numbers, or say what was wrong with them."""
     if not isinstance(values, tuple | list | np.ndarray) or len(values) != count:
         raise InputError(f"{what} must be {count} numbers, got {values!r}.")

@@ -14,7 +14,7 @@ from modcollapse._support.images import is_tensor
 from modcollapse._support.validation import described, ordered, whole
 from modcollapse.contracts import ExampleId, Trigger, TriggerSpec
 from modcollapse.errors import InputError
-from modcollapse.triggers._places import numbers, read_place
+from modcollapse.triggers._places import read_numbers, read_place
 from modcollapse.triggers._stamp import StampTrigger
 
 
@@ -175,7 +175,7 @@ class MovingTrigger(_VideoTrigger):
             )
         for name in ("start", "end"):
             who = f"MovingTrigger, {name}"
-            point = tuple(numbers(who, getattr(self, name), 2))
+            point = tuple(read_numbers(who, getattr(self, name), 2))
             object.__setattr__(self, name, read_place(point, who))
 
     def _places(self, frames: Sequence[Any]) -> Sequence[int]:
