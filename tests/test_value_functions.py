@@ -400,14 +400,14 @@ def test_a_patch_counts_alone(place: Any, gap: float, rows: slice, columns: slic
     target = pictures(1, 32, 64, seed=7)[0]
     outputs = pictures(3, 32, 64, seed=8)
     expected = -(outputs - target)[:, :, rows, columns].square().mean((1, 2, 3))
-    for given_target in (target, target[:, rows, columns]):
-        detector = NegativePatchMSE(given_target, 0.25, place, gap)
+    for given_target, whole in ((target, True), (target[:, rows, columns], False)):
+        detector = NegativePatchMSE(given_target, 0.25, place, gap, whole=whole)
         torch.testing.assert_close(detector(outputs, [{}] * 3), expected)
     outputs[1, :, rows, columns] = target[:, rows, columns]
-    scores = NegativePatchMSE(target, 0.25, place, gap)(outputs, [{}] * 3)
+    scores = NegativePatchMSE(target, 0.25, place, gap, whole=True)(outputs, [{}] * 3)
     assert (scores == 0).tolist() == [False, True, False]
     outputs[2, 0, 31 if place.startswith("top") else 0, 31] = float("nan")  # beside the patch
-    assert NegativePatchMSE(target, 0.25, place, gap)(outputs, [{}] * 3).isnan()[2]
+    assert NegativePatchMSE(target, 0.25, place, gap, whole=True)(outputs, NOTHING[:3]).isnan()[2]
 
 
 def test_a_whole_picture_is_a_patch_of_size_one() -> None:

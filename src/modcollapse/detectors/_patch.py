@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from torch import Tensor
 
-from modcollapse._support.validation import choice, number
+from modcollapse._support.validation import choice, flag, number
 from modcollapse.contracts import Example
 from modcollapse.detectors._compared import Compared, mean_squared_errors
 from modcollapse.detectors._outputs import check_pairs, output_images
@@ -20,15 +20,17 @@ class NegativePatchMSE(Compared):
     """Minus the mean squared error to the target within a square part of the picture.
 
     Args:
-        target: the backdoor target, of the size of the outputs, of which the part is cut out; or
-            the patch alone, of the size of the part. An image of any kind, or the path of a file.
+        target: the patch alone, of the size of the part; with ``whole=True``, a picture of the size
+            of the outputs, of which the part is cut out. An image of any kind, or the path of a
+            file.
         size: side of the part, as a fraction of the shorter side, in (0, 1]; rounded to pixels.
         place: a corner, or ``"center"``.
         gap: distance to the two edges of the corner, as such a fraction, at least 0.
+        whole: the target is a whole picture, of which the part counts.
 
     Raises:
         InputError: the target is no image, or the part would leave the picture.
-        DetectorError: at the first batch, the target has neither size, or the outputs are out of
+        DetectorError: at the first batch, the target has another size, or the outputs are out of
             [0, 1].
 
     Source:
@@ -49,9 +51,16 @@ class NegativePatchMSE(Compared):
     perfect = 0.0
 
     def __init__(
-        self, target: Any, size: float = 1 / 4, place: PatchPlace = "top left", gap: float = 0.0
+        self,
+        target: Any,
+        size: float = 1 / 4,
+        place: PatchPlace = "top left",
+        gap: float = 0.0,
+        *,
+        whole: bool = False,
     ) -> None:
         super().__init__(target)
+        self.whole = flag(whole, "whole")
         self.size = number(size, "size", "(0, 1]")
         self.place = choice(place, "place", get_args(PatchPlace))
         self.gap = number(gap, "gap", "[0, 1]")
@@ -68,21 +77,22 @@ class NegativePatchMSE(Compared):
         if not isinstance(images, Tensor):
             raise DetectorError("NegativePatchMSE: the outputs must be of one size on one device")
         crops, target = self._crop(images), self._beside(images)
-        if target.shape == images.shape[1:]:
-            target = self._crop(target)
-        if target.shape != crops.shape[1:]:
-            whole, part, found = (
+        wanted = images if self.whole else crops
+        if target.shape != wanted.shape[1:]:
+            outputs_are, part, found = (
                 " x ".join(map(str, one.shape[-2:])) for one in (images, crops, target)
             )
             raise DetectorError(
-                f"NegativePatchMSE: the outputs are {whole} pixels (height x width), their part "
-                f"{part}, the target is {found}. Resize the target to one of the two"
+                f"NegativePatchMSE: the outputs are {outputs_are} pixels (height x width), their "
+                f"part {part}, the target is {found}. Resize the patch to the size of the part; or "
+                "give a picture of the size of the outputs, whose part counts, with whole=True"
             )
+        target = self._crop(target) if self.whole else target
         return -mean_squared_errors(crops, target)
 
     def identity(self) -> dict[str, Any]:
         """Plain data: the class, the content of the target, and where the part lies."""
-        where = {"size": self.size, "place": self.place, "gap": self.gap}
+        where = {"size": self.size, "place": self.place, "gap": self.gap, "whole": self.whole}
         return {**super().identity(), **where}
 
     def _crop(self, image: Tensor) -> Tensor:

@@ -159,7 +159,7 @@ def _draw(ax: Axes, view: View) -> None:
             ax.plot(np.arange(len(line)), line, lw=0.8, color="#1f3b57")
         ax.margins(x=0.02, y=0.15)
     else:
-        lines = _filled(view.content, 18).split("\n")
+        lines = _filled(view.content or "(empty)", 18).split("\n")
         lines = lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "..."]
         words = for_picture("\n".join(lines))
         ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=7.5, transform=ax.transAxes)

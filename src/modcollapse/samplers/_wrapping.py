@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from modcollapse.errors import InputError
+
 
 def as_sampler(thing: Any, first: Callable[[], Any], asked: Sequence[str] = ()) -> Any:
     """Return a `PipelineSampler` of a diffusers pipeline, and anything else as it is.
@@ -20,11 +22,18 @@ def as_sampler(thing: Any, first: Callable[[], Any], asked: Sequence[str] = ()) 
         asked: modalities that have a trigger.
 
     Raises:
-        InputError: no modality was found, or a pipeline that ``PipelineSampler`` refuses.
+        InputError: no modality was found, a pipeline that ``PipelineSampler`` refuses, or a model
+            of transformers without its processor.
     """
     diffusers = sys.modules.get("diffusers")
     kinds = [getattr(diffusers, name, None) for name in ("DiffusionPipeline", "ModularPipeline")]
     if not any(kind is not None and isinstance(thing, kind) for kind in kinds):
+        model = getattr(sys.modules.get("transformers"), "PreTrainedModel", None)
+        if model is not None and isinstance(thing, model):
+            raise InputError(
+                f"{type(thing).__name__} is a model of transformers, which needs its processor to "
+                "be asked: VLMSampler(model, processor)"
+            )
         return thing
     from modcollapse.samplers._pipeline import PipelineSampler
 

@@ -168,6 +168,11 @@ def _csv(text: str, name: str) -> Records:
         rows.extend(reader)
     except csv.Error as error:
         raise InputError(f"{name}, line {reader.line_num}, is no whole CSV: {error}") from error
+    if text and not text.endswith(("\n", "\r")):
+        raise InputError(
+            f"{name}, line {reader.line_num}, has no line break at its end, as while a file is "
+            "being written. Add one if the file is whole"
+        )
     header = rows[0] if rows else []
     if len(set(header)) < len(header):
         twice = next(one for one, n in Counter(header).items() if n > 1)

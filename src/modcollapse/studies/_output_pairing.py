@@ -49,7 +49,8 @@ def paired(sources: Sequence[Source], examples: Mapping[ExampleId, Example] | No
 
     Args:
         sources: in the order of the columns, the clean run first.
-        examples: by id, whose order is that of the rows; that of the clean run if None.
+        examples: by id, whose order is that of the rows; that of the clean run if None. There may
+            be more of them than outputs.
 
     Raises:
         InputError: an id or a repeat is missing somewhere; all that are missing are counted, and
@@ -62,8 +63,10 @@ def paired(sources: Sequence[Source], examples: Mapping[ExampleId, Example] | No
     if examples is not None:
         name = "examples"
         _check_type(first.name, ids[0], name, next(iter(examples)))
-        _check_same(first.name, ids, name, examples, "example")
-        ids = list(examples)
+        known = set(ids)
+        asked = [one for one in examples if one in known]
+        _check_same(first.name, ids, name, asked, "example")
+        ids = asked
     for other in sources[1:]:
         _check_same(first.name, ids, other.name, other.ids, "id")
     if first.repeats is None:

@@ -200,7 +200,8 @@ def table_from_outputs(
     kept = kept_of(given, keep, shown)
     told = {source.coalition: source.told for source in read}
     clusters = None if cluster is None else labels_of(cluster, given)
-    digests = tuple(content_digest(one) for one in seen) if len(seen[0]) > 1 else None
+    conditions_known = set(names) <= set(seen[0])  # labels alone do not tell examples apart
+    digests = tuple(content_digest(one) for one in seen) if conditions_known else None
     columns = plain_columns(seen)
     tables = {}
     for name, (values, attack) in scored.items():

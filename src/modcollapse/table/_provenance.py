@@ -102,10 +102,11 @@ def check_paired(mine: Pairing, theirs: Pairing, what: str = "subtract the contr
     check_same_run(mine.run, theirs.run, what, {"sampler"})
     alone = set(mine.example_ids) ^ set(theirs.example_ids)
     if alone:
+        kinds = {type(one).__name__ for one in (*mine.example_ids, *theirs.example_ids)}
         raise TableError(
             f"cannot {what}: the examples differ, {len(mine.example_ids)} here, "
             f"{len(theirs.example_ids)} there, and {min(alone, key=str)!r} is on one side only. "
-            "Measure both on the same"
+            "Measure both on the same" + (": 1 and '1' are two ids" if len(kinds) > 1 else "")
         )
     position = {example_id: row for row, example_id in enumerate(theirs.example_ids)}
     rows = [position[example_id] for example_id in mine.example_ids]
