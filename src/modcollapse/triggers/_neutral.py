@@ -69,8 +69,8 @@ def neutral_triggers(
 
     For an `ImageWave` another frequency, and the wave turned; for an `ImageWarp` another seed; for
     a `MaskPatch` another value (one that is turned over has none) and another place; for an
-    `AudioTone` other pitches; for an `AudioOverlay` its sound backwards; for `EveryFrame` and `SomeFrames` those of the image
-    trigger.
+    `AudioTone` other pitches; for an `AudioOverlay` its sound backwards, where that is another; for
+    `EveryFrame` and `SomeFrames` those of the image trigger.
 
     Args:
         triggers: modality -> trigger. Leave out a modality that is to have no neutral triggers.
