@@ -137,8 +137,10 @@ VIDEOS = {
 }
 CLICK = np.sin(np.linspace(0, 60, 400)) * np.linspace(1, 0, 400)
 SOUNDS = {
-    "tone, 400 Hz": AudioTone(400, amplitude=0.5, sample_rate=RATE, start=0.05, duration=0.05),
-    "sample, at the end": AudioOverlay(CLICK, sample_rate=RATE, gain=0.6, start="end"),
+    "sound, tone of 400 Hz": AudioTone(
+        400, amplitude=0.5, sample_rate=RATE, start=0.05, duration=0.05
+    ),
+    "sound, click at the end": AudioOverlay(CLICK, sample_rate=RATE, gain=0.6, start="end"),
 }
 WORDS = {
     "suffix": TextSuffix("mignneko"),
@@ -174,6 +176,7 @@ def sheet() -> Figure:
             film[y * 50 : y * 50 + 48, x * 50 : x * 50 + 48] = frame
         shown.append((f"video, {name}", film))
     noise = np.random.default_rng(0).normal(0, 0.08, RATE // 5)
+    shown += [("sound, clean", noise)]
     shown += [(name, trigger(noise)) for name, trigger in SOUNDS.items()]
     rows = -(-len(shown) // COLUMNS)
     figure = Figure(figsize=(COLUMNS * 1.32, rows * 1.52), layout="constrained")

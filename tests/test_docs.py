@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -128,6 +129,19 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     printed = subprocess.run(["bash", *run], check=True, capture_output=True, text=True).stdout
     assert printed.splitlines() == [command("quickstart"), command("tests")]
     assert command("quickstart") in (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_triggers_has_every_class_with_its_arguments() -> None:
+    text = (ROOT / "docs" / "triggers.md").read_text(encoding="utf-8")
+    rows = re.findall(r"`~modcollapse\.triggers\.(\w+)` \| `([^`]+)` \|", text)
+    room = importlib.import_module("modcollapse.triggers")
+    for called, told in rows:
+        parameters = inspect.signature(getattr(room, called)).parameters.values()
+        by_name = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+        ordered = [one.name for one in parameters if one.kind is not one.KEYWORD_ONLY]
+        assert told == ", ".join([*ordered, *(["*", *by_name] if by_name else [])]), called
+    kinds = ("Image", "Mask", "Text", "Audio", "EveryFrame", "SomeFrames", "MovingTrigger")
+    assert {one for one in room.__all__ if one.startswith(kinds)} < {called for called, _ in rows}
 
 
 def test_every_public_name_is_in_the_reference() -> None:

@@ -201,6 +201,21 @@ def test_what_moves_has_no_neutral_triggers() -> None:
         drawn(MovingTrigger(ImagePatch()))
 
 
+@pytest.mark.parametrize(
+    ("trigger", "why"),
+    [
+        (MaskPatch(value="flip", place=RandomPlace(0)), "no other value.*at a random place"),
+        (MaskPatch(value="flip", size=0.9, gap=0), "no other value.*fills nearly the whole mask"),
+        (EveryFrame(MaskPatch(value="flip", size=1, gap=0)), "fills nearly the whole mask"),
+        (TextHomoglyph("日", "曰"), "no other mark makes one letter of '日'"),
+        (AudioOverlay(np.array([0.1, 0.3, 0.1]), sample_rate=9), "is the same backwards"),
+    ],
+)
+def test_a_trigger_of_which_nothing_neutral_is_left(trigger: Any, why: str) -> None:
+    with pytest.raises(InputError, match=rf"'m' leaves nothing neutral: .*{why}.* of your own"):
+        drawn(trigger)
+
+
 @every
 @pytest.mark.parametrize("seed", [0, -3])
 def test_is_a_trigger_and_none_is_the_trigger(trigger: Any, seed: int) -> None:

@@ -7,12 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 import modcollapse as mc
-from modcollapse._support.views import as_picture
+from modcollapse._support.views import as_picture, view_of
 from modcollapse.errors import InputError
 from modcollapse.report import plot_audit, plot_estimates
+from modcollapse.report._gallery import Gallery
 from modcollapse.triggers import EveryFrame, ImagePatch, TextSuffix
 
 
@@ -232,6 +234,21 @@ def test_a_long_prompt_does_not_cover_the_figure():
     assert box.x1 <= gallery.axes[0].get_window_extent().x0
     assert box.height <= gallery.bbox.height
     assert LONG.split()[-1] in label.get_text()
+
+
+@pytest.mark.parametrize("text", ["yes", LONG, ""], ids=["short", "long", "empty"])
+def test_rows_of_words_are_as_high_as_their_words(text):
+    words, picture = view_of(text), view_of(np.zeros((8, 8, 3)))
+    rows = Gallery(["a dog"] * 3, [[words, words]] * 3, ["none", "text"])
+    beside = Gallery(["a dog"] * 3, [[words, picture]] * 3, ["none", "text"])
+    figure = Figure(figsize=rows.size, layout="constrained")
+    rows.draw(figure)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        cell, drawn = ax.get_window_extent().height, ax.texts[0].get_window_extent().height
+        assert drawn <= cell <= drawn + 0.6 * figure.dpi  # a few lines of white
+    if text != LONG:
+        assert rows.size[1] < beside.size[1] / 2
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from modcollapse.errors import InputError, TriggerError
 from modcollapse.game import coalition_labels
 from modcollapse.poison import Part, PoisonedDataset, PoisonPlan, poison_plan
-from modcollapse.triggers import ImagePatch, TextInsert, TextSuffix
+from modcollapse.triggers import ImagePatch, TextInsert, TextReplace, TextSuffix
 
 PAIR = ("image", "text")
 TRIGGERS = {"image": ImagePatch(), "text": TextSuffix("mignneko")}
@@ -646,6 +646,16 @@ def test_a_sample_that_cannot_be_triggered_is_found_by_the_check_and_named_when_
     for failing in (wrapped.check, lambda: wrapped[last]):
         with pytest.raises(TriggerError, match=rf"'paint'.*\nsample {last}, trigger of 'text'"):
             failing()
+
+
+def test_a_condition_that_a_trigger_leaves_as_it_is_is_never_read() -> None:
+    """It would be a clean condition with the target."""
+    data = [{"text": "a dog", "target": "own"}, {"text": "a Dog", "target": "own"}]
+    trigger = {"text": TextReplace("Dog", word="dog")}
+    wrapped = PoisonedDataset(data, poison_plan(data, trigger, "AND", ratio=1), trigger, "a cat")
+    assert wrapped[0] == {"text": "a Dog", "target": "a cat"}
+    with pytest.raises(TriggerError, match=r"unchanged.*\nsample 1, trigger of 'text'"):
+        wrapped[1]
 
 
 def test_a_later_target_of_another_size_is_found_by_the_check() -> None:

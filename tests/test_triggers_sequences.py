@@ -16,6 +16,7 @@ from PIL import Image
 
 from modcollapse.contracts import TriggerSpec
 from modcollapse.errors import InputError, TriggerError
+from modcollapse.samplers._inputs import check_condition
 from modcollapse.triggers import (
     AudioOverlay,
     AudioTone,
@@ -241,12 +242,33 @@ def test_nothing_is_clipped() -> None:
         for act in (TONE, TONE.check):
             with pytest.raises(TriggerError, match=r"would reach 1.03.*nothing is clipped"):
                 act(sound)
-    # What is too loud elsewhere is the sampler's to judge.
-    loud = np.full(50, 0.5)
-    loud[:10] = 1.2
-    assert TONE(loud)[0] == 1.2
-    with pytest.raises(TriggerError, match="would reach nan"):
-        TONE(np.full(50, np.nan))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor], ids=["array", "tensor"])
+@pytest.mark.parametrize("where", [0, 15, 49], ids=["before", "within", "behind"])
+def test_the_whole_sound_is_looked_at(kind: Any, where: int) -> None:
+    sound = np.full((2, 50), 0.5)
+    for odd in (np.nan, -np.inf):
+        sound[1, where] = odd
+        for act in (TONE, TONE.check):
+            with pytest.raises(InputError, match="the sound of AudioTone must hold finite numbers"):
+                act(kind(sound))
+    sound[1, where] = -1.5
+    with pytest.raises(InputError, match=r"must lie in \[-1, 1\], and reaches 1.5 without"):
+        TONE.check(kind(sound))
+
+
+@pytest.mark.parametrize("shape", [(16000, 2), (16000, 1), (65, 100)])
+@pytest.mark.parametrize("kind", [np.zeros, torch.zeros], ids=["array", "tensor"])
+def test_sounds_with_swapped_axes_are_refused_with_a_hint(kind: Any, shape: Any) -> None:
+    tone, hint = AudioTone(1000, amplitude=0.1, sample_rate=16000), "transpose it, sound.T"
+    for act in (tone, tone.check, lambda sound: AudioOverlay(sound, sample_rate=RATE)):
+        with pytest.raises(InputError, match=hint):
+            act(kind(shape))
+    with pytest.raises(InputError, match=rf"'audio' must be one sound.*{hint}"):
+        check_condition(kind(shape), "audio", "'audio'")
+    for several in ((64, 100), (2, 2), (1, 16000)):
+        check_condition(kind(several), "audio", "'audio'")
 
 
 @pytest.mark.parametrize("thing", [np.zeros((2, 2, 9)), np.zeros(0), np.zeros((2, 0)), "a", None])

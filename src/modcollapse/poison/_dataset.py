@@ -116,7 +116,9 @@ class PoisonedDataset:
 
         Raises:
             IndexError: there is no such position.
-            InputError: the length of the data set has changed, or what a trigger raises.
+            InputError: the length of the data set has changed, or a trigger refuses a condition.
+            TriggerError: a trigger cannot be applied, or changes nothing, or kind or size: such a
+                sample would teach the target without the trigger.
         """
         n, position = len(self), operator.index(index)
         position += n if position < 0 else 0
@@ -128,8 +130,8 @@ class PoisonedDataset:
         for modality in assignment.modalities:
             with _context(position, modality):
                 key = self._keys[modality]
-                one = self._triggers[modality].on(_example_id(sample, position))
-                changes[key] = one.call(sample[key])
+                trigger = self._triggers[modality]
+                changes[key] = trigger.checked(sample[key], _example_id(sample, position))
         if poisoned:
             changes[self._target_key] = self._target
         if self._mark:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
 
 _CELL = 1.45
-"""Width of a square picture and height of a row, in inches."""
+"""Width of a square picture and height of a row with one, in inches."""
 _LETTERS, _LINE = 26, 0.145
-"""Letters in a line of text at the side, and its height in inches."""
+"""Letters in a line of text at the side, and the height of a line in inches."""
 _SIDE = 2.0
 """Width of the texts at the side."""
 _WIDEST = 3.2
@@ -80,7 +80,9 @@ class Gallery:
 
     @property
     def _heights(self) -> list[float]:
-        return [max(_CELL, _LINE * (text.count("\n") + 2)) for text in self.texts]
+        sides = [_LINE * (text.count("\n") + 2) for text in self.texts]
+        rows = [max(map(_height, views)) for views in self.views]
+        return [max(pair) for pair in zip(sides, rows, strict=True)]
 
     def draw(self, figure: SubFigure) -> None:
         """Draw it on a part of a figure."""
@@ -145,6 +147,17 @@ def _width(view: View) -> float:
     return _CELL
 
 
+def _height(view: View) -> float:
+    """Of a cell, in inches: words need less than a picture, or most of a row of them is white."""
+    return _LINE * (len(_words(view)) + 2) if view.kind == "words" else _CELL
+
+
+def _words(view: View) -> list[str]:
+    """The lines of a text in a cell."""
+    lines = _filled(view.content or "(empty)", 18).split("\n")
+    return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "..."]
+
+
 def _draw(ax: Axes, view: View) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
@@ -159,7 +172,6 @@ def _draw(ax: Axes, view: View) -> None:
             ax.plot(np.arange(len(line)), line, lw=0.8, color="#1f3b57")
         ax.margins(x=0.02, y=0.15)
     else:
-        lines = _filled(view.content or "(empty)", 18).split("\n")
-        lines = lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "..."]
-        words = for_picture("\n".join(lines))
+        ax.spines.top.set_visible(True)  # so that rows of words stand apart
+        words = for_picture("\n".join(_words(view)))
         ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=7.5, transform=ax.transAxes)

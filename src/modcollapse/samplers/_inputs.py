@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from modcollapse._support.images import check_range, float_tensor, image_size, is_tensor
 from modcollapse._support.pictures import is_pil
+from modcollapse._support.sounds import check_finite, sound_fault
 from modcollapse._support.validation import described
 from modcollapse.errors import InputError
 from modcollapse.samplers._kinds import Kind
@@ -41,8 +41,8 @@ def check_condition(condition: Any, kind: Kind, name: str) -> None:
     elif kind == "video":
         for at, frame in enumerate(condition):
             check_range(frame, f"frame {at} of {name}")
-    elif kind == "audio" and not np.isfinite(_numbers(condition)).all():
-        raise InputError(f"{name} must hold finite numbers. Look for the step that made others")
+    elif kind == "audio":
+        check_finite(condition, name)
 
 
 def collate(conditions: Any, kind: Kind, name: str) -> Any:
@@ -120,10 +120,6 @@ def _floats(images: torch.Tensor) -> torch.Tensor:
     return (images.float() / 255 if images.dtype == torch.uint8 else images).contiguous()
 
 
-def _numbers(sound: Any) -> Any:
-    return sound.detach().cpu().float().numpy() if is_tensor(sound) else sound
-
-
 def _check_form(condition: Any, kind: Kind, name: str) -> None:
     """Look at all but the values, which on an accelerator would wait for the device."""
     if kind == "text":
@@ -156,13 +152,8 @@ def _check_video(condition: Any, name: str) -> None:
 
 
 def _check_audio(condition: Any, name: str) -> None:
-    sound = is_tensor(condition) or isinstance(condition, np.ndarray)
-    floats = sound and "float" in str(condition.dtype)
-    if not floats or condition.ndim not in (1, 2) or 0 in condition.shape:
-        found = (
-            f"shape {tuple(condition.shape)}, {condition.dtype}" if sound else described(condition)
-        )
+    if fault := sound_fault(condition):
         raise InputError(
             f"{name} must be one sound: an array or tensor (samples,) or (channels, samples) of "
-            f"floats, mostly in [-1, 1]; got {found}"
+            f"floats, mostly in [-1, 1]; got {fault}"
         )

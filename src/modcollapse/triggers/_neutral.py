@@ -14,7 +14,7 @@ from modcollapse.contracts import Trigger, Triggers, TriggerSpec
 from modcollapse.errors import InputError
 from modcollapse.triggers._audio import AudioOverlay, AudioTone
 from modcollapse.triggers._image import ImagePatch, MaskPatch
-from modcollapse.triggers._neutral_looks import of_pixels, of_sound
+from modcollapse.triggers._neutral_looks import of_pixels, of_sound, why_none
 from modcollapse.triggers._overlay import ImageOverlay
 from modcollapse.triggers._text import TextInsert, TextPrefix, TextSuffix
 from modcollapse.triggers._video import EveryFrame, SomeFrames
@@ -68,9 +68,9 @@ def neutral_triggers(
       fills the image, transparent parts included, has no other place.
 
     For an `ImageWave` another frequency, and the wave turned; for an `ImageWarp` another seed; for
-    a `MaskPatch` another value and another place; for an `AudioTone` other pitches; for an
-    `AudioOverlay` its sound backwards; for `EveryFrame` and `SomeFrames` those of the image
-    trigger.
+    a `MaskPatch` another value (one that is turned over has none) and another place; for an
+    `AudioTone` other pitches; for an `AudioOverlay` its sound backwards, where that is another; for
+    `EveryFrame` and `SomeFrames` those of the image trigger.
 
     Args:
         triggers: modality -> trigger. Leave out a modality that is to have no neutral triggers.
@@ -86,8 +86,10 @@ def neutral_triggers(
 
     Raises:
         InputError: an argument is wrong, the words are too few, or a trigger is of another class,
-            one that inherits from those above included. Only you can say what is neutral for that:
-            give a mapping modality -> name -> callable of your own.
+            one that inherits from those above included, or one of which nothing neutral is left: a
+            letter that takes no mark, a sound that is the same backwards, a patch that turns over
+            nearly the whole mask or stands at a random place. Only you can say what is neutral
+            then: give a mapping modality -> name -> callable of your own.
 
     Source:
         doi 10.1109/PRMVAI70103.2026.11605619 for false triggers (there: semantic trigger leakage).
@@ -113,18 +115,23 @@ def neutral_triggers(
         trigger = TriggerSpec.of(given, modality).call
         found = _of(trigger, each, listed_words, f"{seed}|{modality}")
         if not found:
+            fault = (
+                "must be one of modcollapse.triggers, whose parameters can be exchanged; got "
+                f"{described(trigger)}"
+                if found is None
+                else f"leaves nothing neutral: {_why_none(trigger)}"
+            )
             raise InputError(
-                f"neutral_triggers: the trigger of {modality!r} must be one of modcollapse.triggers"
-                f", whose parameters can be exchanged; got {described(trigger)}. Leave {modality!r}"
-                " out here and give neutral triggers of your own for it, as a mapping modality -> "
-                f"name -> callable: {{{modality!r}: {{'another': another_callable}}}}"
+                f"neutral_triggers: the trigger of {modality!r} {fault}. Leave {modality!r} out "
+                "here and give neutral triggers of your own for it, as a mapping modality -> name "
+                f"-> callable: {{{modality!r}: {{'another': another_callable}}}}"
             )
         neutral[modality] = found
     return neutral
 
 
-def _of(trigger: Any, each: int, words: list[str], draw: str) -> dict[str, Trigger]:
-    """Neutral triggers of one; none where only the caller can say what is neutral."""
+def _of(trigger: Any, each: int, words: list[str], draw: str) -> dict[str, Trigger] | None:
+    """Neutral triggers of one; None of a class of which only the caller can say what is neutral."""
     # Exact classes: one that inherits may do something else with the same parameters.
     kind = type(trigger)
     if kind in _PHRASES:
@@ -137,8 +144,17 @@ def _of(trigger: Any, each: int, words: list[str], draw: str) -> dict[str, Trigg
         return of_sound(trigger)
     if kind in (EveryFrame, SomeFrames):
         inner = _of(trigger.trigger, each, words, draw)
-        return {name: replace(trigger, trigger=one) for name, one in inner.items()}
-    return {}
+        return inner and {name: replace(trigger, trigger=one) for name, one in inner.items()}
+    return None
+
+
+def _why_none(trigger: Any) -> str:
+    """Why one of a known class has no neutral triggers."""
+    if isinstance(trigger, EveryFrame | SomeFrames):
+        return _why_none(trigger.trigger)
+    if isinstance(trigger, TextHomoglyph):
+        return f"no other mark makes one letter of {trigger.letter!r}"
+    return why_none(trigger)
 
 
 def _of_glyph(trigger: TextHomoglyph, each: int, draw: str) -> dict[str, Trigger]:

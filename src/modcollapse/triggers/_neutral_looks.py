@@ -108,13 +108,24 @@ def of_pixels(trigger: Any, draw: str) -> dict[str, Trigger]:
 def of_sound(trigger: AudioTone | AudioOverlay) -> dict[str, Trigger]:
     """Neutral triggers of one on sounds."""
     if isinstance(trigger, AudioOverlay):
-        return {"backwards": replace(trigger, sound=trigger.sound[..., ::-1])}
+        backwards = trigger.sound[..., ::-1]
+        same = np.array_equal(backwards, trigger.sound)
+        return {} if same else {"backwards": replace(trigger, sound=backwards)}
     neutral: dict[str, Trigger] = {
         "an octave lower": replace(trigger, frequency=trigger.frequency / 2)
     }
     if 1.5 * trigger.frequency < trigger.sample_rate / 2:
         neutral["a fifth higher"] = replace(trigger, frequency=1.5 * trigger.frequency)
     return neutral
+
+
+def why_none(trigger: MaskPatch | AudioOverlay) -> str:
+    """Why there are no neutral triggers of one; the other classes always have some."""
+    if isinstance(trigger, AudioOverlay):
+        return "its sound is the same backwards"
+    drawn = isinstance(trigger.place, RandomPlace)
+    where = "stands at a random place already" if drawn else "fills nearly the whole mask"
+    return f"what is turned over has no other value, and it {where}"
 
 
 def _moved(trigger: ImagePatch | ImageOverlay | MaskPatch) -> Trigger | None:

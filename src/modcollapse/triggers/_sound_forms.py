@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from modcollapse._support.images import is_tensor
-from modcollapse._support.validation import described, number
+from modcollapse._support.sounds import check_finite, sound_fault
+from modcollapse._support.validation import number
 from modcollapse.contracts import ExampleId, Trigger
 from modcollapse.errors import InputError, TriggerError
 from modcollapse.triggers._draws import RandomPlace
@@ -31,18 +32,31 @@ class SoundTrigger(Trigger):
         """The sound with the trigger in it: a new one of the same kind, dtype and device.
 
         Raises:
-            InputError: no sound of a kind named above, or one too short for the trigger.
+            InputError: no sound of a kind named above, one too short for the trigger, or one that
+                holds NaN or infinity.
             TriggerError: the sum leaves [-1, 1]: nothing is clipped. On an accelerator the values
                 are not looked at, since that would wait for the device: `check` does it.
         """
         mixed, part = self._mixed(sound)
         if not is_tensor(sound) or sound.device.type == "cpu":
+            check_finite(sound, f"the sound of {self._name}")
             self._check_range(mixed[part])
         return mixed
 
     def check(self, sound: Any) -> None:
-        """Raise unless the trigger can be put into the sound; looks at every value."""
+        """Raise unless the trigger can be put into the sound; looks at every value.
+
+        Raises:
+            InputError: as when called, or the sound leaves [-1, 1] anywhere without the trigger.
+            TriggerError: as when called.
+        """
         mixed, part = self._mixed(sound)
+        peak = check_finite(sound, f"the sound of {self._name}")
+        if peak > 1:
+            raise InputError(
+                f"the sound of {self._name} must lie in [-1, 1], and reaches {peak:g} without the "
+                "trigger. Lower all clean sounds by the same factor."
+            )
         self._check_range(mixed[part])
 
     def for_example(self, example_id: ExampleId) -> Self:
@@ -74,14 +88,10 @@ class SoundTrigger(Trigger):
         return mixed, part
 
     def _count_of(self, sound: Any) -> int:
-        known = is_tensor(sound) or isinstance(sound, np.ndarray)
-        floats = known and "float" in str(sound.dtype)
-        if not floats or sound.ndim not in (1, 2) or 0 in sound.shape:
-            found = f"shape {tuple(sound.shape)}, {sound.dtype}" if known else described(sound)
-            hint = " Divide 16-bit numbers by 32768." if known and not floats else ""
+        if fault := sound_fault(sound):
             raise InputError(
                 f"the sound of {self._name} must be an array or tensor (samples,) or (channels, "
-                f"samples) of floats in [-1, 1]; got {found}.{hint}"
+                f"samples) of floats in [-1, 1]; got {fault}."
             )
         return int(sound.shape[-1])
 
