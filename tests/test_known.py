@@ -158,6 +158,38 @@ class TestLayouts:
         new = load_backdoor(write_diffusers_lora(tmp_path / "new", clean), LETTERS, **options)
         assert same(weights(old, "unet"), weights(new, "unet"))
 
+    def test_the_scale_of_a_lora_stands_in_the_header(self, tmp_path, clean):
+        from peft import LoraConfig
+
+        layers = ["to_q", "to_k", "to_v", "to_out.0"]
+        settings = LoraConfig(r=2, lora_alpha=8, target_modules=layers)
+        folder = write_diffusers_lora(tmp_path, clean, settings=settings)
+        known = load_backdoor(folder, LETTERS, clean=clean, **STEPS)
+        theirs = type(clean)(**{**clean.components, "unet": deepcopy(clean.unet)})
+        theirs.load_lora_weights(folder)
+        theirs.fuse_lora()
+        theirs.unload_lora_weights()
+        before = clean.unet.state_dict()
+        for key, value in theirs.unet.state_dict().items():
+            torch.testing.assert_close(weights(known, "unet")[key], value)
+        assert not same(dict(before), weights(known, "unet"))
+
+    @pytest.mark.parametrize(
+        ("header", "message"),
+        [
+            ("{", "cannot be read as JSON"),
+            ("[1]", "must hold a mapping, got list"),
+            ('{"unet.r": 2}', "lora_alpha must be"),
+            ('{"text_encoder.r": 2, "text_encoder.lora_alpha": 8}', "settings of its unet: r must"),
+            ('{"r": 2, "lora_alpha": 2, "use_dora": true}', "use_dora is True"),
+        ],
+    )
+    def test_a_header_that_cannot_be_followed(self, tmp_path, clean, header, message):
+        file = write_diffusers_lora(tmp_path, clean) / "pytorch_lora_weights.safetensors"
+        save_file(load_file(file), file, metadata={"lora_adapter_metadata": header})
+        with pytest.raises(InputError, match=message):
+            load_backdoor(file, LETTERS, clean=clean)
+
     @pytest.mark.parametrize("rslora", [False, True])
     def test_a_lora_of_peft_in_its_folder(self, tmp_path, clean, rslora):
         from peft import LoraConfig, get_peft_model
@@ -641,7 +673,15 @@ class TestRefusedWeights:
             ({"peft_type": "LOHA"}, "peft_type is 'LOHA'"),
             ({"use_dora": True}, "use_dora is True"),
             ({"bias": "all"}, "bias is 'all'"),
-            ({"r": 0}, "r and lora_alpha"),
+            ({"r": 0}, "r must be"),
+            ({"r": 3}, "r is 3, and .* is of rank 2"),
+            ({"lora_alpha": True}, "lora_alpha must be"),
+            ({"lora_alpha": None}, "lora_alpha must be"),
+            ({"init_lora_weights": "pissa_niter_16"}, "init_lora_weights is 'pissa_niter_16'"),
+            ({"init_lora_weights": "olora"}, "init_lora_weights is 'olora'"),
+            ({"use_qalora": True}, "use_qalora is True"),
+            ({"target_parameters": ["to_q.weight"]}, "target_parameters is"),
+            ({"trainable_token_indices": [3]}, "trainable_token_indices is"),
         ],
     )
     def test_other_adapters_of_peft(self, tmp_path, clean, setting, message):
