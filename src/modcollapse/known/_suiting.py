@@ -12,7 +12,7 @@ from modcollapse.known._declared import DeclaredBackdoor, TriggerReading
 from modcollapse.known._fitting import Counterparts
 from modcollapse.known._layouts import LAYOUT_WORDS, KnownLayout, LayoutKind
 from modcollapse.known._prompt_edits import InPlaceOf
-from modcollapse.known._trigger_config import VILLAN
+from modcollapse.known._villan_config import VILLAN
 
 _NETWORK = frozenset({"unet", "transformer"})
 _TEXT = frozenset({"text_encoder", "tokenizer"})
