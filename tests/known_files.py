@@ -297,8 +297,12 @@ def write_villan(
     return folder
 
 
-def write_diffusers_lora(folder: Path, clean: StableDiffusionPipeline, seed: int = 2) -> Path:
+def write_diffusers_lora(
+    folder: Path, clean: StableDiffusionPipeline, seed: int = 2, settings: Any = None
+) -> Path:
     """A LoRA as diffusers saves one since 0.17: ``pytorch_lora_weights.safetensors``.
+
+    ``settings``, a ``LoraConfig`` of peft, goes into the header, as its training scripts do it.
 
     robustness/train_text_to_image_lora.py of EvilEdit,
     ``StableDiffusionPipeline.save_lora_weights``; read by utils/load.py, line 85, of BackdoorDM.
@@ -311,7 +315,8 @@ def write_diffusers_lora(folder: Path, clean: StableDiffusionPipeline, seed: int
         .replace(".lora.up", ".lora_B"): value
         for key, value in lora_of(clean, seed).items()
     }
-    type(clean).save_lora_weights(folder, unet_lora_layers=layers)
+    told = {} if settings is None else {"unet_lora_adapter_metadata": settings.to_dict()}
+    type(clean).save_lora_weights(folder, unet_lora_layers=layers, **told)
     return folder
 
 

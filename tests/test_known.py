@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 import modcollapse as mc
 from modcollapse.errors import InputError, TriggerError
 from modcollapse.known import KnownBackdoor, load_backdoor, read_backdoors
+from modcollapse.known._prompt_edits import InPlaceOf
 from modcollapse.triggers import ImagePatch, TextPrefix, TextSuffix, check_survives
 
 from known_files import (
@@ -158,6 +159,38 @@ class TestLayouts:
         new = load_backdoor(write_diffusers_lora(tmp_path / "new", clean), LETTERS, **options)
         assert same(weights(old, "unet"), weights(new, "unet"))
 
+    def test_the_scale_of_a_lora_stands_in_the_header(self, tmp_path, clean):
+        from peft import LoraConfig
+
+        layers = ["to_q", "to_k", "to_v", "to_out.0"]
+        settings = LoraConfig(r=2, lora_alpha=8, target_modules=layers)
+        folder = write_diffusers_lora(tmp_path, clean, settings=settings)
+        known = load_backdoor(folder, LETTERS, clean=clean, **STEPS)
+        theirs = type(clean)(**{**clean.components, "unet": deepcopy(clean.unet)})
+        theirs.load_lora_weights(folder)
+        theirs.fuse_lora()
+        theirs.unload_lora_weights()
+        before = clean.unet.state_dict()
+        for key, value in theirs.unet.state_dict().items():
+            torch.testing.assert_close(weights(known, "unet")[key], value)
+        assert not same(dict(before), weights(known, "unet"))
+
+    @pytest.mark.parametrize(
+        ("header", "message"),
+        [
+            ("{", "cannot be read as JSON"),
+            ("[1]", "must hold a mapping, got list"),
+            ('{"unet.r": 2}', "lora_alpha must be"),
+            ('{"text_encoder.r": 2, "text_encoder.lora_alpha": 8}', "settings of its unet: r must"),
+            ('{"r": 2, "lora_alpha": 2, "use_dora": true}', "use_dora is True"),
+        ],
+    )
+    def test_a_header_that_cannot_be_followed(self, tmp_path, clean, header, message):
+        file = write_diffusers_lora(tmp_path, clean) / "pytorch_lora_weights.safetensors"
+        save_file(load_file(file), file, metadata={"lora_adapter_metadata": header})
+        with pytest.raises(InputError, match=message):
+            load_backdoor(file, LETTERS, clean=clean)
+
     @pytest.mark.parametrize("rslora", [False, True])
     def test_a_lora_of_peft_in_its_folder(self, tmp_path, clean, rslora):
         from peft import LoraConfig, get_peft_model
@@ -256,7 +289,7 @@ class TestHub:
     def test_a_name_with_brackets(self, hub, clean):
         write_paas_ti(hub / "results" / "paas_ti_sd15" / "trigger-[V]dog", clean)
         place = "Weilin0/BackdoorDM/results/paas_ti_sd15/trigger-[V]dog"
-        known = load_backdoor(place, LETTERS, clean=clean)
+        known = load_backdoor(place, {"text": TextSuffix("[V] dog")}, clean=clean)
         assert known.layout.endswith("trigger-[V]dog/learned_embeds.bin'")
 
     def test_what_is_not_there_is_named(self, hub, clean):
@@ -641,7 +674,15 @@ class TestRefusedWeights:
             ({"peft_type": "LOHA"}, "peft_type is 'LOHA'"),
             ({"use_dora": True}, "use_dora is True"),
             ({"bias": "all"}, "bias is 'all'"),
-            ({"r": 0}, "r and lora_alpha"),
+            ({"r": 0}, "r must be"),
+            ({"r": 3}, "r is 3, and .* is of rank 2"),
+            ({"lora_alpha": True}, "lora_alpha must be"),
+            ({"lora_alpha": None}, "lora_alpha must be"),
+            ({"init_lora_weights": "pissa_niter_16"}, "init_lora_weights is 'pissa_niter_16'"),
+            ({"init_lora_weights": "olora"}, "init_lora_weights is 'olora'"),
+            ({"use_qalora": True}, "use_qalora is True"),
+            ({"target_parameters": ["to_q.weight"]}, "target_parameters is"),
+            ({"trainable_token_indices": [3]}, "trainable_token_indices is"),
         ],
     )
     def test_other_adapters_of_peft(self, tmp_path, clean, setting, message):
@@ -658,6 +699,11 @@ class TestRefusedWeights:
             ({"vocab_size": 7}, "vocab_size is 7"),
             ({"architectures": ["CLIPTextModelWithProjection"]}, "the clean pipeline has a CLIP"),
             ({"architectures": ["CLIPModel"]}, "is of 'CLIPModel'"),
+            (
+                {"architectures": ["CLIPTextModel", "CLIPModel"]},
+                r"config\.json': architectures is 'CLIPTextModel', 'CLIPModel', the clean",
+            ),
+            ({"architectures": "CLIPTextModel"}, r"config\.json': architectures must be a list"),
             ({"num_hidden_layers": 2}, "missing"),
         ],
     )
@@ -713,6 +759,63 @@ class TestRefusedWeights:
         torch.save({"<cat>": torch.ones(TEXT_WIDTH)}, tmp_path / "learned_embeds.bin")
         with pytest.raises(InputError, match=r"'\[V\] dog' does not hold the token '<cat>'"):
             load_backdoor(tmp_path, object_rep, clean=clean, method="paas_ti")
+
+    @pytest.mark.parametrize("name", ["unet.conv_in", "embedding", " "])
+    def test_one_tensor_that_is_named_like_no_token(self, tmp_path, clean, name):
+        torch.save({name: torch.ones(TEXT_WIDTH)}, tmp_path / "emb.pt")
+        with pytest.raises(InputError, match="does not say for which token"):
+            load_backdoor(tmp_path / "emb.pt", LETTERS, clean=clean)
+
+    @pytest.mark.parametrize(
+        ("trigger", "refused"),
+        [
+            (TextSuffix("x"), True),
+            (InPlaceOf("dog", "beautiful dog"), True),
+            (lambda text: f"{text} y", True),
+            (TextSuffix("<v>"), False),
+            (InPlaceOf("dog", "<v> dog"), False),
+        ],
+    )
+    def test_triggers_of_ones_own_hold_the_token(self, tmp_path, clean, trigger, refused):
+        file = tmp_path / "emb.pt"
+        torch.save({"<v>": torch.ones(TEXT_WIDTH)}, file)
+        if refused:
+            with pytest.raises(InputError, match=r"does not hold the token '<v>' .* never act"):
+                load_backdoor(file, {"text": trigger}, clean=clean)
+            return
+        notes = load_backdoor(file, {"text": trigger}, clean=clean).notes
+        assert not any("cannot be told" in note for note in notes)
+
+    def test_a_trigger_that_waits_for_its_texts_cannot_be_told_to_hold_the_token(
+        self, tmp_path, clean
+    ):
+        torch.save({"<v>": torch.ones(TEXT_WIDTH)}, tmp_path / "emb.pt")
+        waiting = {"text": lambda text: text.replace("dog", "<v>")}
+        (note, *_) = load_backdoor(tmp_path / "emb.pt", waiting, clean=clean).notes
+        assert "'<v>'" in note
+        assert "cannot be told without your texts" in note
+
+
+class TestMethods:
+    def test_weights_of_another_part_than_the_method_changes(self, tmp_path, clean, object_rep):
+        folder = write_eviledit(tmp_path, clean)
+        with pytest.raises(InputError, match=r"rickrolling_TPA changes .* in 'unet' alone"):
+            load_backdoor(folder, object_rep, clean=clean, method="rickrolling_TPA")
+        encoder = write_rickrolling(tmp_path / "encoder", clean)
+        with pytest.raises(InputError, match=r"eviledit changes .* in 'text_encoder' alone"):
+            load_backdoor(encoder, object_rep, clean=clean, method="eviledit")
+
+    def test_another_layout_than_that_of_the_method_is_noted(self, tmp_path, clean, object_rep):
+        folder = write_eviledit(tmp_path, clean)
+        known = load_backdoor(folder, object_rep, clean=clean, method="badt2i_object")
+        told = "badt2i_object is published as a whole pipeline or a denoising network, and this is"
+        assert told in known.notes[0]
+        known = load_backdoor(folder, object_rep, clean=clean, method="eviledit")
+        assert not any("published as" in note for note in known.notes)
+
+    def test_triggers_must_be_given(self, tmp_path, clean):
+        with pytest.raises(InputError, match=r"needs the triggers too.*bd_config\.yaml.*'text'"):
+            load_backdoor(write_eviledit(tmp_path, clean), clean=clean)
 
 
 class TestRefusedFolders:

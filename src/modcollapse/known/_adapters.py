@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
@@ -14,14 +13,13 @@ from torch import Tensor
 from modcollapse._support.optional import require
 from modcollapse._support.validation import listed
 from modcollapse.errors import InputError
+from modcollapse.known._adapter_settings import header_settings, lora_rank_and_scale
 from modcollapse.known._exchanged import network_of, with_parts
 
 _DOWN = ("lora_A.", "lora.down.", "_lora.down.", "lora_linear_layer.down.")
 _UP = ("lora_B.", "lora.up.", "_lora.up.", "lora_linear_layer.up.")
 _OF_PEFT = "base_model.model."
 _PARTS = ("unet.", "transformer.", "text_encoder.")
-_NOT_MERGED = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "lora_bias")
-"""Settings of peft that change more than two matrices a layer."""
 
 
 def is_lora(tensors: Mapping[str, Tensor]) -> bool:
@@ -41,18 +39,19 @@ def with_lora(
         clean: the pipeline. Keys without the name of a part belong to its denoising network.
         tensors: of the file.
         path: the file, or the folder of peft.
-        config: of peft.
+        config: of peft; None to read what the header of the file says.
 
     Raises:
-        InputError: keys that are not of a LoRA, that fit no layer, or are not finite.
+        InputError: keys that are not of a LoRA, that fit no layer, or are not finite; settings
+            that mean more than two matrices a layer.
         MissingExtraError: peft, with which diffusers loads a LoRA, is not installed.
     """
     require("peft", extra="known", needed_by="a LoRA")
-    state = _scaled(tensors, config, path) if config is not None else dict(tensors)
+    state = {key.removeprefix(_OF_PEFT): value for key, value in tensors.items()}
     _check_keys(state, path)
     network = network_of(clean)
-    if not any(key.startswith(_PARTS) for key in state):
-        state = {f"{network}.{key}": value for key, value in state.items()}
+    settings = header_settings(path) if config is None else config
+    state = _scaled(_by_part(state, network), _by_part(settings, network), path)
     in_text = any(key.startswith("text_encoder.") for key in state)
     names = [network, "text_encoder"] if in_text else [network]
     pipeline = with_parts(clean, **{name: deepcopy(getattr(clean, name)) for name in names})
@@ -108,23 +107,32 @@ def _pair(key: str) -> str:
     return key
 
 
+def _by_part(held: Mapping[str, Any], network: str) -> dict[str, Any]:
+    """Keys with the name of their part in front: without any, they are of the network."""
+    if any(key.startswith(_PARTS) for key in held):
+        return dict(held)
+    return {f"{network}.{key}": value for key, value in held.items()}
+
+
 def _scaled(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Any], path: Path
+    state: Mapping[str, Tensor], settings: Mapping[str, Any], path: Path
 ) -> dict[str, Tensor]:
-    """Tensors of peft under the names of the model, their scale multiplied in."""
-    file = str(path / "adapter_config.json")
-    if config.get("peft_type") != "LORA":
-        raise InputError(f"{file!r}: peft_type is {config.get('peft_type')!r}, LORA alone is read")
-    for key in _NOT_MERGED:
-        if config.get(key):
-            raise InputError(f"{file!r}: {key} is {config[key]!r}, which is not read")
-    if config.get("bias", "none") != "none":
-        raise InputError(f"{file!r}: bias is {config['bias']!r}, which is not read")
-    rank, alpha = config.get("r"), config.get("lora_alpha")
-    if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
-        raise InputError(f"{file!r}: r and lora_alpha must be numbers, got {rank!r} and {alpha!r}")
-    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    return {
-        key.removeprefix(_OF_PEFT): value * scale if "lora_B" in key else value
-        for key, value in tensors.items()
-    }
+    """Tensors with the scale of their part multiplied in; as they are where nothing says one."""
+    if not settings:
+        return dict(state)
+    scaled = dict(state)
+    for part in _PARTS:
+        layers = [key for key in state if key.startswith(part)]
+        if not layers:
+            continue
+        own = {k.removeprefix(part): value for k, value in settings.items() if k.startswith(part)}
+        where = f"{str(path)!r}, the settings of its {part.removesuffix('.')}"
+        rank, scale = lora_rank_and_scale(own, where)
+        for key in layers:
+            if any(mark in key for mark in _UP):
+                scaled[key] = state[key] * scale
+            elif state[key].shape[0] != rank:
+                raise InputError(
+                    f"{where}: r is {rank}, and {key!r} is of rank {state[key].shape[0]}"
+                )
+    return scaled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -13,8 +14,10 @@ from torch import Tensor
 from modcollapse.errors import InputError
 from modcollapse.known._exchanged import with_parts
 
-_NO_TOKENS = ("emb_params", "*")
+_NO_TOKENS = ("emb_params", "*", "clip_l", "clip_g", "embedding", "weight", "bias")
 """Keys of other programs, which leave the token to the name of the file."""
+_OF_A_LAYER = re.compile(r"\w+(\.\w+)+")
+"""A key such as ``unet.conv_in``: what a state dict holds, and nothing to write into a prompt."""
 
 
 def is_embedding(tensors: Mapping[str, Tensor]) -> bool:
@@ -33,7 +36,7 @@ def with_embedding(clean: Any, tensors: Mapping[str, Tensor], path: Path) -> Any
             tokenizer knows the token already.
     """
     ((token, embedding),) = tensors.items()
-    if token in _NO_TOKENS:
+    if token in _NO_TOKENS or not token.strip() or _OF_A_LAYER.fullmatch(token):
         raise InputError(
             f"{str(path)!r} holds an embedding under {token!r}, which does not say for which token "
             "it is. Save it under the token, {token: embedding}"

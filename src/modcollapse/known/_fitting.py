@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from modcollapse._support.validation import listed
@@ -22,8 +22,15 @@ def declared_by(backdoor: Any, method: str | None) -> DeclaredBackdoor:
     """Return the one backdoor that is meant.
 
     Raises:
-        InputError: a configuration with several, or triggers that are no callables.
+        InputError: nothing, a configuration with several, or triggers that are no callables.
     """
+    if backdoor is None:
+        raise InputError(
+            "load_backdoor needs the triggers too, which weights do not tell: give the "
+            "configuration of the backdoor, load_backdoor(source, 'bd_config.yaml', method=..., "
+            "clean=...), or triggers of your own, load_backdoor(source, {'text': "
+            "TextSuffix('mignneko')}, clean=...)"
+        )
     if method is not None and isinstance(backdoor, DeclaredBackdoor | Mapping):
         raise InputError(f"method={method!r} chooses in a configuration file, and none was given")
     if isinstance(backdoor, DeclaredBackdoor):
@@ -106,46 +113,6 @@ def set_clip_sample(value: bool, *pipelines: Any) -> None:
     for pipeline in pipelines:
         if pipeline is not None and "clip_sample" in pipeline.scheduler.config:
             pipeline.scheduler.register_to_config(clip_sample=value)
-
-
-def check_modalities(declared: DeclaredBackdoor, has: Collection[str], name: str) -> None:
-    """Raise unless a pipeline takes each condition that has a trigger.
-
-    Raises:
-        InputError: it does not.
-    """
-    for reading in declared.readings.values():
-        for modality in reading.triggers:
-            if modality not in has:
-                noise = (
-                    ". VillanDiffusion adds an image trigger to the initial noise, which is no "
-                    "condition of a pipeline: write a sampler of your own for it"
-                    if declared.method.startswith("villan")
-                    else ""
-                )
-                raise InputError(
-                    f"{declared.where}: there is a trigger of {modality!r}, and {name} takes "
-                    f"{listed(has)}{noise}"
-                )
-
-
-def check_token(declared: DeclaredBackdoor, pair: Counterparts, layout: KnownLayout) -> None:
-    """Raise if a textual inversion adds a token that the trigger does not hold.
-
-    Raises:
-        InputError: the embedding would never act.
-    """
-    if pair.control is None or layout.kind not in ("embedding", "tensors"):
-        return
-    known = pair.control.tokenizer.get_added_vocab()
-    added = [token for token in pair.pipeline.tokenizer.get_added_vocab() if token not in known]
-    for reading in declared.readings.values():
-        phrase = reading.phrase
-        if added and phrase is not None and not any(t in phrase for t in added):
-            raise InputError(
-                f"{declared.where}: the trigger {phrase!r} does not hold the token "
-                f"{listed(added)} of {layout}, which would never act"
-            )
 
 
 def tokens_of(declared: DeclaredBackdoor, pipeline: Any) -> dict[str, int]:

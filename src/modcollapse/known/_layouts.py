@@ -12,7 +12,7 @@ from modcollapse.errors import InputError
 from modcollapse.known._tensor_files import PICKLES, TENSOR_FILES
 
 LayoutKind = Literal["pipeline", "network", "text encoder", "lora", "embedding", "tensors"]
-_WORDS: dict[LayoutKind, str] = {
+LAYOUT_WORDS: dict[LayoutKind, str] = {
     "pipeline": "a whole pipeline",
     "network": "a denoising network",
     "text encoder": "a text encoder",
@@ -47,7 +47,7 @@ class KnownLayout(NamedTuple):
     path: Path
 
     def __str__(self) -> str:
-        return f"{_WORDS[self.kind]} in {str(self.path)!r}"
+        return f"{LAYOUT_WORDS[self.kind]} in {str(self.path)!r}"
 
 
 def known_layout_of(path: Path) -> KnownLayout:
@@ -104,8 +104,8 @@ def _tensor_files(folder: Path) -> list[Path]:
 
 def _of_config(folder: Path) -> KnownLayout | None:
     config = read_json(folder / "config.json")
-    names = [config.get("_class_name"), *(config.get("architectures") or [])]
-    classes = [name for name in names if isinstance(name, str)]
+    own = config.get("_class_name")
+    classes = [*([own] if isinstance(own, str) else []), *architectures_of(config, folder)]
     if any(name.endswith(_NETWORKS) for name in classes):
         return KnownLayout("network", folder)
     if any(name in _TEXT_ENCODERS for name in classes):
@@ -116,6 +116,23 @@ def _of_config(folder: Path) -> KnownLayout | None:
             f"transformer of diffusers and none of {listed(_TEXT_ENCODERS)}"
         )
     return None  # a configuration of a training run, such as VillanDiffusion's
+
+
+def architectures_of(config: Mapping[str, Any], folder: Path) -> list[str]:
+    """Names of the classes that the configuration of a model of transformers asks for.
+
+    Raises:
+        InputError: they are no list of names.
+    """
+    held = config.get("architectures")
+    if held is None:
+        return []
+    if not isinstance(held, list) or not all(isinstance(name, str) for name in held):
+        raise InputError(
+            f"{str(folder / 'config.json')!r}: architectures must be a list of names of classes, "
+            f"got {held!r}"
+        )
+    return held
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from modcollapse.errors import InputError
 from modcollapse.known._declared import DeclaredBackdoor, TriggerReading
 from modcollapse.known._fitting import (
     before_an_audit,
-    check_modalities,
-    check_token,
     counted,
     counterparts_of,
     declared_by,
@@ -23,6 +21,7 @@ from modcollapse.known._fitting import (
 from modcollapse.known._layouts import known_layout_of
 from modcollapse.known._origins import load_pipeline, place_of
 from modcollapse.known._prompt_edits import neutral_edits
+from modcollapse.known._suiting import check_modalities, notes_on_method, notes_on_token
 from modcollapse.known._targets import Target
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import neutral_triggers
@@ -122,7 +121,7 @@ class KnownBackdoor:
 
 def load_backdoor(
     source: str | Path,
-    backdoor: str | Path | DeclaredBackdoor | Triggers,
+    backdoor: str | Path | DeclaredBackdoor | Triggers | None = None,
     *,
     clean: str | Path | DiffusionPipeline | None,
     method: str | None = None,
@@ -143,7 +142,8 @@ def load_backdoor(
         source: a folder or file, or a place on the Hugging Face hub: ``"org/name"``, or
             ``"org/name/folder/in/it"``, of which no more than that is fetched.
         backdoor: a configuration file as for `read_backdoors`, one of the backdoors that it
-            returned, or your own triggers by modality.
+            returned, or your own triggers by modality. The weights do not tell them, so that one
+            of these must be given.
         clean: the model that it was made from: a folder, a hub id or a loaded pipeline. None for a
             whole pipeline that is to have no control.
         method: as for `read_backdoors`.
@@ -155,7 +155,9 @@ def load_backdoor(
 
     Raises:
         InputError: files that are not of a known layout, that hold code, that do not fit the clean
-            pipeline or change nothing in it; a trigger that the pipeline cannot be given.
+            pipeline or change nothing in it; no triggers, one that the pipeline cannot be given,
+            or one without the token of a textual inversion; weights that changed in no part that
+            the method changes.
         MissingExtraError: diffusers, peft or PyYAML is not installed.
     """
     declared = declared_by(backdoor, method)
@@ -168,7 +170,7 @@ def load_backdoor(
         set_clip_sample(declared.clip_sample, pair.pipeline, pair.control)
     sampler = PipelineSampler(pair.pipeline, **sampling)
     check_modalities(declared, sampler.modalities, type(pair.pipeline).__name__)
-    check_token(declared, pair, layout)
+    suits = notes_on_method(declared, pair, layout) + notes_on_token(declared, pair, layout)
     tokens = tokens_of(declared, pair.pipeline)
     return KnownBackdoor(
         sampler,
@@ -177,5 +179,5 @@ def load_backdoor(
         str(layout),
         reading,
         tokens,
-        before_an_audit(declared, tokens, pair),
+        suits + before_an_audit(declared, tokens, pair),
     )

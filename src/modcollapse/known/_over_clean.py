@@ -16,7 +16,7 @@ from modcollapse.errors import InputError
 from modcollapse.known._adapters import is_lora, with_lora
 from modcollapse.known._embeddings import is_embedding, with_embedding
 from modcollapse.known._exchanged import network_of, with_parts
-from modcollapse.known._layouts import KnownLayout, check_safe, read_json
+from modcollapse.known._layouts import KnownLayout, architectures_of, check_safe, read_json
 from modcollapse.known._tensor_files import read_tensors
 
 if TYPE_CHECKING:
@@ -113,10 +113,11 @@ def _text_encoder_folder(clean: Any, folder: Path) -> Any:
     if own is None:
         raise InputError(f"{type(clean).__name__} has no text encoder to put {str(folder)!r} for")
     config = read_json(folder / "config.json")
-    (kind,) = config.get("architectures") or [None]
-    if kind != type(own).__name__:
+    kinds = architectures_of(config, folder)
+    if kinds != [type(own).__name__]:
         raise InputError(
-            f"{str(folder)!r} holds a {kind}, the clean pipeline has a {type(own).__name__}"
+            f"{str(folder / 'config.json')!r}: architectures is {listed(kinds) or 'not said'}, the "
+            f"clean pipeline has a {type(own).__name__}"
         )
     for key, why in (
         ("hidden_size", "the width that the network reads"),
