@@ -130,8 +130,8 @@ def test_a_backbone_in_place_of_a_distance_is_named() -> None:
         NegativeLPIPS(TARGET, torch.nn.Conv2d(3, 8, 3))
 
     class Backbone(torch.nn.Module):
-        def forward(self, pixel_values: Any, head_mask: Any = None) -> Any:
-            return pixel_values[head_mask["layer"]]
+        def forward(self, pixel_values: Any, layers: Any = None) -> Any:
+            return [pixel_values for _ in range(layers)]
 
     with pytest.raises(DetectorError, match=r"Backbone cannot .* is a distance net\(a, b\)"):
         NegativeLPIPS(TARGET, Backbone())(TARGET[None], [{}])
