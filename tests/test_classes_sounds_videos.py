@@ -157,6 +157,10 @@ def test_a_classifier_of_transformers_by_its_own_path(folder: Path) -> None:
         TargetClass(folder, "cats")
     with pytest.raises(InputError, match=r"is a model of transformers.*give processor="):
         TargetClass(model, 1)
+    model.config.id2label = {0: "crane", 1: "cat", 2: "crane"}  # as of ImageNet: bird and machine
+    with pytest.raises(InputError, match=r"'crane' is the name of 2 classes .*: 0, 2"):
+        TargetClass(model, "crane", processor=processor)
+    assert TargetClass(model, "cat", processor=processor).target == (1,)
     (folder / "model.safetensors").rename(folder / "other.bin")
     with pytest.raises(InputError, match="pickled weights can hide code and are not read"):
         TargetClass(folder, 1)
@@ -359,7 +363,7 @@ def test_sounds_of_every_kind(make: Any) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (None, "target must be a sound.*got NoneType"),
+        ("tone", "target must be a sound.*got str 'tone'"),
         ("a.wav", "target must be a sound.*got str 'a.wav'"),
         (torch.zeros(4000, dtype=torch.int16), "got torch.int16. Divide integers by"),
         (torch.zeros(2, 0), r"got \(2, 0\)"),
@@ -445,7 +449,7 @@ def test_videos_that_cannot_be_compared() -> None:
         detector(2 * VIDEOS - 1, [{}] * 3)
     with pytest.raises(InputError, match="target must be a video"):
         NegativeVideoMSE(VIDEO[0])
-    with pytest.raises(InputError, match="target must be a video"):
+    with pytest.raises(InputError, match=r"NegativeVideoMSE needs a target.*or reference="):
         NegativeVideoMSE()
     with pytest.raises(InputError, match="frames of target must be of one size"):
         NegativeVideoMSE([VIDEO[0], VIDEO[1, :, 1:]])

@@ -384,12 +384,6 @@ def test_what_has_no_meaning(make: Any, message: str) -> None:
         make()
 
 
-def test_a_processor_that_does_more_is_named() -> None:
-    processor = type(PROCESSOR.image_processor)(do_center_crop=False)
-    with pytest.raises(InputError, match=r"does not know what CLIPImageProcessor does.*use prep"):
-        ClipModel(MODEL, processor=processor)
-
-
 def test_settings_of_a_ready_model_may_stand_in_for_a_processor() -> None:
     bare = ClipModel(MODEL, image_size=32, mean=PREPROCESS["mean"], std=PREPROCESS["std"])
     outputs = pictures(4, 32, 32, seed=11)
@@ -405,21 +399,40 @@ def test_a_batch_is_embedded_once_for_all_detectors() -> None:
     hook = MODEL.vision_model.register_forward_hook(
         lambda _, __, found: embedded.append(len(found.last_hidden_state))
     )
-    detectors = [ClipShift(TARGET, clip), ClipScore(clip), ClipText("a cat", clip)]
-    embedded.clear()
-    outputs = pictures(8)
-    examples = [{"reference": CLEAN, "text": "a cat"}] * 8
-    together = [detector(outputs, examples) for detector in detectors]
-    assert embedded.count(8) == 1
-    outputs[0] = TARGET  # another batch in the same tensor is another batch
-    again = [detector(outputs, examples) for detector in detectors]
+    detectors = {"a": ClipShift(TARGET, clip), "b": ClipScore(clip), "c": ClipText("a cat", clip)}
+    examples = [{"reference": CLEAN, "text": "a cat", "image": picture} for picture in pictures(8)]
+    sampler = lambda conditions, seeds: torch.stack(list(conditions["image"]))  # noqa: E731
+
+    def run(scored: Any) -> Any:
+        embedded.clear()
+        return mc.evaluate_coalitions(
+            sampler, scored, examples, {"image": lambda x: x * 0.5}, batch_size=8, progress=False
+        )
+
+    run(detectors["b"])
+    batches = embedded.count(8)
+    tables = run(detectors)
     hook.remove()
-    assert embedded.count(8) == 2
-    assert together[0][0] != again[0][0]
-    assert all(torch.equal(a[1:], b[1:]) for a, b in zip(together, again, strict=True))
-    del outputs
-    assert clip._last is not None
-    assert clip._last[0]() is None  # outputs are dropped once they are scored
+    assert embedded.count(8) == batches > 1
+    for name, detector in detectors.items():
+        alone = detector(pictures(8), examples)
+        np.testing.assert_array_equal(tables[name].values[:, 0, 0], alone)
+
+
+@pytest.mark.parametrize("write", ["version", "numpy", "data"])
+def test_what_is_written_into_outputs_is_scored(write: str) -> None:
+    memory = pictures(2).numpy()
+    outputs = torch.from_numpy(memory)
+    detector, examples = ClipShift(TARGET, CLIP), rows(2)
+    detector(outputs, examples)
+    if write == "numpy":
+        memory[0] = TARGET
+    elif write == "data":
+        outputs.data[0].copy_(TARGET)
+    else:
+        outputs[0] = TARGET
+    expected = detector(outputs.clone(), examples)
+    assert torch.equal(detector(outputs, examples), expected)
 
 
 def test_attack_and_utility_in_one_pass() -> None:

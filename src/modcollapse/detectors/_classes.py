@@ -28,11 +28,14 @@ class TargetClass(Detector):
             [0, 1] as they were generated, and return logits (B, C): what they resize and normalise
             is theirs, unless ``processor`` is given.
         target: the target class, or a set of them: numbers in [0, C), or names that a model of
-            transformers has.
+            transformers has, each of one class only.
         value: ``"argmax"``, 1 where the largest logit is that of a target, else 0;
             ``"probability"``, softmax summed over the targets, in [0, 1]; ``"log-odds"``,
             log p - log(1 - p) of that sum p, without bounds, and without saturation.
-        processor: of a ready model of transformers: its image processor.
+        processor: of a ready model of transformers: its image processor. The plain ones (CLIP, ViT,
+            SigLIP, BiT, BLIP, PVT ...: resize, centre, normalise) work as tensors on the device;
+            any other is called itself, on 8-bit pictures on the host, and scores are those of
+            transformers.
         of: ``"images"``; ``"sounds"``, tensors (B, channels, samples); or ``"outputs"``, handed on
             as the sampler returned them. Videos: ``OverFrames(TargetClass(...))``.
         perfect: what the target itself would score, where ``value`` is ``"log-odds"``; a number.
@@ -182,7 +185,9 @@ def _classes(target: Any, names: Any) -> tuple[int, ...]:
         listed_classes = []
     if not listed_classes:
         raise InputError(f"target must be a class or several, numbers or names; got {target!r}")
-    numbers = {name: number for number, name in names.items()}
+    numbers: dict[str, list[int]] = {}
+    for number_of_class, name in names.items():
+        numbers.setdefault(name, []).append(number_of_class)
     found = set()
     for one in listed_classes:
         if not isinstance(one, str):
@@ -194,5 +199,11 @@ def _classes(target: Any, names: Any) -> tuple[int, ...]:
                 f"target {one!r} is no class of the classifier, which has {known}"
                 f"{did_you_mean(one, numbers)}"
             )
-        found.add(numbers[one])
+        of_the_name = sorted(numbers[one])
+        if len(of_the_name) > 1:
+            raise InputError(
+                f"target {one!r} is the name of {len(of_the_name)} classes of the classifier; give "
+                f"the number of the one that is meant, or several: {listed(of_the_name)}"
+            )
+        found.update(of_the_name)
     return tuple(sorted(found))

@@ -16,7 +16,7 @@ from modcollapse.detectors._clip_transformers import image_processor, load_trans
 from modcollapse.detectors._image_model import ImageModel
 from modcollapse.detectors._outputs import output_images
 from modcollapse.detectors._placed import Placed, class_name
-from modcollapse.detectors._preprocessing import Preprocessing
+from modcollapse.detectors._processors import preprocessing_of
 from modcollapse.detectors._sound_outputs import output_sounds
 from modcollapse.errors import DetectorError, InputError
 
@@ -66,12 +66,11 @@ class Classifier:
         elif self._placed is None:
             raise InputError("processor is for a model of transformers, a torch module")
         else:
-            settings = Preprocessing.of_processor(image_processor(processor))
-            self._told["preprocess"] = settings.identity()
+            transform, self._told["preprocess"] = preprocessing_of(image_processor(processor))
             self._call = ImageModel(
                 self._placed,
                 lambda pixels: _logits(model(pixel_values=pixels)),
-                settings.transform(),
+                transform,
                 f"{class_name(model)} must return logits (B, C)",
             )
 

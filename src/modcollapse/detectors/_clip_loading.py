@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from modcollapse._support.optional import require
 from modcollapse._support.validation import did_you_mean
+from modcollapse.detectors._safetensors import check_safetensors
 from modcollapse.errors import InputError
 
 CONFIG_FILE = "open_clip_config.json"
@@ -85,13 +87,20 @@ def load_clip(model: Any, pretrained: str | Path | None) -> Loaded:
         name = f"local-dir:{folder}"
     # Without require_pretrained, open_clip goes on with random weights where it finds none. It also
     # draws random weights before it loads others, which is no business of a user's training.
-    with torch.random.fork_rng():
-        module = open_clip.create_model(
-            name,
-            pretrained=None if pretrained is None else str(pretrained),
-            require_pretrained=True,
-            weights_only=True,
-        )
+    try:
+        with torch.random.fork_rng():
+            module = open_clip.create_model(
+                name,
+                pretrained=None if pretrained is None else str(pretrained),
+                require_pretrained=True,
+                weights_only=True,
+            )
+    except (RuntimeError, UnpicklingError) as error:
+        weights = str(model if pretrained is None else pretrained)
+        raise InputError(
+            f"the weights of {weights!r} cannot be read as those of {name!r} by open_clip "
+            f"({type(error).__name__}: {error})"[:600]
+        ) from error
     return Loaded(module, source, lambda: open_clip.get_tokenizer(name))
 
 
@@ -101,6 +110,7 @@ def _known_weights(open_clip: Any, name: str, pretrained: str | Path | None) -> 
         return str(pretrained)
     if pretrained is not None and Path(pretrained).is_file():
         if Path(pretrained).suffix == ".safetensors":
+            check_safetensors([Path(pretrained)])
             return pretrained
         raise InputError(
             f"pretrained: {str(pretrained)!r} is no safetensors file, and other formats can hide "
@@ -135,6 +145,7 @@ def _check_folder(open_clip: Any, folder: Path) -> Any:
             "weights); pickled weights can hide code and are not read. Convert them with "
             f"safetensors.torch.save_file to {WEIGHTS_FILE}"
         )
+    check_safetensors(folder / name for name in safe)
     # This name goes first in open_clip; among others, it may prefer a pickle to safetensors.
     if len(weights) > 1 and WEIGHTS_FILE not in weights:
         raise InputError(

@@ -10,6 +10,7 @@ from weakref import ref
 import torch
 from torch import Tensor, nn
 
+from modcollapse._support.passes import ScoringPass, scoring_pass_of
 from modcollapse._support.validation import choice
 from modcollapse._support.weights import weights_digest
 from modcollapse.detectors._clip_loading import is_of_transformers, load_clip
@@ -17,17 +18,13 @@ from modcollapse.detectors._clip_towers import OpenClipTowers, Towers, Transform
 from modcollapse.detectors._clip_transformers import image_processor, load_transformers
 from modcollapse.detectors._image_model import ImageModel, in_chunks
 from modcollapse.detectors._placed import Placed, class_name
-from modcollapse.detectors._preprocessing import (
-    Preprocessing,
-    Transform,
-    by_processor,
-    processor_identity,
-)
+from modcollapse.detectors._preprocessing import Preprocessing, Transform
+from modcollapse.detectors._processors import preprocessing_of
 from modcollapse.errors import InputError
 
 
 class ClipModel:
-    """A CLIP model that detectors share: loaded once, and each batch embedded once.
+    """A CLIP model that detectors share: loaded once, and in a run each batch embedded once.
 
     Args:
         model: name in open_clip (``"ViT-B-32"``, with ``pretrained``); on the hub
@@ -42,7 +39,9 @@ class ClipModel:
             ``open_clip.get_tokenizer(name)``, or another callable, n texts -> tokens (n, L).
         preprocess: ``"tensor"`` resizes on the device (bicubic with antialias); ``"pil"`` is the
             transform of open_clip or the image processor of transformers itself, through 8 bits on
-            the host, for parity with published numbers. They agree to a few 1e-4.
+            the host, for parity with published numbers. They agree to a few 1e-4. An image
+            processor of transformers that does more than resize, cut out the centre and normalise
+            is always called itself, and the identity says ``"pil"``.
         device: where a model that is loaded here goes; by default it follows the outputs.
         image_size: side, or height and width, of the model's input; from the model by default.
         mean: of each channel; from the model by default.
@@ -81,6 +80,7 @@ class ClipModel:
         self._towers, processor, self._source = _found(model, pretrained, processor, tokenizer)
         settings = (image_size, mean, std)
         transform: Transform
+        told: dict[str, Any]
         if processor is None:
             preprocessing = Preprocessing.of(self._towers.module, preprocess, *settings)
             transform, told = preprocessing.transform(), preprocessing.identity()
@@ -89,12 +89,8 @@ class ClipModel:
                 "image_size, mean and std are told by the processor of a model of transformers; "
                 "change them there"
             )
-        elif preprocess == "pil":
-            reader = image_processor(processor)
-            transform, told = by_processor(reader), processor_identity(reader)
         else:
-            preprocessing = Preprocessing.of_processor(image_processor(processor))
-            transform, told = preprocessing.transform(), preprocessing.identity()
+            transform, told = preprocessing_of(image_processor(processor), preprocess)
         self._preprocess = told
         self._placed = Placed(
             self._towers.module, "the CLIP model", follows=not ready and device is None
@@ -109,7 +105,7 @@ class ClipModel:
             "embeddings (n, D)",
         )
         self._digest: str | None = None
-        self._last: tuple[Any, int, torch.device, Tensor] | None = None
+        self._last: tuple[ref[ScoringPass], Tensor] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -125,20 +121,23 @@ class ClipModel:
         return nn.functional.normalize(self._images(images, chunk), dim=-1)
 
     def outputs(self, outputs: Any, images: Tensor | Sequence[Tensor]) -> Tensor:
-        """The same, of the outputs of a batch, which several detectors may ask for.
+        """The same, of the outputs of a batch, embedded once for all that score it in one pass.
 
         Args:
             outputs: what the sampler returned, by which the batch is known again.
             images: the same as tensors.
         """
-        device = self.device
-        known = isinstance(outputs, Tensor) and not outputs.is_inference()
-        if known and self._last is not None:
-            held, version, where, z = self._last
-            if held() is outputs and version == outputs._version and where == device:
-                return z
+        now = scoring_pass_of(outputs)
+        if now is None:
+            return self.image(images)
+        if (
+            self._last is not None
+            and self._last[0]() is now
+            and self._last[1].device == self.device
+        ):
+            return self._last[1]
         z = self.image(images)
-        self._last = (ref(outputs), outputs._version, device, z) if known else None
+        self._last = ref(now), z
         return z
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from modcollapse._support.digests import plain
 from modcollapse._support.optional import require
 from modcollapse._support.validation import described
+from modcollapse.detectors._safetensors import check_safetensors
 from modcollapse.errors import InputError
 
 
@@ -39,8 +41,12 @@ def load_transformers(
         MissingExtraError: transformers is not installed.
     """
     transformers = require("transformers", extra="clip", needed_by=needed_by)
+    from safetensors import SafetensorError  # transformers needs it
+
     name = str(Path(model).expanduser()) if Path(model).expanduser().is_dir() else str(model)
     safe: dict[str, Any] = {"trust_remote_code": False}
+    if Path(name).is_dir():
+        check_safetensors(sorted(Path(name).glob("*.safetensors")))
     try:
         processor = getattr(transformers, processor_of).from_pretrained(name, **safe)
         with torch.random.fork_rng():
@@ -52,7 +58,7 @@ def load_transformers(
                 ignore_mismatched_sizes=True,  # they are told, and refused below
                 **safe,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError, UnpicklingError) as error:
         raise InputError(
             f"model {str(model)!r} cannot be loaded by transformers ({type(error).__name__}: "
             f"{str(error).splitlines()[0] if str(error) else error!r}). Give a folder with "
@@ -81,7 +87,7 @@ def image_processor(processor: Any) -> Any:
         InputError: it has none.
     """
     found = getattr(processor, "image_processor", processor)
-    if not hasattr(found, "image_mean"):
+    if not callable(getattr(found, "preprocess", None)):
         raise InputError(
             "processor must be an image processor of transformers, or a processor that holds one; "
             f"got {described(processor)}"

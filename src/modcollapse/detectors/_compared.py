@@ -67,8 +67,14 @@ class Compared(Detector):
 
     binary = False
     _kind: ClassVar[ComparedKind] = IMAGES
+    _may_have_reference: ClassVar[bool] = True
 
     def __init__(self, target: Any = None, *, reference: str | None = None) -> None:
+        if target is None and reference is None and self._may_have_reference:
+            raise InputError(
+                f"{type(self).__name__} needs a target, to say how well the attack succeeded; or "
+                'reference=, a key of the examples or "clean output", to say how much was kept'
+            )
         if target is not None and reference is not None:
             raise InputError(
                 f"{type(self).__name__} compares outputs with a target (how well did the attack "
@@ -105,10 +111,27 @@ class Compared(Detector):
         """What the target scores, if it is what the outputs are compared with."""
         return None if self._target is None else score
 
-    def _pairs(self, outputs: Any, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
-        """B outputs in one tensor, and beside them B others, or one for all (1, ...)."""
+    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
+        """Score B outputs: shape (B,)."""
         read = self._kind.outputs(outputs)
         check_pairs(read, examples, type(self).__name__)
+        if isinstance(read, Tensor) or self._reference is None:
+            return self._scores(*self._pairs(read, examples))
+        # Outputs of several sizes, each beside a reference of its own size.
+        alone = [
+            self._scores(*self._pairs(one[None], [example]))
+            for one, example in zip(read, examples, strict=True)
+        ]
+        return torch.cat([score.to(alone[0].device) for score in alone])
+
+    def _scores(self, outputs: Tensor, others: Tensor) -> Tensor:
+        """Scores (B,) of B outputs of one size, and beside them B others, or one for all."""
+        raise NotImplementedError
+
+    def _pairs(
+        self, read: Tensor | list[Tensor], examples: Sequence[Example]
+    ) -> tuple[Tensor, Tensor]:
+        """B outputs in one tensor, and beside them B others, or one for all (1, ...)."""
         if self._reference is None:
             others, slots = [self._beside(read)], None
         else:

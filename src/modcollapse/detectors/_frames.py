@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -50,7 +51,8 @@ class OverFrames(Detector):
         self._scorer = Scorer.of(detector)
         self.bounds = self._scorer.bounds
         self.binary = self._scorer.binary and over != "mean"
-        self.perfect = self._scorer.perfect
+        perfect = self._scorer.perfect
+        self.perfect = partial(self._of_perfect, perfect) if callable(perfect) else perfect
 
     @property
     def wants_clean_output(self) -> bool:
@@ -87,7 +89,22 @@ class OverFrames(Detector):
                 f"{self._scorer.name} must return one score for each of {sum(lengths)} frames, got "
                 f"shape {tuple(scores.shape)}"
             )
-        parts = torch.split(scores, lengths)
+        return self._reduced(scores, lengths)
+
+    def _of_perfect(
+        self, perfect: Callable[[Sequence[Example]], Any], examples: Sequence[Example]
+    ) -> Tensor:
+        """What the target in every frame would score, by a detector that tells it of examples."""
+        assert callable(self._scorer.perfect)
+        lengths = [1] * len(examples)
+        if self.wants_clean_output:
+            cleans = [example["clean_output"] for example in examples]
+            lengths = [video_length(clean, "the clean output") for clean in cleans]
+        of_frames = torch.as_tensor(perfect(self._of_frames(examples, lengths)))
+        return self._reduced(of_frames.double(), lengths)
+
+    def _reduced(self, scores: Tensor, lengths: Sequence[int]) -> Tensor:
+        parts = torch.split(scores, list(lengths))
         return torch.stack([_REDUCE[self.over](part) for part in parts])
 
     def _of_frames(self, examples: Sequence[Example], lengths: Sequence[int]) -> list[Example]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from inspect import signature
 from pickle import UnpicklingError
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from modcollapse._support.optional import require
 from modcollapse._support.validation import choice
 from modcollapse._support.weights import weights_digest
-from modcollapse.contracts import Example
 from modcollapse.detectors._compared import Compared
 from modcollapse.detectors._placed import Placed, class_name
 from modcollapse.errors import DetectorError, InputError
@@ -73,6 +72,12 @@ class NegativeLPIPS(Compared):
         self._smallest = 1
         if isinstance(net, nn.Module):
             module, self._source = net, class_name(net)
+            try:
+                signature(net.forward).bind("a", "b")
+            except TypeError as error:
+                raise InputError(self._no_distance(error)) from error
+            except ValueError:
+                pass  # code that does not tell what it takes
         else:
             self._source = choice(net, "net", get_args(Backbone))
             self._smallest = _SMALLEST[net]
@@ -82,15 +87,20 @@ class NegativeLPIPS(Compared):
         self._placed = Placed(module, "the network of LPIPS", follows=module is not net)
         self._digest: str | None = None
 
+    def _no_distance(self, error: Exception) -> str:
+        return (
+            f"NegativeLPIPS: {self._source} cannot be called with two batches of images ({error}). "
+            "Expected is a distance net(a, b), such as lpips.LPIPS, not a backbone that reads one"
+        )
+
     @property
     def perfect(self) -> float | None:
         """What the target itself would score, 0; None beside a reference."""
         return self._best(0.0)
 
     @torch.no_grad()
-    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
-        """Score B outputs: shape (B,), at most 0."""
-        images, others = self._pairs(outputs, examples)
+    def _scores(self, outputs: Tensor, others: Tensor) -> Tensor:
+        images = outputs
         if min(images.shape[2:]) < self._smallest:
             raise DetectorError(
                 f"NegativeLPIPS: {self._source!r} reads images from {self._smallest} pixels a "
@@ -101,7 +111,10 @@ class NegativeLPIPS(Compared):
         dtype = self._placed.dtype
         with torch.autocast(images.device.type, enabled=False):
             pair = ((2 * images - 1).to(dtype), (2 * others - 1).to(dtype).expand_as(images))
-            distances = self._placed.module(*pair)
+            try:
+                distances = self._placed.module(*pair)
+            except TypeError as error:
+                raise DetectorError(self._no_distance(error)) from error
         if not isinstance(distances, Tensor) or distances.numel() != len(images):
             found = getattr(distances, "shape", type(distances).__name__)
             raise DetectorError(

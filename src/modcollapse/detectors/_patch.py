@@ -49,6 +49,7 @@ class NegativePatchMSE(Compared):
 
     bounds = (-1.0, 0.0)
     perfect = 0.0
+    _may_have_reference = False
 
     def __init__(
         self,
@@ -103,5 +104,6 @@ class NegativePatchMSE(Compared):
         top = gap if self.place.startswith("top") else height - side - gap
         left = gap if self.place.endswith("left") else width - side - gap
         if self.place == "center":
-            top, left = (height - side) // 2, (width - side) // 2
+            # Halves up, as ImagePatch rounds.
+            top, left = (height - side + 1) // 2, (width - side + 1) // 2
         return image[..., top : top + side, left : left + side]

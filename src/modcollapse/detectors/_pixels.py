@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from modcollapse._support.validation import number
-from modcollapse.contracts import Example
 from modcollapse.detectors._compared import Compared, mean_squared_errors
 
 
@@ -43,9 +41,8 @@ class NegativeMSE(Compared):
         """What the target itself would score, 0; None beside a reference."""
         return self._best(0.0)
 
-    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
-        """Score B outputs: shape (B,), in [-1, 0]."""
-        return -mean_squared_errors(*self._pairs(outputs, examples))
+    def _scores(self, outputs: Tensor, others: Tensor) -> Tensor:
+        return -mean_squared_errors(outputs, others)
 
 
 class PSNR(Compared):
@@ -86,11 +83,8 @@ class PSNR(Compared):
         """What the target itself would score, `most`; None beside a reference."""
         return self._best(self.most)
 
-    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
-        """Score B outputs: shape (B,), in [0, most]."""
-        return (-10 * mean_squared_errors(*self._pairs(outputs, examples)).log10()).clamp(
-            max=self.most
-        )
+    def _scores(self, outputs: Tensor, others: Tensor) -> Tensor:
+        return (-10 * mean_squared_errors(outputs, others).log10()).clamp(max=self.most)
 
     def identity(self) -> dict[str, Any]:
         """Plain data: the class, what it compares with, the highest value."""
@@ -119,14 +113,14 @@ class MSEAttackSuccess(Compared):
     bounds = (0.0, 1.0)
     binary = True
     perfect = 1.0
+    _may_have_reference = False
 
     def __init__(self, target: Any, threshold: float = 0.1) -> None:
         super().__init__(target)
         self.threshold = number(threshold, "threshold", "(0, 1]")
 
-    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
-        """Score B outputs: shape (B,), each 0 or 1."""
-        mse = mean_squared_errors(*self._pairs(outputs, examples))
+    def _scores(self, outputs: Tensor, others: Tensor) -> Tensor:
+        mse = mean_squared_errors(outputs, others)
         # NaN compares false: without this, an output that is no image would be a failed attack.
         return torch.where(mse.isnan(), mse, (mse < self.threshold).to(mse.dtype))
 

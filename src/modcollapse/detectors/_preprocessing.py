@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from modcollapse._support.digests import plain
 from modcollapse._support.optional import require
 from modcollapse.errors import InputError
 
 Transform = Callable[[Tensor], Tensor]
 """Images (B, 3, H, W) in [0, 1] -> input (B, 3, h, w)."""
-
-_BY_PILLOW = {2: "bilinear", 3: "bicubic"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Preprocessing:
                 )
         settings = cls(
             mode,
-            *_numbers(**found),
+            *numbers_of(**found),
             "bilinear" if config.get("interpolation") == "bilinear" else "bicubic",
             config.get("resize_mode") or "shortest",
             config.get("fill_color") or 0,
@@ -89,48 +86,6 @@ class Preprocessing:
                 f'{height} x {width} pixels; use preprocess="pil"'
             )
         return settings
-
-    @classmethod
-    def of_processor(cls, processor: Any) -> Preprocessing:
-        """Read the settings from an image processor of transformers, for tensors.
-
-        Raises:
-            InputError: it does something else than resize, cut out the centre and normalise.
-        """
-        settings = _settings_of(processor)
-        size, crop = settings["size"] or {}, settings["crop_size"] or {}
-        edge = size.get("shortest_edge")
-        cut = bool(settings["do_center_crop"]) and {"height", "width"} <= set(crop)
-        shortest = set(size) == {"shortest_edge"} and cut and edge >= max(crop.values())
-        squash = {"height", "width"} == set(size) and not settings["do_center_crop"]
-        interpolation = _BY_PILLOW.get(settings["resample"])
-        plain_scale = settings["do_rescale"] and abs(settings["rescale_factor"] * 255 - 1) < 1e-6
-        if not (
-            settings["do_resize"]
-            and (shortest or squash)
-            and interpolation
-            and plain_scale
-            and not settings["do_pad"]
-        ):
-            told = ", ".join(f"{name}={value!r}" for name, value in settings.items())
-            raise InputError(
-                f'preprocess="tensor" does not know what {type(processor).__name__} does ({told}); '
-                'use preprocess="pil", which calls it'
-            )
-        target = crop if shortest else size
-        normalises = settings["do_normalize"]
-        return cls(
-            "tensor",
-            *_numbers(
-                image_size=(target["height"], target["width"]),
-                mean=settings["image_mean"] if normalises else (0, 0, 0),
-                std=settings["image_std"] if normalises else (1, 1, 1),
-            ),
-            interpolation,
-            "shortest" if shortest else "squash",
-            edge=edge if shortest else None,
-            offset="down",
-        )
 
     def identity(self) -> dict[str, Any]:
         """The settings as plain data."""
@@ -186,36 +141,10 @@ def through_pictures(transform: Callable[[Any], Tensor]) -> Transform:
     return apply
 
 
-def by_processor(processor: Any) -> Transform:
-    """An image processor of transformers itself, one picture at a time."""
-    return through_pictures(
-        lambda picture: processor(images=picture, return_tensors="pt")["pixel_values"][0]
-    )
-
-
-def processor_identity(processor: Any) -> dict[str, Any]:
-    """What an image processor of transformers does, as plain data."""
-    settings = {"mode": "pil", "class": type(processor).__name__, **_settings_of(processor)}
-    return dict(plain(settings, "the image processor"))
-
-
-def _settings_of(processor: Any) -> dict[str, Any]:
-    """The settings that decide what comes out, sizes without the fields that are not set."""
-    names = ("do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale",
-             "rescale_factor", "do_normalize", "image_mean", "image_std", "do_pad")  # fmt: skip
-    found = {name: getattr(processor, name, None) for name in names}
-    for name in ("size", "crop_size"):
-        size = found[name]
-        size = size if size is None or isinstance(size, Mapping) else dict(size)
-        found[name] = size and {key: value for key, value in size.items() if value is not None}
-    resample = found["resample"]
-    found["resample"] = None if resample is None else int(getattr(resample, "value", resample))
-    return found
-
-
-def _numbers(
+def numbers_of(
     image_size: Any, mean: Any, std: Any
 ) -> tuple[tuple[int, int], tuple[float, ...], tuple[float, ...]]:
+    """Size, mean and std of a `Preprocessing`, or `InputError`."""
     given = {"image_size": image_size, "mean": mean, "std": std}
     try:
         sides = (image_size, image_size) if isinstance(image_size, int) else image_size

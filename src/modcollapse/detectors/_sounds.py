@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from modcollapse._support.images import ImageError
 from modcollapse._support.optional import require
 from modcollapse._support.validation import number, ordered, whole
-from modcollapse.contracts import Example
 from modcollapse.detectors._compared import SOUNDS, Compared
+from modcollapse.detectors._sound_outputs import sound_tensor
 from modcollapse.errors import DetectorError, InputError
 
 _QUIET = 1e-5
 """Magnitudes below this, -100 dB, count as silence."""
+
+
+def _heard(sound: Tensor, name: str, error: ImageError = InputError) -> Tensor:
+    if bool((sound == 0).all(1).any()):
+        raise error(f"{name} is silent in a channel, which no ratio can tell from noise")
+    return sound
+
+
+def _heard_sound(
+    sound: Any, name: str, *, error: ImageError = InputError, wait: bool = True
+) -> Tensor:
+    """``sound_tensor`` of a sound that is silent in no channel; where asking waits, see there."""
+    found = sound_tensor(sound, name, error=error, wait=wait)
+    return _heard(found, name, error) if wait or found.device.type == "cpu" else found
 
 
 class SISDR(Compared):
@@ -35,9 +51,11 @@ class SISDR(Compared):
         most: above 0.
 
     Raises:
-        InputError: the target is no sound, or silent in a channel.
+        InputError: the target or a reference is no sound, or silent in a channel.
         MissingExtraError: torchmetrics is not installed.
-        DetectorError: when called, outputs that are no sounds or of another shape.
+        DetectorError: when called, outputs that are no sounds or of another shape; or a clean
+            output that is silent in a channel. On an accelerator, which is not waited for, the
+            score is NaN then.
 
     Source:
         Le Roux et al., SDR - half-baked or well done? (arXiv:1811.02508).
@@ -48,14 +66,14 @@ class SISDR(Compared):
     [100.0, 100.0, -100.0]
     """
 
-    _kind = SOUNDS
+    _kind = replace(SOUNDS, one=_heard_sound)
 
     def __init__(
         self, target: Any = None, *, reference: str | None = None, most: float = 100.0
     ) -> None:
         super().__init__(target, reference=reference)
-        if self._target is not None and bool((self._target == 0).all(1).any()):
-            raise InputError("target is silent in a channel, which no ratio can tell from noise")
+        if self._target is not None:
+            _heard(self._target, "target")
         self.most = number(most, "most", "(0, 1000]")
         self.bounds = (-self.most, self.most)
         audio = require("torchmetrics", extra="metrics", needed_by="SISDR").functional.audio
@@ -66,16 +84,15 @@ class SISDR(Compared):
         """What the target itself would score, `most`; None beside a reference."""
         return self._best(self.most)
 
-    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
-        """Score B outputs: shape (B,), in [-most, most]."""
-        sounds, others = self._pairs(outputs, examples)
+    def _scores(self, outputs: Tensor, others: Tensor) -> Tensor:
+        sounds = outputs
         # At the loudness of the target, so that what the library adds to its sums weighs nothing.
         peak = torch.linalg.vector_norm(others, torch.inf, dim=-1, keepdim=True).double()
-        peak = torch.where(peak == 0, 1, peak)
-        exact = sounds.double().div_(peak)
+        peak = torch.where(peak == 0, torch.nan, peak)  # a reference that could not be asked
+        exact = sounds.double() / peak
         ratios: Tensor = self._measure(exact, (others.double() / peak).expand_as(exact))
         silent = torch.linalg.vector_norm(sounds, torch.inf, dim=-1) == 0
-        ratios = ratios.masked_fill(silent, -self.most)
+        ratios = torch.where(silent & ~peak.isnan().squeeze(-1), -self.most, ratios)
         return ratios.clamp(-self.most, self.most).mean(1).to(sounds.dtype)
 
     def identity(self) -> dict[str, Any]:
@@ -133,9 +150,8 @@ class NegativeSpectralDistance(Compared):
         """What the target itself would score, 0; None beside a reference."""
         return self._best(0.0)
 
-    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
-        """Score B outputs: shape (B,), at most 0."""
-        sounds, others = self._pairs(outputs, examples)
+    def _scores(self, outputs: Tensor, others: Tensor) -> Tensor:
+        sounds = outputs
         if sounds.shape[2] < max(self.windows):
             raise DetectorError(
                 f"NegativeSpectralDistance: the outputs have {sounds.shape[2]} samples, the "

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from modcollapse._support.optional import require
-from modcollapse.contracts import Example
 from modcollapse.detectors._compared import Compared
 from modcollapse.errors import DetectorError
 
@@ -54,9 +52,8 @@ class SSIM(Compared):
         """What the target itself would score, 1; None beside a reference."""
         return self._best(1.0)
 
-    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
-        """Score B outputs: shape (B,), in [-1, 1]."""
-        images, others = self._pairs(outputs, examples)
+    def _scores(self, outputs: Tensor, others: Tensor) -> Tensor:
+        images = outputs
         if min(images.shape[2:]) < _SMALLEST:
             raise DetectorError(
                 f"SSIM looks through windows of {_SMALLEST} x {_SMALLEST} pixels, the outputs are "

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from torch import Tensor
 
-from modcollapse.contracts import Example
 from modcollapse.detectors._compared import VIDEOS, Compared, mean_squared_errors
 
 
@@ -44,6 +40,5 @@ class NegativeVideoMSE(Compared):
         """What the target itself would score, 0; None beside a reference."""
         return self._best(0.0)
 
-    def __call__(self, outputs: Any, examples: Sequence[Example]) -> Tensor:
-        """Score B outputs: shape (B,), in [-1, 0]."""
-        return -mean_squared_errors(*self._pairs(outputs, examples))
+    def _scores(self, outputs: Tensor, others: Tensor) -> Tensor:
+        return -mean_squared_errors(outputs, others)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from modcollapse._support.digests import state
+from modcollapse._support.passes import in_one_scoring_pass
 from modcollapse._support.views import view_of
 from modcollapse.contracts import Example, ExampleId, FloatArray, Scorer
 from modcollapse.errors import DetectorError, SamplerError, context
@@ -299,31 +300,32 @@ def score(
     scored = [Score("", _scores.finite_flags(outputs))]
     with_clean: Sequence[Example] | None = None
     before: bytes | None = None
-    for scorer in scorers:
-        seen = examples
-        if scorer.wants_clean_output:
-            if with_clean is None:
-                with_clean = with_clean_outputs(outputs, examples, cells, carried)
-                before = None  # more is watched
-            seen = with_clean
-        if before is None and examples_changed is not None:
-            before = state([outputs, carried])
-        with context(partial(_raised_by, scorer, where, len(cells))):
-            scores = scorer.call(outputs, seen)
-        checked = _scores.check_scores(scores, len(cells), scorer.name, where)
-        scored.append(Score(scorer.name, checked))
-        if callable(scorer.perfect):
-            with context(f"raised by perfect of detector {scorer.name!r}"):
-                perfect = scorer.perfect(seen)
-            what = f"{scorer.name}.perfect"
-            scored.append(Score(what, _scores.check_scores(perfect, len(cells), what, where)))
-        if examples_changed is not None and (
-            state([outputs, carried]) != before or examples_changed()
-        ):
-            raise DetectorError(
-                f"detector {scorer.name!r} wrote into the outputs or the examples, which other "
-                f"detectors read too ({where(range(len(cells)))}). Work on a copy"
-            )
+    with in_one_scoring_pass(outputs):
+        for scorer in scorers:
+            seen = examples
+            if scorer.wants_clean_output:
+                if with_clean is None:
+                    with_clean = with_clean_outputs(outputs, examples, cells, carried)
+                    before = None  # more is watched
+                seen = with_clean
+            if before is None and examples_changed is not None:
+                before = state([outputs, carried])
+            with context(partial(_raised_by, scorer, where, len(cells))):
+                scores = scorer.call(outputs, seen)
+            checked = _scores.check_scores(scores, len(cells), scorer.name, where)
+            scored.append(Score(scorer.name, checked))
+            if callable(scorer.perfect):
+                with context(f"raised by perfect of detector {scorer.name!r}"):
+                    perfect = scorer.perfect(seen)
+                what = f"{scorer.name}.perfect"
+                scored.append(Score(what, _scores.check_scores(perfect, len(cells), what, where)))
+            if examples_changed is not None and (
+                state([outputs, carried]) != before or examples_changed()
+            ):
+                raise DetectorError(
+                    f"detector {scorer.name!r} wrote into the outputs or the examples, which other "
+                    f"detectors read too ({where(range(len(cells)))}). Work on a copy"
+                )
     return scored
 
 
