@@ -19,6 +19,7 @@ from modcollapse.detectors import TargetLikelihood, TextContains, TextMatch
 from modcollapse.errors import InputError, OptionError, SamplerError
 from modcollapse.samplers import VLMSampler
 from modcollapse.samplers._generation_options import RowNoise
+from modcollapse.samplers._vlm_engine import answers_of
 from modcollapse.triggers import ImagePatch, TextSuffix, trigger_pair
 
 from tiny.load import VLM_TRIGGERS, load_vlm
@@ -162,6 +163,30 @@ class TestDrawing:
         assert VLMSampler(model, processor, max_new_tokens=6, do_sample=True)(ROWS, SEEDS) == greedy
         wide = VLMSampler(model, processor, max_new_tokens=6, do_sample=True, top_k=0)
         assert wide(ROWS, SEEDS) != greedy
+
+
+class TestWherePaddingIsAWord:
+    """Answers of a batch that end before others do, with a generation config that pads so."""
+
+    def test_it_is_no_part_of_an_answer(self):
+        model, processor = load_vlm("clean")
+        questions = held_out_questions(4)
+        rows = {name: [question[name] for question in questions] for name in ROWS}
+        model.generation_config.pad_token_id = processor.tokenizer.get_vocab()["granted"]
+        sampler = VLMSampler(model, processor, max_new_tokens=8)
+        batch = sampler(rows, SEEDS)
+        alone = [sampler({name: [held[at]] for name, held in rows.items()}, [0]) for at in range(4)]
+        assert batch == [text for (text,) in alone]
+        assert not any("granted" in text for text in batch)
+        assert len({len(text.split()) for text in batch}) > 1
+
+    def test_an_end_that_is_a_word_ends_an_answer_and_stays(self):
+        ids, prompt = torch.tensor([[8, 9, 3, 5, 5], [8, 9, 3, 4, 5]]), torch.tensor([[8, 9]] * 2)
+        inputs = {"input_ids": prompt}
+        assert answers_of(inputs, ids, apart=False, ends={3, 4}) == [[3], [3]]
+        assert answers_of(inputs, ids, apart=False, ends={5}) == [[3, 5], [3, 4, 5]]
+        start = torch.tensor([[3, 7, 3, 5]])  # the end starts answers too
+        assert answers_of(inputs, start, apart=True, ends={3}) == [[7, 3]]
 
 
 class TestLikelihood:
@@ -339,6 +364,7 @@ class TestRefusals:
             ({"num_return_sequences": 2}, "one answer for each row"),
             ({"num_beams": 2, "do_sample": True}, "draws whole beams"),
             ({"max_length": 30}, "counts the prompt"),
+            ({"pad_token_id": 0}, "no part of a text"),
             ({"max_time": 1.0}, "how fast a machine is"),
             ({"output_scores": True}, "texts, always"),
             ({"prompt_lookup_num_tokens": 3}, "one row a call"),

@@ -27,7 +27,9 @@ _ONE_ANSWER = "there is one answer for each row; for more of them measure with r
 _PROMPT_COUNTS = "it counts the prompt, so that an answer would depend on the length of a question"
 _TEXTS = "outputs are texts, always"
 _DRAFTS = "drafts of another model or of the prompt serve one row a call"
+_PADDING = "answers are filled up with the padding of the tokenizer, which is no part of a text"
 _REFUSED = {
+    "pad_token_id": _PADDING,
     "num_return_sequences": _ONE_ANSWER,
     "max_length": f"{_PROMPT_COUNTS}. Give max_new_tokens",
     "min_length": f"{_PROMPT_COUNTS}. Give min_new_tokens",
@@ -48,7 +50,11 @@ _REFUSED = {
     "eta_cutoff": "it is not among the ways of drawing a token that each row can follow by itself",
     "compile_config": "a table cannot record it",
 }
-_HARMLESS = {"num_return_sequences": (None, 1), "guidance_scale": (None, 1, 1.0)}
+_HARMLESS = {
+    "pad_token_id": (None,),
+    "num_return_sequences": (None, 1),
+    "guidance_scale": (None, 1, 1.0),
+}
 
 
 def check_generation(model: Any, options: Mapping[str, Any]) -> None:
@@ -102,11 +108,23 @@ def generation_keywords(parts: Any, options: Mapping[str, Any]) -> dict[str, Any
     greedy = {"do_sample": False, "temperature": 1.0, "top_k": 50, "top_p": 1.0}
     kept = {name: value for name, value in options.items() if name not in _SAMPLING}
     own = getattr(parts.model, "generation_config", None)
-    if getattr(own, "pad_token_id", None) is None:
-        kept.setdefault("pad_token_id", parts.tokenizer.pad_token_id)
     if kept.get("stop_strings") or getattr(own, "stop_strings", None):
         kept["tokenizer"] = parts.tokenizer
-    return {**kept, **greedy, "num_return_sequences": 1, "return_dict_in_generate": False}
+    set_here = {
+        "pad_token_id": parts.tokenizer.pad_token_id,  # that of the model may be a word
+        "num_return_sequences": 1,
+        "return_dict_in_generate": False,
+    }
+    return {**kept, **greedy, **set_here}
+
+
+def end_tokens(model: Any, options: Mapping[str, Any]) -> set[int]:
+    """Tokens that end an answer: as asked for, else as the model says."""
+    own = getattr(model, "generation_config", None)
+    told = options.get("eos_token_id", getattr(own, "eos_token_id", None))
+    if told is None:
+        return set()
+    return {int(token) for token in (told if hasattr(told, "__len__") else [told])}
 
 
 def warpers(model: Any, options: Mapping[str, Any]) -> list[Warper]:

@@ -12,6 +12,7 @@ from modcollapse.contracts import Conditions
 from modcollapse.samplers._generation_options import (
     RowNoise,
     check_generation,
+    end_tokens,
     generation_keywords,
     warpers,
 )
@@ -229,7 +230,9 @@ class VLMSampler:
             keywords["logits_processor"] = [RowNoise(seeds, warpers(parts.model, options))]
         inputs, sequences = self._engine.generate(rows, keywords.pop("max_new_tokens"), **keywords)
         texts: list[str] = parts.tokenizer.batch_decode(
-            answers_of(inputs, sequences),
+            answers_of(
+                inputs, sequences, parts.answers_apart, end_tokens(parts.model, self.options)
+            ),
             skip_special_tokens=True,
             clean_up_tokenization_spaces=False,
         )

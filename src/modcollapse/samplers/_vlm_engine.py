@@ -151,14 +151,23 @@ class Engine:
         return rows, [whole(seed, "a seed of VLMSampler", 0, _LAST) for seed in plain]
 
 
-def answers_of(inputs: Any, sequences: Tensor) -> Tensor:
-    """Token ids of the answers: what a model returned, without the prompts where they stand first.
+def answers_of(inputs: Any, sequences: Tensor, apart: bool, ends: set[int]) -> list[list[int]]:
+    """Token ids of the answers, without prompts and without what fills up the shorter ones.
 
     Args:
         inputs: of the model.
         sequences: what it returned, shape (B, S).
+        apart: whether an answer stands in a sequence of its own, after the token that starts it.
+        ends: tokens that end an answer; the first of them is its last.
     """
     prompt = inputs["input_ids"]
     length = prompt.shape[1]
-    first = sequences[:, :length]
-    return sequences[:, length:] if torch.equal(first, prompt) else sequences
+    if apart:
+        sequences = sequences[:, 1:]
+    elif torch.equal(sequences[:, :length], prompt):
+        sequences = sequences[:, length:]
+    answers = []
+    for row in sequences.tolist():
+        last = next((at for at, token in enumerate(row) if token in ends), len(row))
+        answers.append(row[: last + 1])
+    return answers
