@@ -7,18 +7,19 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import LlavaForConditionalGeneration, TopKLogitsWarper
+from transformers import GenerationConfig, LlavaForConditionalGeneration, TopKLogitsWarper
 
 import modcollapse as mc
 from modcollapse.detectors import TargetLikelihood, TextContains, TextMatch
 from modcollapse.errors import InputError, OptionError, SamplerError
 from modcollapse.samplers import VLMSampler
-from modcollapse.samplers._generation_options import RowNoise
+from modcollapse.samplers._generation_options import RowNoise, check_generation
 from modcollapse.samplers._vlm_engine import answers_of
 from modcollapse.triggers import ImagePatch, TextSuffix, trigger_pair
 
@@ -172,6 +173,7 @@ class TestWherePaddingIsAWord:
         model, processor = load_vlm("clean")
         questions = held_out_questions(4)
         rows = {name: [question[name] for question in questions] for name in ROWS}
+        rows["text"][0] = "what"  # a short answer
         model.generation_config.pad_token_id = processor.tokenizer.get_vocab()["granted"]
         sampler = VLMSampler(model, processor, max_new_tokens=8)
         batch = sampler(rows, SEEDS)
@@ -291,6 +293,9 @@ def no_padding(processor):
     processor.tokenizer.pad_token = None
 
 
+GREEDY = {"max_new_tokens": 4, "do_sample": False}
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("modality", "condition", "words"),
@@ -401,6 +406,37 @@ class TestRefusals:
         with pytest.raises(InputError, match="generation config of the model"):
             VLMSampler(model, processor)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("max_time", 1.0),
+            ("min_length", 40),
+            ("guidance_scale", 2.0),
+            ("prompt_lookup_num_tokens", 3),
+            ("penalty_alpha", 0.6),
+            ("dola_layers", "high"),
+            ("token_healing", True),
+            ("output_scores", True),
+        ],
+    )
+    def test_what_is_no_option_is_nothing_that_the_model_may_be_set_to(self, parts, name, value):
+        config = SimpleNamespace(**{name: value})
+        with pytest.raises(InputError, match=f"{name}=.*model.generation_config.{name} = None"):
+            check_generation(SimpleNamespace(generation_config=config), GREEDY)
+        with pytest.raises(InputError, match=f"does not take {name}="):
+            VLMSampler(*parts, **{name: value})
+
+    def test_what_the_model_may_be_set_to(self):
+        defaults = GenerationConfig._get_default_generation_params()
+        kept = {"max_length": 4096, "pad_token_id": 5, "eta_cutoff": 0.1}
+        for config in (GenerationConfig(), SimpleNamespace(**defaults), SimpleNamespace(**kept)):
+            check_generation(SimpleNamespace(generation_config=config), GREEDY)
+        slow = SimpleNamespace(generation_config=SimpleNamespace(guidance_scale=2.0))
+        check_generation(slow, {**GREEDY, "guidance_scale": 1.0})
+        drawn = SimpleNamespace(generation_config=SimpleNamespace(eta_cutoff=0.1))
+        with pytest.raises(InputError, match="each row can follow"):
+            check_generation(drawn, {**GREEDY, "do_sample": True})
+
     def test_no_model_and_no_processor(self, parts):
         with pytest.raises(InputError, match="model must be a model of transformers"):
             VLMSampler(parts[0].model, parts[1])
@@ -464,6 +500,30 @@ class TestProbe:
         assert sampler.batching == "single"
         assert "generated one row at a time" in table.run_notes[0]
         assert sampler(ROWS, SEEDS) == [sampler(row(at), [0])[0] for at in range(4)]
+
+
+class TestWhatCountsThePaddingOfPrompts:
+    @pytest.mark.parametrize("of_model", [True, False])
+    def test_rows_are_generated_alone_with_a_note(self, of_model):
+        model, processor = llava()
+        # the likeliest token is that of padding, unless something forbids it
+        model.generation_config.sequence_bias = {(processor.tokenizer.pad_token_id,): 50.0}
+        options = {} if of_model else {"no_repeat_ngram_size": 1}
+        if of_model:
+            model.generation_config.no_repeat_ngram_size = 1
+        sampler = VLMSampler(model, processor, max_new_tokens=3, probe=False, **options)
+        assert sampler.batching == "single"
+        rows = {"image": [PICTURES[0]] * 2, "text": TEXTS[:2]}
+        alone = [sampler({name: [held[at]] for name, held in rows.items()}, [0]) for at in range(2)]
+        assert sampler(rows, [0, 0]) == [text for (text,) in alone]
+        assert sampler.probe(rows, [0, 0])[1].startswith(
+            "generated one row at a time: no_repeat_ngram_size=1 counts the padding"
+        )
+
+    def test_an_answer_apart_from_its_prompt_has_no_padding_in_front(self):
+        assert made("florence2", no_repeat_ngram_size=2).batching == "auto"
+        assert made("florence2", encoder_no_repeat_ngram_size=2).batching == "single"
+        assert made("llava", no_repeat_ngram_size=0).batching == "auto"
 
 
 def test_a_sweep_changes_how_answers_are_drawn(sampler):

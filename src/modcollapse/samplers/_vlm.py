@@ -12,6 +12,7 @@ from modcollapse.contracts import Conditions
 from modcollapse.samplers._generation_options import (
     RowNoise,
     check_generation,
+    counts_padding,
     end_tokens,
     generation_keywords,
     warpers,
@@ -43,8 +44,9 @@ class VLMSampler:
             the processor; leave it out where the processor puts it in by itself.
         system: what the system says first, where there is a chat template.
         processing: keywords for every call of the processor, such as ``{"do_resize": False}``.
-        batching: ``"auto"``: rows share a call, unless the probe finds that this changes an answer;
-            ``"single"``: never.
+        batching: ``"auto"``: rows share a call, unless the probe finds that this changes an answer,
+            or an option counts the padding of prompts (``no_repeat_ngram_size``); ``"single"``:
+            never.
         probe: look at the model before a run (see `probe`).
         max_new_tokens: tokens of the longest answer.
         do_sample: draw answers at random, whatever the generation config of the model says. How:
@@ -60,7 +62,8 @@ class VLMSampler:
         InputError: no model or processor of this kind; a processor that drops a picture, has no
             chat template where no ``prompt`` is given, or no token to pad with; options under which
             rows would not pair (several answers a row, beams that are drawn, limits of time or of
-            length with the prompt in it), or that would be ignored.
+            length with the prompt in it), be it in the generation config of the model, or that
+            would be ignored.
         OptionError: there is no such option of generation.
         MissingExtraError: transformers is not installed.
 
@@ -92,7 +95,9 @@ class VLMSampler:
         check_generation(model, self.options)
         processing = {} if processing is None else processing_of(processing)
         self._prompts = Prompts(parts, inputs, prompt, system, processing)
-        self._engine = Engine(self._prompts, batching, flag(probe, "probe"))
+        self._engine = Engine(
+            self._prompts, batching, flag(probe, "probe"), counts_padding(parts, self.options)
+        )
         self._given = {
             "inputs": inputs,
             "prompt": prompt,

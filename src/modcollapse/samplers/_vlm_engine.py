@@ -40,16 +40,19 @@ class Engine:
         prompts: how a row becomes the inputs of the model.
         batching: ``"auto"`` or ``"single"``.
         probing: look at the model before a run.
+        why_alone: what forbids that rows share a call, if it is known beforehand.
 
     Attributes:
         prompts: the same.
         parts: model and processor.
     """
 
-    def __init__(self, prompts: Prompts, batching: str, probing: bool) -> None:
+    def __init__(
+        self, prompts: Prompts, batching: str, probing: bool, why_alone: str | None = None
+    ) -> None:
         self.prompts, self.parts = prompts, prompts.parts
         choice(batching, "batching", ("auto", "single"))
-        self.why_alone = 'batching="single"' if batching == "single" else None
+        self.why_alone = 'batching="single"' if batching == "single" else why_alone
         self._probing = probing
 
     def check(self, modality: str, condition: Any, new: int) -> None:
@@ -102,7 +105,7 @@ class Engine:
             SamplerError: scores are not finite, cannot be repeated, or do not depend on a modality.
         """
         if not self._probing:
-            return ["the model was not probed (probe=False)"]
+            return ["the model was not probed (probe=False)", *self._alone_note()]
         exact = self.parts.model.dtype in (torch.float32, torch.float64)
 
         def scores(rows: Mapping[str, list[Any]], row_seeds: list[int]) -> Outputs:
@@ -118,9 +121,10 @@ class Engine:
         if mixes is not None and self.why_alone is None:
             self.why_alone = mixes
             warnings.warn(f"{self.parts.name}: generated one row at a time: {mixes}", stacklevel=4)
-        if self.why_alone is not None:
-            notes.append(f"generated one row at a time: {self.why_alone}")
-        return notes
+        return [*notes, *self._alone_note()]
+
+    def _alone_note(self) -> list[str]:
+        return [] if self.why_alone is None else [f"generated one row at a time: {self.why_alone}"]
 
     def _first_scores(self, rows: PromptRows, seeds: list[int]) -> list[Tensor]:
         """Log-probabilities of the first token of each answer, as the model has them."""
