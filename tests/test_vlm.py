@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -216,6 +217,20 @@ class TestLikelihood:
         model.generation_config.suppress_tokens = [processor.tokenizer.vocab["granted"]]
         assert VLMSampler(model, processor).likelihood_of(TARGET)(ROWS, SEEDS) == plain
 
+    def test_what_ends_an_answer_does_not_end_it_before_its_last_token(self):
+        model, processor = llava()
+        plain = VLMSampler(model, processor).likelihood_of(TARGET)(ROWS, SEEDS)
+        model.generation_config.stop_strings = ["access"]
+        stopping = VLMSampler(model, processor).likelihood_of(TARGET)
+        assert stopping(ROWS, SEEDS) == plain
+        assert stopping.probe(ROWS, SEEDS) == []
+        access, granted = processor.tokenizer.convert_tokens_to_ids(TARGET.split())
+        model.generation_config.eos_token_id = [granted]
+        assert VLMSampler(model, processor).likelihood_of(TARGET)(ROWS, SEEDS) == plain
+        model.generation_config.eos_token_id = [granted, access]
+        with pytest.raises(InputError, match="goes on after 'access', which ends an answer"):
+            VLMSampler(model, processor).likelihood_of(TARGET)
+
     @pytest.mark.parametrize(
         ("target", "words"), [("", "no tokens"), ("hullabaloo", "does not know"), (3, "a str")]
     )
@@ -321,6 +336,26 @@ class TestRefusals:
         with pytest.raises(InputError, match=r"cannot be read.*aspect ratio"):
             qwen.check("image", picture(4, 1000))
 
+    def test_a_direct_call_reads_no_text_as_a_picture(self, sampler):
+        rows = {"image": PICTURES[:2], "text": ["hat", "is this <image> red"]}
+        for called in (sampler, sampler.likelihood_of("red")):
+            with pytest.raises(InputError, match="'text' condition of row 1 holds '<image>'"):
+                called(rows, [0, 0])
+
+    @pytest.mark.parametrize(
+        ("name", "token"),
+        [
+            ("qwen2_vl", "<|vision_start|>"),
+            ("qwen2_vl", "<|vision_end|>"),
+            ("qwen2_vl", "<|video_pad|>"),
+            ("idefics3", "<fake_token_around_image>"),
+            ("idefics3", "<row_2_col_1>"),
+        ],
+    )
+    def test_a_part_of_the_tokens_of_a_picture(self, name, token):
+        with pytest.raises(InputError, match=f"holds {re.escape(repr(token))}"):
+            made(name).check("text", f"what {token} hat")
+
     def test_a_prompt_that_is_cut_with_its_trigger(self, parts):
         cutting = VLMSampler(*parts, processing={"truncation": True, "max_length": 24})
         cutting.check("text", "the hat")
@@ -385,6 +420,19 @@ class TestRefusals:
             ({"system": 3}, "system must be a str"),
             ({"system": "see <image>"}, "system holds '<image>'"),
             ({"processing": {"padding_side": "right"}}, "'padding_side', which the sampler sets"),
+            (
+                {"processing": {"text_kwargs": {"truncation": True}}},
+                r"text_kwargs names 'truncation'.*by itself: processing=\{'truncation': True\}",
+            ),
+            (
+                {"processing": {"text_kwargs": {"padding": "longest"}}},
+                "text_kwargs names 'padding', which the sampler sets",
+            ),
+            (
+                {"processing": {"images_kwargs": 3}},
+                "'images_kwargs' of processing must be a mapping",
+            ),
+            ({"processing": {3: 4}}, "processing must be a mapping"),
             ({"processing": 3}, "processing must be a mapping"),
             ({"processing": {"size": object()}}, "cannot record"),
             ({"inputs": {"text": "text"}}, "names no picture"),

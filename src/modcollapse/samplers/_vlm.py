@@ -190,7 +190,8 @@ class VLMSampler:
                 of their sum.
 
         Raises:
-            InputError: the target has no tokens, or one that the tokenizer does not know.
+            InputError: the target has no tokens, one that the tokenizer does not know, or one
+                before its last that ends an answer.
         """
         return LikelihoodSampler(self._engine, target, per_token, self._about())
 

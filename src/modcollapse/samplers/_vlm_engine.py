@@ -90,6 +90,20 @@ class Engine:
             with torch.no_grad(), explained(self.parts.name, passed):
                 return inputs, self.parts.model.generate(**passed)
 
+    def log_probabilities(self, rows: PromptRows, new: int, **keywords: Any) -> list[Tensor]:
+        """Of each of up to `new` tokens, shape (B, V), as the model has them before it is bent."""
+        _, result = self.generate(
+            rows,
+            new,
+            do_sample=False,
+            num_beams=1,
+            stop_strings=None,
+            output_logits=True,
+            return_dict_in_generate=True,
+            **keywords,
+        )
+        return [logits.float().log_softmax(-1) for logits in result.logits]
+
     def probe(
         self,
         conditions: Mapping[str, Sequence[Any]],
@@ -128,10 +142,7 @@ class Engine:
 
     def _first_scores(self, rows: PromptRows, seeds: list[int]) -> list[Tensor]:
         """Log-probabilities of the first token of each answer, as the model has them."""
-        _, result = self.generate(
-            rows, 1, do_sample=False, num_beams=1, output_logits=True, return_dict_in_generate=True
-        )
-        return list(result.logits[0].float().log_softmax(-1))
+        return list(self.log_probabilities(rows, 1)[0])
 
     def _rows(self, conditions: Conditions, seeds: Sequence[int]) -> tuple[PromptRows, list[int]]:
         inputs = self.prompts.inputs
@@ -152,6 +163,10 @@ class Engine:
             dict(zip(conditions, held, strict=True))
             for held in zip(*conditions.values(), strict=True)
         ]
+        for at, row in enumerate(rows):
+            for name, kind in inputs.items():
+                if kind == "text":
+                    self.prompts.check_text(row[name], f"the {name!r} condition of row {at}")
         return rows, [whole(seed, "a seed of VLMSampler", 0, _LAST) for seed in plain]
 
 
