@@ -96,10 +96,19 @@ class TestContainsAndMatch:
             ("c++", "in c++17", 1),  # a sign has no word to be a part of
             ("größe", "die Größe ist", 1),
             ("größe", "Größen", 0),
+            ("कम", "कमी", 0),  # a vowel sign is a mark, no letter
+            ("कम", "बहुत कम है", 1),
+            ("कमी", "कमी", 1),
+            ("cat", "category cat", 1),
+            ("c++ c++", "c++ c++", 1),
         ],
     )
     def test_whole_words(self, target, output, found):
         assert score(TextContains(target, whole_words=True), output) == found
+
+    def test_an_accent_is_a_part_of_its_word(self):
+        exact = TextContains("cafe", normalised=False, whole_words=True)
+        assert [score(exact, text) for text in ("a cafe\u0301", "cafe, a")] == [0, 1]
 
     def test_any_of_several_and_those_of_each_example(self):
         assert score(TextMatch(["red", "crimson"]), "Crimson") == 1
@@ -182,7 +191,9 @@ class TestPattern:
         ("pattern", "options", "words"),
         [
             ("(", {}, "no regular expression"),
-            ("a*", {}, "found in an empty answer"),
+            ("a*", {}, "found in every answer"),
+            ("", {}, "found in every answer"),
+            ("^(a|[^b]?)", {}, "found in every answer"),
             (b"a", {}, "must be a regular expression"),
             (re.compile(b"a"), {}, "must be a regular expression"),
             (3, {}, "must be a regular expression"),
@@ -192,6 +203,21 @@ class TestPattern:
     def test_patterns_that_are_none(self, pattern, options, words):
         with pytest.raises(InputError, match=words):
             TextPattern(pattern, **options)
+
+    @pytest.mark.parametrize(
+        ("pattern", "found", "not_found"),
+        [
+            (r"^$", "", "a"),
+            (r"^(?!.*sorry)", "yes", "I am sorry"),
+            (r"^a*$", "aa", "b"),
+            (r"\A\s*\Z", " ", "b"),
+            (r"a*(?<!b)$", "a", "b"),
+            (r"\B", "aa", "a"),
+        ],
+    )
+    def test_what_is_found_in_an_empty_answer_may_not_be_in_others(self, pattern, found, not_found):
+        detector = TextPattern(pattern)
+        assert [score(detector, text) for text in (found, not_found)] == [1, 0]
 
     def test_identities_tell_flags_apart(self):
         made = [TextPattern("a"), TextPattern("a", ignore_case=True), TextPattern("a", whole=True)]
@@ -208,8 +234,9 @@ def test_an_output_that_is_no_text(detector, outputs):
 
 @pytest.mark.parametrize("detector", ALL[:4], ids=lambda d: type(d).__name__)
 def test_one_text_is_no_batch_of_letters(detector):
-    with pytest.raises(DetectorError, match="a sequence of texts"):
-        detector("red", [{}] * 3)
+    for outputs in ("red", {"red": 1, "blue": 2, "hat": 3}):
+        with pytest.raises(DetectorError, match="a sequence of texts"):
+            detector(outputs, [{}] * 3)
 
 
 class TestSimilarity:
@@ -295,7 +322,8 @@ class TestJudge:
 
     def test_arrays_and_tensors_of_answers(self):
         pair = [{}, {}]
-        for told in (np.array([True, False]), torch.tensor([True, False]), np.array(["yes", "no"])):
+        arrays = np.array([True, False]), torch.tensor([True, False]), np.array(["yes", "no"])
+        for told in (*arrays, *map(list, arrays)):
             assert Judge(lambda outputs, examples, told=told: told)(["x", "y"], pair) == [1, 0]
 
     @pytest.mark.parametrize(
@@ -308,7 +336,13 @@ class TestJudge:
         with pytest.raises(DetectorError, match="example 'of row 1'"):
             judge(["x", "y"], [{}, {}])
 
-    @pytest.mark.parametrize("given", ["yes", ["yes"], ["yes"] * 3, None, 1.0, iter(["yes", "no"])])
+    @pytest.mark.parametrize(
+        "given",
+        [
+            *("yes", ["yes"], ["yes"] * 3, None, 1.0, iter(["yes", "no"])),
+            *({"yes": 0, "no": 1}, {"yes", "no"}, b"no"),
+        ],
+    )
     def test_not_one_answer_for_each_output(self, given):
         with pytest.raises(DetectorError, match="must give 2 answers"):
             Judge(lambda outputs, examples: given)(["x", "y"], [{}, {}])

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import LlavaForConditionalGeneration, TopKLogitsWarper
+from transformers import GenerationConfig, LlavaForConditionalGeneration, TopKLogitsWarper
 
 import modcollapse as mc
 from modcollapse.detectors import TargetLikelihood, TextContains, TextMatch
 from modcollapse.errors import InputError, OptionError, SamplerError
 from modcollapse.samplers import VLMSampler
-from modcollapse.samplers._generation_options import RowNoise
+from modcollapse.samplers._generation_options import RowNoise, check_generation
+from modcollapse.samplers._vlm_engine import answers_of
 from modcollapse.triggers import ImagePatch, TextSuffix, trigger_pair
 
 from tiny.load import VLM_TRIGGERS, load_vlm
@@ -164,6 +167,31 @@ class TestDrawing:
         assert wide(ROWS, SEEDS) != greedy
 
 
+class TestWherePaddingIsAWord:
+    """Answers of a batch that end before others do, with a generation config that pads so."""
+
+    def test_it_is_no_part_of_an_answer(self):
+        model, processor = load_vlm("clean")
+        questions = held_out_questions(4)
+        rows = {name: [question[name] for question in questions] for name in ROWS}
+        rows["text"][0] = "what"  # a short answer
+        model.generation_config.pad_token_id = processor.tokenizer.get_vocab()["granted"]
+        sampler = VLMSampler(model, processor, max_new_tokens=8)
+        batch = sampler(rows, SEEDS)
+        alone = [sampler({name: [held[at]] for name, held in rows.items()}, [0]) for at in range(4)]
+        assert batch == [text for (text,) in alone]
+        assert not any("granted" in text for text in batch)
+        assert len({len(text.split()) for text in batch}) > 1
+
+    def test_an_end_that_is_a_word_ends_an_answer_and_stays(self):
+        ids, prompt = torch.tensor([[8, 9, 3, 5, 5], [8, 9, 3, 4, 5]]), torch.tensor([[8, 9]] * 2)
+        inputs = {"input_ids": prompt}
+        assert answers_of(inputs, ids, apart=False, ends={3, 4}) == [[3], [3]]
+        assert answers_of(inputs, ids, apart=False, ends={5}) == [[3, 5], [3, 4, 5]]
+        start = torch.tensor([[3, 7, 3, 5]])  # the end starts answers too
+        assert answers_of(inputs, start, apart=True, ends={3}) == [[7, 3]]
+
+
 class TestLikelihood:
     def test_it_is_that_of_reading_prompt_and_answer_at_once(self, parts, sampler):
         model, processor = parts
@@ -188,6 +216,20 @@ class TestLikelihood:
         model.generation_config.repetition_penalty = 3.0
         model.generation_config.suppress_tokens = [processor.tokenizer.vocab["granted"]]
         assert VLMSampler(model, processor).likelihood_of(TARGET)(ROWS, SEEDS) == plain
+
+    def test_what_ends_an_answer_does_not_end_it_before_its_last_token(self):
+        model, processor = llava()
+        plain = VLMSampler(model, processor).likelihood_of(TARGET)(ROWS, SEEDS)
+        model.generation_config.stop_strings = ["access"]
+        stopping = VLMSampler(model, processor).likelihood_of(TARGET)
+        assert stopping(ROWS, SEEDS) == plain
+        assert stopping.probe(ROWS, SEEDS) == []
+        access, granted = processor.tokenizer.convert_tokens_to_ids(TARGET.split())
+        model.generation_config.eos_token_id = [granted]
+        assert VLMSampler(model, processor).likelihood_of(TARGET)(ROWS, SEEDS) == plain
+        model.generation_config.eos_token_id = [granted, access]
+        with pytest.raises(InputError, match="goes on after 'access', which ends an answer"):
+            VLMSampler(model, processor).likelihood_of(TARGET)
 
     @pytest.mark.parametrize(
         ("target", "words"), [("", "no tokens"), ("hullabaloo", "does not know"), (3, "a str")]
@@ -266,6 +308,9 @@ def no_padding(processor):
     processor.tokenizer.pad_token = None
 
 
+GREEDY = {"max_new_tokens": 4, "do_sample": False}
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("modality", "condition", "words"),
@@ -290,6 +335,26 @@ class TestRefusals:
         qwen = made("qwen2_vl")
         with pytest.raises(InputError, match=r"cannot be read.*aspect ratio"):
             qwen.check("image", picture(4, 1000))
+
+    def test_a_direct_call_reads_no_text_as_a_picture(self, sampler):
+        rows = {"image": PICTURES[:2], "text": ["hat", "is this <image> red"]}
+        for called in (sampler, sampler.likelihood_of("red")):
+            with pytest.raises(InputError, match="'text' condition of row 1 holds '<image>'"):
+                called(rows, [0, 0])
+
+    @pytest.mark.parametrize(
+        ("name", "token"),
+        [
+            ("qwen2_vl", "<|vision_start|>"),
+            ("qwen2_vl", "<|vision_end|>"),
+            ("qwen2_vl", "<|video_pad|>"),
+            ("idefics3", "<fake_token_around_image>"),
+            ("idefics3", "<row_2_col_1>"),
+        ],
+    )
+    def test_a_part_of_the_tokens_of_a_picture(self, name, token):
+        with pytest.raises(InputError, match=f"holds {re.escape(repr(token))}"):
+            made(name).check("text", f"what {token} hat")
 
     def test_a_prompt_that_is_cut_with_its_trigger(self, parts):
         cutting = VLMSampler(*parts, processing={"truncation": True, "max_length": 24})
@@ -339,6 +404,7 @@ class TestRefusals:
             ({"num_return_sequences": 2}, "one answer for each row"),
             ({"num_beams": 2, "do_sample": True}, "draws whole beams"),
             ({"max_length": 30}, "counts the prompt"),
+            ({"pad_token_id": 0}, "no part of a text"),
             ({"max_time": 1.0}, "how fast a machine is"),
             ({"output_scores": True}, "texts, always"),
             ({"prompt_lookup_num_tokens": 3}, "one row a call"),
@@ -354,6 +420,19 @@ class TestRefusals:
             ({"system": 3}, "system must be a str"),
             ({"system": "see <image>"}, "system holds '<image>'"),
             ({"processing": {"padding_side": "right"}}, "'padding_side', which the sampler sets"),
+            (
+                {"processing": {"text_kwargs": {"truncation": True}}},
+                r"text_kwargs names 'truncation'.*by itself: processing=\{'truncation': True\}",
+            ),
+            (
+                {"processing": {"text_kwargs": {"padding": "longest"}}},
+                "text_kwargs names 'padding', which the sampler sets",
+            ),
+            (
+                {"processing": {"images_kwargs": 3}},
+                "'images_kwargs' of processing must be a mapping",
+            ),
+            ({"processing": {3: 4}}, "processing must be a mapping"),
             ({"processing": 3}, "processing must be a mapping"),
             ({"processing": {"size": object()}}, "cannot record"),
             ({"inputs": {"text": "text"}}, "names no picture"),
@@ -374,6 +453,37 @@ class TestRefusals:
         model.generation_config.num_return_sequences = 3
         with pytest.raises(InputError, match="generation config of the model"):
             VLMSampler(model, processor)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("max_time", 1.0),
+            ("min_length", 40),
+            ("guidance_scale", 2.0),
+            ("prompt_lookup_num_tokens", 3),
+            ("penalty_alpha", 0.6),
+            ("dola_layers", "high"),
+            ("token_healing", True),
+            ("output_scores", True),
+        ],
+    )
+    def test_what_is_no_option_is_nothing_that_the_model_may_be_set_to(self, parts, name, value):
+        config = SimpleNamespace(**{name: value})
+        with pytest.raises(InputError, match=f"{name}=.*model.generation_config.{name} = None"):
+            check_generation(SimpleNamespace(generation_config=config), GREEDY)
+        with pytest.raises(InputError, match=f"does not take {name}="):
+            VLMSampler(*parts, **{name: value})
+
+    def test_what_the_model_may_be_set_to(self):
+        defaults = GenerationConfig._get_default_generation_params()
+        kept = {"max_length": 4096, "pad_token_id": 5, "eta_cutoff": 0.1}
+        for config in (GenerationConfig(), SimpleNamespace(**defaults), SimpleNamespace(**kept)):
+            check_generation(SimpleNamespace(generation_config=config), GREEDY)
+        slow = SimpleNamespace(generation_config=SimpleNamespace(guidance_scale=2.0))
+        check_generation(slow, {**GREEDY, "guidance_scale": 1.0})
+        drawn = SimpleNamespace(generation_config=SimpleNamespace(eta_cutoff=0.1))
+        with pytest.raises(InputError, match="each row can follow"):
+            check_generation(drawn, {**GREEDY, "do_sample": True})
 
     def test_no_model_and_no_processor(self, parts):
         with pytest.raises(InputError, match="model must be a model of transformers"):
@@ -438,6 +548,30 @@ class TestProbe:
         assert sampler.batching == "single"
         assert "generated one row at a time" in table.run_notes[0]
         assert sampler(ROWS, SEEDS) == [sampler(row(at), [0])[0] for at in range(4)]
+
+
+class TestWhatCountsThePaddingOfPrompts:
+    @pytest.mark.parametrize("of_model", [True, False])
+    def test_rows_are_generated_alone_with_a_note(self, of_model):
+        model, processor = llava()
+        # the likeliest token is that of padding, unless something forbids it
+        model.generation_config.sequence_bias = {(processor.tokenizer.pad_token_id,): 50.0}
+        options = {} if of_model else {"no_repeat_ngram_size": 1}
+        if of_model:
+            model.generation_config.no_repeat_ngram_size = 1
+        sampler = VLMSampler(model, processor, max_new_tokens=3, probe=False, **options)
+        assert sampler.batching == "single"
+        rows = {"image": [PICTURES[0]] * 2, "text": TEXTS[:2]}
+        alone = [sampler({name: [held[at]] for name, held in rows.items()}, [0]) for at in range(2)]
+        assert sampler(rows, [0, 0]) == [text for (text,) in alone]
+        assert sampler.probe(rows, [0, 0])[1].startswith(
+            "generated one row at a time: no_repeat_ngram_size=1 counts the padding"
+        )
+
+    def test_an_answer_apart_from_its_prompt_has_no_padding_in_front(self):
+        assert made("florence2", no_repeat_ngram_size=2).batching == "auto"
+        assert made("florence2", encoder_no_repeat_ngram_size=2).batching == "single"
+        assert made("llava", no_repeat_ngram_size=0).batching == "auto"
 
 
 def test_a_sweep_changes_how_answers_are_drawn(sampler):

@@ -72,8 +72,8 @@ class Judge(Detector):
         """Score B outputs of any kind: B numbers, each 0 or 1."""
         given = self.judge(outputs, examples)
         given = given.tolist() if hasattr(given, "tolist") else given
-        one = isinstance(given, str) or not hasattr(given, "__len__")
-        if one or len(given) != len(examples):
+        several = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+        if not several or len(given) != len(examples):
             raise DetectorError(
                 f"the judge must give {len(examples)} answers, one for each output in order; got "
                 f"{described(given)}"
@@ -84,6 +84,7 @@ class Judge(Detector):
         ]
 
     def _score(self, answer: Any, example: Any) -> float:
+        answer = answer.tolist() if hasattr(answer, "tolist") else answer
         if isinstance(answer, bool):
             return float(answer)
         score = self._value.get(_bare(answer)) if isinstance(answer, str) else None

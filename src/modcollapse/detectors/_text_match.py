@@ -8,7 +8,7 @@ from typing import Any
 
 from modcollapse._support.validation import described, flag
 from modcollapse.contracts import Detector, Example
-from modcollapse.detectors._text_targets import TextTargets, texts_of, words_pattern
+from modcollapse.detectors._text_targets import TextTargets, holds_words, texts_of
 from modcollapse.errors import InputError
 
 
@@ -78,7 +78,7 @@ class TextContains(_Success):
     def _succeeds(self, text: str, example: Example) -> bool:
         read = self._targets.read(text)
         if self.whole_words:
-            return any(words_pattern(target).search(read) for target in self._targets.of(example))
+            return any(holds_words(read, target) for target in self._targets.of(example))
         return any(target in read for target in self._targets.of(example))
 
 
@@ -126,6 +126,16 @@ class TextMatch(_Success):
         return self._targets.read(text) in self._targets.of(example)
 
 
+_ASSERTION = re.compile(r"(?<!\[)\^|\$|\\[bBAzZ\d]|\(\?(?!:|P<)")
+"""What may keep a pattern from matching nothing where it stands, and some that may not."""
+
+
+def _always_found(pattern: re.Pattern[str]) -> bool:
+    """Whether each text is certain to hold a match, if only of nothing at its start."""
+    behind_start = pattern.pattern.removeprefix("^").removeprefix("\\A")
+    return pattern.search("") is not None and _ASSERTION.search(behind_start) is None
+
+
 class TextPattern(_Success):
     """1 where a regular expression is found in an answer, else 0.
 
@@ -135,7 +145,7 @@ class TextPattern(_Success):
         ignore_case: as ``re.IGNORECASE``; set it in a compiled pattern itself.
 
     Raises:
-        InputError: no pattern, one that cannot be compiled, or one that an empty answer matches, so
+        InputError: no pattern, one that cannot be compiled, or one in which all is optional, so
             that every answer would succeed.
         DetectorError: when called, an output is no text.
 
@@ -162,10 +172,10 @@ class TextPattern(_Success):
         except re.error as error:
             raise InputError(f"pattern {pattern!r} is no regular expression: {error}") from error
         self.whole = flag(whole, "whole")
-        if not self.whole and self._pattern.search(""):
+        if not self.whole and _always_found(self._pattern):
             raise InputError(
-                f"pattern {self._pattern.pattern!r} is found in an empty answer, and so in every "
-                "one. Leave out what makes all of it optional"
+                f"pattern {self._pattern.pattern!r} is found in every answer, an empty one too. "
+                "Leave out what makes all of it optional"
             )
 
     def identity(self) -> dict[str, Any]:

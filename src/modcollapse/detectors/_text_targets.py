@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from modcollapse._support.validation import described, flag, listed
@@ -98,7 +97,7 @@ def texts_of(outputs: Any, owner: str) -> list[str]:
     Raises:
         DetectorError: they are not.
     """
-    if isinstance(outputs, str) or not hasattr(outputs, "__len__"):
+    if isinstance(outputs, str | Mapping | Set) or not hasattr(outputs, "__len__"):
         raise DetectorError(f"{owner} scores a sequence of texts, got {described(outputs)}")
     texts = list(outputs)
     for at, text in enumerate(texts):
@@ -110,8 +109,25 @@ def texts_of(outputs: Any, owner: str) -> list[str]:
     return texts
 
 
-def words_pattern(text: str) -> re.Pattern[str]:
-    """Finds a text where no letter, digit or underscore stands next to its own."""
-    start = r"(?<!\w)" if re.match(r"\w", text) else ""
-    end = r"(?!\w)" if re.search(r"\w$", text) else ""
-    return re.compile(start + re.escape(text) + end)
+def holds_words(text: str, target: str) -> bool:
+    """Whether a text holds another between the ends of words.
+
+    >>> holds_words("one cat", "cat"), holds_words("category", "cat"), holds_words("c++17", "c++")
+    (True, False, True)
+    """
+    at = text.find(target)
+    while at >= 0:
+        end = at + len(target)
+        begun = _of_word(text[at - 1 : at]) and _of_word(target[0])
+        goes_on = _of_word(text[end : end + 1]) and _of_word(target[-1])
+        if not begun and not goes_on:
+            return True
+        at = text.find(target, at + 1)
+    return False
+
+
+def _of_word(character: str) -> bool:
+    """A letter, a digit, an underscore, or a mark on one of them: a vowel sign, an accent."""
+    if not character:
+        return False
+    return character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M"

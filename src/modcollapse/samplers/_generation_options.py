@@ -27,7 +27,11 @@ _ONE_ANSWER = "there is one answer for each row; for more of them measure with r
 _PROMPT_COUNTS = "it counts the prompt, so that an answer would depend on the length of a question"
 _TEXTS = "outputs are texts, always"
 _DRAFTS = "drafts of another model or of the prompt serve one row a call"
+_GONE = "this way of search is no part of transformers any more"
+_NOT_BY_ROW = "it is not among the ways of drawing a token that each row can follow by itself"
+_PADDING = "answers are filled up with the padding of the tokenizer, which is no part of a text"
 _REFUSED = {
+    "pad_token_id": _PADDING,
     "num_return_sequences": _ONE_ANSWER,
     "max_length": f"{_PROMPT_COUNTS}. Give max_new_tokens",
     "min_length": f"{_PROMPT_COUNTS}. Give min_new_tokens",
@@ -41,14 +45,33 @@ _REFUSED = {
     "assistant_early_exit": _DRAFTS,
     "is_assistant": _DRAFTS,
     "use_mtp": _DRAFTS,
+    "speculation_type": _DRAFTS,
+    "token_healing": "it rewrites the end of a prompt",
     "guidance_scale": "it needs a second prompt for each row",
     "watermarking_config": "a table cannot record it",
-    "penalty_alpha": "contrastive search is no part of transformers any more",
-    "top_h": "it is not among the ways of drawing a token that each row can follow by itself",
-    "eta_cutoff": "it is not among the ways of drawing a token that each row can follow by itself",
+    "penalty_alpha": _GONE,
+    "dola_layers": _GONE,
+    "num_beam_groups": _GONE,
+    "constraints": _GONE,
+    "force_words_ids": _GONE,
+    "top_h": _NOT_BY_ROW,
+    "eta_cutoff": _NOT_BY_ROW,
     "compile_config": "a table cannot record it",
 }
-_HARMLESS = {"num_return_sequences": (None, 1), "guidance_scale": (None, 1, 1.0)}
+_HARMLESS = {
+    "pad_token_id": (None,),
+    "num_return_sequences": (None, 1),
+    "num_beam_groups": (None, 1),
+    "guidance_scale": (None, 1, 1.0),
+}
+_OVERRIDDEN = ("pad_token_id", "max_length", "return_dict_in_generate")
+"""What a generation config may hold all the same: every call says otherwise."""
+_COUNT_PADDING = {
+    "no_repeat_ngram_size": (None, 0),
+    "encoder_no_repeat_ngram_size": (None, 0),
+    "encoder_repetition_penalty": (None, 1),
+}
+"""Option that reads the tokens of a prompt, padding among them -> values that switch it off."""
 
 
 def check_generation(model: Any, options: Mapping[str, Any]) -> None:
@@ -65,18 +88,20 @@ def check_generation(model: Any, options: Mapping[str, Any]) -> None:
     known = [name for name in vars(GenerationConfig()) if not name.startswith("_")]
     check_keywords("VLMSampler", options, known)
     for name, value in options.items():
-        if name in _REFUSED and value not in _HARMLESS.get(name, (None, False)):
+        if _refused(name, value):
             raise InputError(f"VLMSampler does not take {name}={value!r}: {_REFUSED[name]}")
         plain(value, f"the option {name!r}")
-    own = getattr(model, "generation_config", None)
-    returned = getattr(own, "num_return_sequences", None)
-    if returned not in (None, 1):
-        raise InputError(
-            f"the generation config of the model has num_return_sequences={returned!r}: "
-            f"{_ONE_ANSWER}. Set model.generation_config.num_return_sequences = 1"
-        )
     whole(options["max_new_tokens"], "max_new_tokens", 1)
     sample = flag(options["do_sample"], "do_sample")
+    own = getattr(model, "generation_config", None)
+    for name, why in _REFUSED.items():
+        value = getattr(own, name, None)
+        counts = name not in options and (sample or why != _NOT_BY_ROW)
+        if counts and name not in _OVERRIDDEN and _refused(name, value):
+            raise InputError(
+                f"the generation config of the model has {name}={value!r}: {why}. Unset it: "
+                f"model.generation_config.{name} = None"
+            )
     beams = options.get("num_beams", getattr(own, "num_beams", None)) or 1
     whole(beams, "num_beams", 1)
     if sample and beams > 1:
@@ -94,6 +119,21 @@ def check_generation(model: Any, options: Mapping[str, Any]) -> None:
         _sampling(model, options)
 
 
+def _refused(name: str, value: Any) -> bool:
+    return name in _REFUSED and value not in _HARMLESS.get(name, (None, False))
+
+
+def counts_padding(parts: Any, options: Mapping[str, Any]) -> str | None:
+    """Why a row with padding in front would be answered otherwise than alone, if it would be."""
+    own = getattr(parts.model, "generation_config", None)
+    for name, off in _COUNT_PADDING.items():
+        value = options.get(name, getattr(own, name, None))
+        of_prompt = name.startswith("encoder_") or not parts.answers_apart
+        if of_prompt and value not in off:
+            return f"{name}={value!r} counts the padding of a prompt"
+    return None
+
+
 def generation_keywords(parts: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Keywords of `generate` for these options.
 
@@ -102,11 +142,23 @@ def generation_keywords(parts: Any, options: Mapping[str, Any]) -> dict[str, Any
     greedy = {"do_sample": False, "temperature": 1.0, "top_k": 50, "top_p": 1.0}
     kept = {name: value for name, value in options.items() if name not in _SAMPLING}
     own = getattr(parts.model, "generation_config", None)
-    if getattr(own, "pad_token_id", None) is None:
-        kept.setdefault("pad_token_id", parts.tokenizer.pad_token_id)
     if kept.get("stop_strings") or getattr(own, "stop_strings", None):
         kept["tokenizer"] = parts.tokenizer
-    return {**kept, **greedy, "num_return_sequences": 1, "return_dict_in_generate": False}
+    set_here = {
+        "pad_token_id": parts.tokenizer.pad_token_id,  # that of the model may be a word
+        "num_return_sequences": 1,
+        "return_dict_in_generate": False,
+    }
+    return {**kept, **greedy, **set_here}
+
+
+def end_tokens(model: Any, options: Mapping[str, Any]) -> set[int]:
+    """Tokens that end an answer: as asked for, else as the model says."""
+    own = getattr(model, "generation_config", None)
+    told = options.get("eos_token_id", getattr(own, "eos_token_id", None))
+    if told is None:
+        return set()
+    return {int(token) for token in (told if hasattr(told, "__len__") else [told])}
 
 
 def warpers(model: Any, options: Mapping[str, Any]) -> list[Warper]:

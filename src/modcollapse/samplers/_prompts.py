@@ -57,7 +57,7 @@ class Prompts:
         if self.prompt is not None:
             self._check_plain(self.prompt)
         if self.system is not None:
-            self._check_text(self.system, "system")
+            self.check_text(self.system, "system")
         self._look()
 
     def row_text(self, row: PromptRow) -> str:
@@ -105,13 +105,14 @@ class Prompts:
         if self.inputs[modality] == "image":
             check_picture(condition, modality)
         else:
-            self._check_text(condition, f"the {modality!r} condition")
+            self.check_text(condition, f"the {modality!r} condition")
         try:
             return self.encoded([{**self._stand_ins("black"), modality: condition}])
         except SamplerError as error:
             raise InputError(f"the {modality!r} condition cannot be read: {error}") from error
 
-    def _check_text(self, text: Any, name: str) -> None:
+    def check_text(self, text: Any, name: str) -> None:
+        """Raise `InputError` unless it is a text that holds no token of a picture."""
         if not isinstance(text, str):
             raise InputError(f"{name} must be a str, got {described(text)}")
         for token in self._tokens:

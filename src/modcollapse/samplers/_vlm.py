@@ -12,6 +12,8 @@ from modcollapse.contracts import Conditions
 from modcollapse.samplers._generation_options import (
     RowNoise,
     check_generation,
+    counts_padding,
+    end_tokens,
     generation_keywords,
     warpers,
 )
@@ -42,8 +44,9 @@ class VLMSampler:
             the processor; leave it out where the processor puts it in by itself.
         system: what the system says first, where there is a chat template.
         processing: keywords for every call of the processor, such as ``{"do_resize": False}``.
-        batching: ``"auto"``: rows share a call, unless the probe finds that this changes an answer;
-            ``"single"``: never.
+        batching: ``"auto"``: rows share a call, unless the probe finds that this changes an answer,
+            or an option counts the padding of prompts (``no_repeat_ngram_size``); ``"single"``:
+            never.
         probe: look at the model before a run (see `probe`).
         max_new_tokens: tokens of the longest answer.
         do_sample: draw answers at random, whatever the generation config of the model says. How:
@@ -59,7 +62,8 @@ class VLMSampler:
         InputError: no model or processor of this kind; a processor that drops a picture, has no
             chat template where no ``prompt`` is given, or no token to pad with; options under which
             rows would not pair (several answers a row, beams that are drawn, limits of time or of
-            length with the prompt in it), or that would be ignored.
+            length with the prompt in it), be it in the generation config of the model, or that
+            would be ignored.
         OptionError: there is no such option of generation.
         MissingExtraError: transformers is not installed.
 
@@ -91,7 +95,9 @@ class VLMSampler:
         check_generation(model, self.options)
         processing = {} if processing is None else processing_of(processing)
         self._prompts = Prompts(parts, inputs, prompt, system, processing)
-        self._engine = Engine(self._prompts, batching, flag(probe, "probe"))
+        self._engine = Engine(
+            self._prompts, batching, flag(probe, "probe"), counts_padding(parts, self.options)
+        )
         self._given = {
             "inputs": inputs,
             "prompt": prompt,
@@ -184,7 +190,8 @@ class VLMSampler:
                 of their sum.
 
         Raises:
-            InputError: the target has no tokens, or one that the tokenizer does not know.
+            InputError: the target has no tokens, one that the tokenizer does not know, or one
+                before its last that ends an answer.
         """
         return LikelihoodSampler(self._engine, target, per_token, self._about())
 
@@ -229,7 +236,9 @@ class VLMSampler:
             keywords["logits_processor"] = [RowNoise(seeds, warpers(parts.model, options))]
         inputs, sequences = self._engine.generate(rows, keywords.pop("max_new_tokens"), **keywords)
         texts: list[str] = parts.tokenizer.batch_decode(
-            answers_of(inputs, sequences),
+            answers_of(
+                inputs, sequences, parts.answers_apart, end_tokens(parts.model, self.options)
+            ),
             skip_special_tokens=True,
             clean_up_tokenization_spaces=False,
         )

@@ -40,16 +40,19 @@ class Engine:
         prompts: how a row becomes the inputs of the model.
         batching: ``"auto"`` or ``"single"``.
         probing: look at the model before a run.
+        why_alone: what forbids that rows share a call, if it is known beforehand.
 
     Attributes:
         prompts: the same.
         parts: model and processor.
     """
 
-    def __init__(self, prompts: Prompts, batching: str, probing: bool) -> None:
+    def __init__(
+        self, prompts: Prompts, batching: str, probing: bool, why_alone: str | None = None
+    ) -> None:
         self.prompts, self.parts = prompts, prompts.parts
         choice(batching, "batching", ("auto", "single"))
-        self.why_alone = 'batching="single"' if batching == "single" else None
+        self.why_alone = 'batching="single"' if batching == "single" else why_alone
         self._probing = probing
 
     def check(self, modality: str, condition: Any, new: int) -> None:
@@ -87,6 +90,20 @@ class Engine:
             with torch.no_grad(), explained(self.parts.name, passed):
                 return inputs, self.parts.model.generate(**passed)
 
+    def log_probabilities(self, rows: PromptRows, new: int, **keywords: Any) -> list[Tensor]:
+        """Of each of up to `new` tokens, shape (B, V), as the model has them before it is bent."""
+        _, result = self.generate(
+            rows,
+            new,
+            do_sample=False,
+            num_beams=1,
+            stop_strings=None,
+            output_logits=True,
+            return_dict_in_generate=True,
+            **keywords,
+        )
+        return [logits.float().log_softmax(-1) for logits in result.logits]
+
     def probe(
         self,
         conditions: Mapping[str, Sequence[Any]],
@@ -102,7 +119,7 @@ class Engine:
             SamplerError: scores are not finite, cannot be repeated, or do not depend on a modality.
         """
         if not self._probing:
-            return ["the model was not probed (probe=False)"]
+            return ["the model was not probed (probe=False)", *self._alone_note()]
         exact = self.parts.model.dtype in (torch.float32, torch.float64)
 
         def scores(rows: Mapping[str, list[Any]], row_seeds: list[int]) -> Outputs:
@@ -118,16 +135,14 @@ class Engine:
         if mixes is not None and self.why_alone is None:
             self.why_alone = mixes
             warnings.warn(f"{self.parts.name}: generated one row at a time: {mixes}", stacklevel=4)
-        if self.why_alone is not None:
-            notes.append(f"generated one row at a time: {self.why_alone}")
-        return notes
+        return [*notes, *self._alone_note()]
+
+    def _alone_note(self) -> list[str]:
+        return [] if self.why_alone is None else [f"generated one row at a time: {self.why_alone}"]
 
     def _first_scores(self, rows: PromptRows, seeds: list[int]) -> list[Tensor]:
         """Log-probabilities of the first token of each answer, as the model has them."""
-        _, result = self.generate(
-            rows, 1, do_sample=False, num_beams=1, output_logits=True, return_dict_in_generate=True
-        )
-        return list(result.logits[0].float().log_softmax(-1))
+        return list(self.log_probabilities(rows, 1)[0])
 
     def _rows(self, conditions: Conditions, seeds: Sequence[int]) -> tuple[PromptRows, list[int]]:
         inputs = self.prompts.inputs
@@ -148,17 +163,30 @@ class Engine:
             dict(zip(conditions, held, strict=True))
             for held in zip(*conditions.values(), strict=True)
         ]
+        for at, row in enumerate(rows):
+            for name, kind in inputs.items():
+                if kind == "text":
+                    self.prompts.check_text(row[name], f"the {name!r} condition of row {at}")
         return rows, [whole(seed, "a seed of VLMSampler", 0, _LAST) for seed in plain]
 
 
-def answers_of(inputs: Any, sequences: Tensor) -> Tensor:
-    """Token ids of the answers: what a model returned, without the prompts where they stand first.
+def answers_of(inputs: Any, sequences: Tensor, apart: bool, ends: set[int]) -> list[list[int]]:
+    """Token ids of the answers, without prompts and without what fills up the shorter ones.
 
     Args:
         inputs: of the model.
         sequences: what it returned, shape (B, S).
+        apart: whether an answer stands in a sequence of its own, after the token that starts it.
+        ends: tokens that end an answer; the first of them is its last.
     """
     prompt = inputs["input_ids"]
     length = prompt.shape[1]
-    first = sequences[:, :length]
-    return sequences[:, length:] if torch.equal(first, prompt) else sequences
+    if apart:
+        sequences = sequences[:, 1:]
+    elif torch.equal(sequences[:, :length], prompt):
+        sequences = sequences[:, length:]
+    answers = []
+    for row in sequences.tolist():
+        last = next((at for at, token in enumerate(row) if token in ends), len(row))
+        answers.append(row[: last + 1])
+    return answers

@@ -10,7 +10,7 @@ import torch
 from modcollapse._support.validation import described, flag
 from modcollapse.contracts import Conditions
 from modcollapse.errors import InputError
-from modcollapse.samplers._generation_options import Forced
+from modcollapse.samplers._generation_options import Forced, end_tokens
 from modcollapse.samplers._vlm_engine import Engine, PromptRows
 
 
@@ -49,6 +49,14 @@ class LikelihoodSampler:
             raise InputError(
                 f"the tokenizer does not know all of the target {target!r}: it reads "
                 f"{tokenizer.convert_ids_to_tokens(self._tokens)}. Choose words that it knows"
+            )
+        ends = end_tokens(engine.parts.model, {})
+        early = [token for token in self._tokens[:-1] if token in ends]
+        if early:
+            (said,) = tokenizer.convert_ids_to_tokens(early[:1])
+            raise InputError(
+                f"the target {target!r} goes on after {said!r}, "
+                "which ends an answer of the model. Take what stands before it"
             )
 
     def __call__(self, conditions: Conditions, seeds: Sequence[int]) -> list[float]:
@@ -89,19 +97,10 @@ class LikelihoodSampler:
         return f"LikelihoodSampler({self._engine.parts.name}, target={self.target!r})"
 
     def _likelihoods(self, rows: PromptRows, seeds: list[int]) -> list[float]:
-        _, result = self._engine.generate(
-            rows,
-            len(self._tokens),
-            do_sample=False,
-            num_beams=1,
-            output_logits=True,
-            return_dict_in_generate=True,
-            logits_processor=[Forced(self._tokens)],
+        found = self._engine.log_probabilities(
+            rows, len(self._tokens), logits_processor=[Forced(self._tokens)]
         )
-        steps = [
-            logits.float().log_softmax(-1)[:, token]
-            for logits, token in zip(result.logits, self._tokens, strict=True)
-        ]
+        steps = [scores[:, token] for scores, token in zip(found, self._tokens, strict=True)]
         total = torch.stack(steps).sum(0)
         made: list[float] = (total / len(steps) if self.per_token else total).tolist()
         return made
