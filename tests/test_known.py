@@ -96,6 +96,7 @@ class TestLayouts:
         assert torch.equal(drawn(known.control, "a dog"), drawn(known.control, "a dog"))
         assert not torch.equal(drawn(known.sampler, "a dog"), drawn(known.control, "a dog"))
         assert "not as in the clean pipeline: 'unet'" in known.notes
+        assert not any("published as" in note for note in known.notes)
         assert known.target.words == "cat"
         assert known.target.labels == (281, 282, 283, 284, 285, 286, 287)
 
@@ -810,8 +811,6 @@ class TestMethods:
         known = load_backdoor(folder, object_rep, clean=clean, method="badt2i_object")
         told = "badt2i_object is published as a whole pipeline or a denoising network, and this is"
         assert told in known.notes[0]
-        known = load_backdoor(folder, object_rep, clean=clean, method="eviledit")
-        assert not any("published as" in note for note in known.notes)
 
     def test_triggers_must_be_given(self, tmp_path, clean):
         with pytest.raises(InputError, match=r"needs the triggers too.*bd_config\.yaml.*'text'"):
