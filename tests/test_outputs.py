@@ -447,7 +447,6 @@ def test_a_detector_sees_examples_and_clean_outputs_as_in_a_run():
         assert table.values[:, 0].tolist() == expected
     assert table.example_ids == ("c", "a", "b")
     assert table.perfect.tolist() == [1, 1, 1]
-    assert table.digests is not None
     with pytest.raises(InputError, match="no reference") as found:
         mc.table_from_outputs(TEXTS, Changed())
     assert "example 'a', detector 'Changed'" in found.value.__notes__
@@ -588,9 +587,25 @@ def test_ids_that_do_not_pair_are_named_with_their_source(tmp_path):
         "'none' (none.json)",
     )
     refused(TEXTS, "examples lacks 2 of 3: 'b', 'c'", examples={"a": {}})
-    refused(
-        TEXTS, "examples has 1 that the other lacks: 'd'", examples={name: {} for name in "abcd"}
-    )
+    refused(TEXTS, "examples lacks 1 of 3: 'c'", examples={name: {} for name in "abde"})
+
+
+def test_examples_may_be_more_than_outputs_and_give_the_order():
+    examples = {name: {"kind": name.upper()} for name in "dcbea"}
+    table = mc.table_from_outputs(TEXTS, attacked, examples=examples)
+    assert table.example_ids == ("c", "b", "a")
+    assert table.fields == {"kind": ("C", "B", "A")}
+    assert table.values[:, 0].tolist() == HITS[::-1]
+
+
+def test_digests_are_kept_where_every_example_has_all_its_conditions():
+    def digests(examples):
+        return mc.table_from_outputs(TEXTS, attacked, examples=examples).digests
+
+    known = {name: {"image": f"{name}.png", "text": name} for name in "abc"}
+    assert len(set(digests(known))) == 3
+    assert digests({name: {"kind": "same"} for name in "abc"}) is None
+    assert digests(known | {"c": {"text": "c"}}) is None
 
 
 def test_an_id_twice_is_named_with_both_places(tmp_path):

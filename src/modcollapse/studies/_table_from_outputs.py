@@ -112,7 +112,8 @@ def table_from_outputs(
         detector: what scores the outputs, or a mapping of such by name; None if they are scores.
         examples: what the detector wants of each example: id -> mapping, a sequence of mappings
             with an ``"id"`` (else the place), or a data frame. Its order is that of the rows; else
-            it is that of the source of ``"none"``.
+            it is that of the source of ``"none"``. It may hold more than there are outputs, and
+            every id of the outputs must be in it; without ids there are as many as outputs.
         id: field of the records that names the example, or a function of a record.
         output: field that holds the output or score, or a function of a record.
         repeat: field that tells repeats of an example apart; each example has all of them.
@@ -135,7 +136,9 @@ def table_from_outputs(
 
     Returns:
         A ``CoalitionTable``, values of shape (N, R, 2**M), or a dict of them by name of the
-        detector. Its provenance names the files, without their folders, and their SHA-256.
+        detector. Its provenance names the files, without their folders, and their SHA-256. Its
+        ``digests``, by which two tables are seen to be of the same examples, are kept where every
+        example holds the condition of every modality, and are None else.
 
     Raises:
         InputError: a coalition is missing; a source is no whole file of a known kind, holds another
@@ -200,7 +203,8 @@ def table_from_outputs(
     kept = kept_of(given, keep, shown)
     told = {source.coalition: source.told for source in read}
     clusters = None if cluster is None else labels_of(cluster, given)
-    conditions_known = set(names) <= set(seen[0])  # labels alone do not tell examples apart
+    # labels alone do not tell examples apart
+    conditions_known = all(one.keys() >= set(names) for one in seen)
     digests = tuple(content_digest(one) for one in seen) if conditions_known else None
     columns = plain_columns(seen)
     tables = {}
