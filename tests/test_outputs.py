@@ -686,8 +686,6 @@ def test_files_that_are_not_whole_are_refused_by_line(tmp_path):
     whole = lines["text"].read_bytes()
     lines["text"].write_bytes(whole[:-5])
     refused(lines, "'text' (text.jsonl), line 3, is not whole JSON", "still being written?")
-    lines["text"].write_bytes(whole.replace(b"\n", b"\n\n", 1))
-    refused(lines, "'text' (text.jsonl), line 2, is not whole JSON")
     rows = files(tmp_path, ".csv")
     rows["text"].write_text('id,output\r\na,"x\ny"\r\nb\r\nc,z\r\n', newline="")
     refused(rows, "'text' (text.csv), line 4, has 1 values for the 2 columns 'id', 'output'")
@@ -700,8 +698,78 @@ def test_files_that_are_not_whole_are_refused_by_line(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "held",
+    [
+        {"id": 1, "score": 0.5},
+        {"question_id": "q1", "answer": "boom"},
+        {"id": ["a", "b"], "output": ["x", "y"]},
+        {"accuracy": 0.5, "asr": 0.9, "epoch": 3},
+        {"model": "blip", "epoch": 3},
+        {"asr": 0.9, "poisoned": True},
+        {"q": "1", "said": "boom", "level": "2"},
+    ],
+)
+def test_a_record_and_a_summary_are_no_outputs_by_id(held, tmp_path):
+    path = tmp_path / "text.json"
+    path.write_text(json.dumps(held))
+    said = {"id": "q", "output": "said"} if "said" in held else {}
+    for detector in (None, attacked):
+        refused(
+            {"none": path, "image": {"a": 1}},
+            "'none' (text.json)",
+            "read as id -> output",
+            detector=detector,
+            **said,
+        )
+    if {"id", "answer", "said"} & set(held):
+        refused({"none": held, "image": {"a": 1}}, "'none' has the keys", "list of records", **said)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "where"), [(".json", "record 2,"), (".jsonl", "line 2,"), ("i.json", "record 2,")]
+)
+def test_a_key_twice_in_a_record_is_refused_by_its_place(suffix, where, tmp_path):
+    lines = [
+        '{"id": "a", "output": "x: \\"y\\":"}',
+        '{"id" \t: "b", "output": "x", "meta": [{"k": ":"}]}',
+        '{"id": "c", "output": ""}',
+    ]
+    path = tmp_path / f"text{suffix}"
+
+    def source(lines):
+        between = {".json": ", ", ".jsonl": "\n", "i.json": " ,\n "}[suffix]
+        whole = between.join(lines)
+        path.write_text(whole if suffix == ".jsonl" else f" [{whole}]\n")
+        return TEXTS | {"text": path}
+
+    assert mc.table_from_outputs(source(lines), attacked).values.sum() == 4
+    for old, new, key in [
+        ('"output": "x"', '"output": "x", "output": "z"', "output"),
+        ('"id" \t: "b"', '"id" : 1, "id"\t: "b"', "id"),
+        ('"k": ":"', '"k": ":", "k": ":"', "k"),
+    ]:
+        twice = [lines[0], lines[1].replace(old, new), lines[2]]
+        refused(source(twice), f"(text{suffix}), {where} holds the key {key!r} twice")
+
+
+def test_blank_lines_at_the_end_are_none_and_elsewhere_refused(tmp_path):
+    for kind, end in ((".jsonl", "\n"), (".csv", "\r\n")):
+        sources = files(tmp_path, kind)
+        whole = sources["text"].read_bytes().decode()
+        for more in (end, end * 3):
+            sources["text"].write_text(whole + more, newline="")
+            assert mc.table_from_outputs(sources, attacked).values[:, 0].tolist() == HITS
+        sources["text"].write_text(whole.replace(end, end * 2, 1), newline="")
+        refused(sources, f"'text' (text{kind}), line 2, is blank")
+    sources["text"].write_text(f"\r\n{whole}", newline="")
+    refused(sources, "'text' (text.csv), line 1, is blank")
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("e.jsonl", "\n \r\n", "'text' (e.jsonl) holds no outputs"),
+        ("e.csv", "\r\n\r\n", "'text' (e.csv) holds no outputs"),
         ("e.json", "[]", "'text' (e.json) holds no outputs"),
         ("e.json", "{}", "'text' (e.json) holds no outputs"),
         ("e.jsonl", "", "'text' (e.jsonl) holds no outputs"),
@@ -827,7 +895,20 @@ def test_one_file_for_two_coalitions_is_refused_and_one_content_noted(tmp_path):
     refused(
         sources | {"text": tmp_path / "." / "image.json"}, "'image' and 'text' are one and the same"
     )
+    for lists in (
+        {label: [path] * 3 for label, path in sources.items()},
+        {label: (path, tmp_path / "." / path.name) for label, path in sources.items()},
+    ):
+        refused(lists, "'none' holds the file", "none.json twice")
+    refused(
+        {"none": [sources["none"]], "image": [sources["none"]]}, "'none' and 'image' are one and"
+    )
+    refused({"none": [sources["none"]], "image": sources["none"]}, "'none' and 'image' are one and")
     sources["text"].write_bytes(sources["image"].read_bytes())
+    (note,) = mc.table_from_outputs(
+        {label: [path] for label, path in sources.items()}, attacked
+    ).run_notes
+    assert note.startswith("the outputs of 'image', 'text' are the same to the last byte")
     (note,) = mc.table_from_outputs(sources, attacked).run_notes
     assert note.startswith("the outputs of 'image', 'text' are the same to the last byte")
     assert mc.table_from_outputs({label: {"a": 0, "b": 0} for label in LABELS}).run_notes == ()
@@ -840,8 +921,12 @@ def test_traps_of_lists_and_frames(tmp_path):
     two.write_text('["x", "y", "z"]')
     refused(sources | {"text": [sources["none"], two]}, "(two.json)", "must be of one layout")
     refused(sources | {"text": [sources["text"], two]}, "must be of one layout")
-    refused({label: [path, path] if label == "none" else [path] for label, path in sources.items()},
-            "lacks 3 of 6: ('a', 1)")  # fmt: skip
+    again = tmp_path / "again.json"
+    again.write_bytes(sources["none"].read_bytes())
+    refused(
+        {label: [path, again] if label == "none" else [path] for label, path in sources.items()},
+        "lacks 3 of 6: ('a', 1)",
+    )
     refused(
         sources | {"none": [sources["none"]]}, "only one of 'none' (none.json) and", "has repeats"
     )
