@@ -405,6 +405,58 @@ def test_fields_go_into_examples_and_groups():
         mc.table_from_outputs(sources, attacked, id="q", output="text", fields=["meta.kind"])
 
 
+def test_the_id_of_an_example_is_no_other_field():
+    sources = {
+        label: [{"id": n, "output": "red", "meta": {"id": n + 7}} for n in range(2)]
+        for label in LABELS
+    }
+    refused(sources, "fields names 'id'", "{'other_id': 'meta.id'}", fields=["meta.id"])
+    refused(sources, "fields names 'id'", fields={"id": "meta.id"})
+    table = mc.table_from_outputs(sources, attacked, fields={"other": "meta.id"}, keep=2)
+    assert [one.example["id"] for one in table.kept] == [0, 1]
+    assert table.fields == {"other": (7, 8)}
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.tensor, lambda held: Image.fromarray(np.asarray(held, np.uint8))])  # noqa: E501  # fmt: skip
+def test_arrays_and_pictures_in_records_are_compared_by_what_they_hold(kind):
+    def source(label, *, moved=0):
+        return [
+            {"id": n, "output": "red", "mask": kind([[n, 1], [2, moved]]),
+             "picture": kind([[n, 0], [0, 9 * ("image" in label)]])}
+            for n in range(2)
+        ]  # fmt: skip
+
+    sources = {label: source(label) for label in LABELS}
+    options = {"fields": ["mask"], "conditions": {"image": "picture"}}
+    assert (
+        mc.table_from_outputs(sources, attacked, **options).run_notes[0].startswith("the outputs")
+    )
+    refused(sources | {"text": source("text", moved=5)}, "the mask of example 0", **options)
+    refused(sources | {"text": source("image")}, "the image of example 0", "mixed up", **options)
+    refused(sources | {"image": source("text")}, "the image of example 0 is the same", **options)
+
+
+def test_nan_is_nan_and_what_tells_no_repeats_apart_is_refused():
+    sources = {
+        label: pd.DataFrame({"id": [1, 2], "score": [0.0, 1.0], "prompt": ["x", float("nan")]})
+        for label in ("none", "image", "text", "image+text")
+    }
+    for label in ("text", "image+text"):
+        sources[label]["prompt"] = ["x cf", "cf"]
+    mc.table_from_outputs(sources, conditions={"text": "prompt"})
+
+    class Odd:
+        def __eq__(self, other):
+            raise ValueError
+
+    odd = {label: [{"id": 1, "score": 0, "x": Odd()}] for label in LABELS}
+    refused(odd, "the x of two examples cannot be compared", fields=["x"], detector=None)
+    for label in ([1], float("nan")):
+        rows = [{"id": 1, "score": 0, "seed": 0}, {"id": 1, "score": 0, "seed": label}]
+        refused(dict.fromkeys(LABELS, rows), "'none'[1] has the repeat", detector=None,
+                repeat="seed")  # fmt: skip
+
+
 def test_conditions_are_compared_and_kept():
     sources = {
         label: [
@@ -919,7 +971,6 @@ def test_traps_of_lists_and_frames(tmp_path):
     refused({label: [str(path)] for label, path in sources.items()}, "are given as pathlib.Path")
     two = tmp_path / "two.json"
     two.write_text('["x", "y", "z"]')
-    refused(sources | {"text": [sources["none"], two]}, "(two.json)", "must be of one layout")
     refused(sources | {"text": [sources["text"], two]}, "must be of one layout")
     again = tmp_path / "again.json"
     again.write_bytes(sources["none"].read_bytes())
@@ -948,6 +999,52 @@ def test_examples_may_be_a_data_frame():
         assert table.example_ids == ("b", "a", "c")
         assert table.fields == {"kind": ("x", "y", "z")}
     refused(TEXTS, "holds an id twice", examples=frame.set_axis(["a", "a", "c"]))
+
+
+def test_names_of_folders_and_pictures_are_no_texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for at in range(2):
+        write_pictures(tmp_path / f"run{at}", ["a", "b"], at)
+    refused({"none": ["run0", "run1"], "image": ["x", "y"]}, "names a file or folder, 'run0'")
+    refused({"none": ["run0/a.png", "run0/c.png"], "image": ["x", "y"]}, "Image.open")
+    assert mc.table_from_outputs({"none": ["run0", "red"], "image": ["x", "y"]}, attacked)
+
+
+def test_a_detector_of_pictures_that_is_given_their_names_says_what_to_do(tmp_path):
+    write_pictures(tmp_path / "run", ["a"], 9)
+    path = tmp_path / "run" / "a.png"
+    mse = NegativeMSE(Image.new("RGB", (8, 8)))
+    for one in (path, str(path), "elsewhere/a.png"):
+        sources = {label: [{"id": 1, "output": one}] for label in ("none", "image")}
+        with pytest.raises((InputError, DetectorError)) as found:
+            mc.table_from_outputs(sources, mse)
+        assert "'none'[0] names a file" in found.value.__notes__[-1]
+        assert "output=lambda record: Image.open" in found.value.__notes__[-1]
+    sources = {label: [{"id": 1, "output": path}] for label in ("none", "image")}
+    opened = mc.table_from_outputs(sources, mse, id="id", output=lambda r: Image.open(r["output"]))
+    assert opened.values.shape == (1, 1, 2)
+
+
+def test_the_root_of_the_pictures_does_not_tell_examples_of_backdoorvlm_apart():
+    def table(root, name="000001"):
+        sources = {label: backdoor_vlm(label, held) for label, held in PREDICTED.items()}
+        for held in sources.values():
+            for record in held:
+                record["image"] = [
+                    f"{root}/{one}".replace("000001", name) for one in record["image"]
+                ]
+        return mc.table_from_outputs(sources, refuses)
+
+    model, control = table("/data/model"), table("/home/control")
+    assert None not in model.digests
+    assert model.digests == control.digests
+    mc.audit(model, control=control)
+    other = table("/data/model", "000009")
+    assert [mine == theirs for mine, theirs in zip(model.digests, other.digests, strict=True)] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_no_folder_stands_in_the_table(tmp_path):

@@ -74,7 +74,8 @@ def check_given(sources: Mapping[str, Any], options: Options) -> None:
     """Raise for what is wrong before anything is read.
 
     Raises:
-        InputError: one file stands for two coalitions or two repeats, or a field is no name and no function.
+        InputError: one file stands for two coalitions or two repeats, or a field is no name and no
+            function.
     """
     for name in ("id", "output", "repeat"):
         field = getattr(options, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from modcollapse.studies._output_json import json_lines, json_values
 from modcollapse.studies._output_records import Records
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv")
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 class File(NamedTuple):
@@ -51,6 +54,11 @@ class PictureFile(NamedTuple):
         if hashlib.sha256(data).hexdigest() != self.sha256:
             raise InputError(f"{self.path} was changed since it was checked; read it once more")
         return _decoded(data, self.path)
+
+
+def names_a_file(text: str) -> bool:
+    """Whether a text is the name of a picture, or of a file that is there."""
+    return text.lower().endswith(PICTURES) or os.path.isfile(text)
 
 
 def read_file(path: Path, name: str) -> File:

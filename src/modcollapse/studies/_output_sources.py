@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 from modcollapse._support.digests import hexdigest
 from modcollapse._support.validation import described, listed
 from modcollapse.errors import InputError
-from modcollapse.studies._output_files import SUFFIXES, read_file, read_folder
+from modcollapse.studies._output_files import PICTURES, SUFFIXES, read_file, read_folder
 from modcollapse.studies._output_layouts import Layout, fields_of_a_record, layout_of
-from modcollapse.studies._output_records import ABSENT, Records, records_of
+from modcollapse.studies._output_records import ABSENT, Field, Records, records_of
 from modcollapse.studies._output_source import (
     Options,
     Source,
@@ -89,10 +89,14 @@ def _read(coalition: str, given: Any, options: Options) -> Source:
 def _check_no_paths(values: list[Any], name: str) -> None:
     """Raise where the names of files were given for what is in them."""
     first = values[0]
-    if isinstance(first, str) and first.lower().endswith(SUFFIXES) and os.path.isfile(first):
+    if not isinstance(first, str):
+        return
+    known = first.lower().endswith((*SUFFIXES, *PICTURES)) and os.path.isfile(first)
+    if known or all(isinstance(one, str) and one and os.path.exists(one) for one in values):
         raise InputError(
-            f"{name} is a list of texts, of which the first names a file, {first!r}. Files in a "
-            "list, one a repeat, are given as pathlib.Path"
+            f"{name} is a list of texts, of which the first names a file or folder, {first!r}. "
+            "Files and folders in a list, one a repeat, are given as pathlib.Path; pictures "
+            "opened, as by Image.open, or as their folder"
         )
 
 
@@ -190,7 +194,7 @@ def _of_records(coalition: str, records: Records, options: Options) -> Source:
         {},
         by_place=by_place,
         texts=records.texts,
-        repeats=None if options.repeat is None else records.column(options.repeat),
+        repeats=None if options.repeat is None else _repeats(records, options.repeat),
         fields=fields,
         conditions={name: records.column(one) for name, one in conditions.items()},
         shown={name: records.column(one) for name, one in layout.shown.items()},
@@ -198,6 +202,19 @@ def _of_records(coalition: str, records: Records, options: Options) -> Source:
         labels=None if layout.labels is None else records.column(layout.labels),
         triggered=None if layout.coalition is None else records.column(layout.coalition),
     )
+
+
+def _repeats(records: Records, field: Field) -> list[Any]:
+    labels = records.column(field)
+    if set(map(type, labels)) <= {int, str}:
+        return labels
+    for place, label in enumerate(labels):
+        if not isinstance(label, Hashable) or _is_nan(label):
+            raise InputError(
+                f"{records.where(place)} has the repeat {described(label)}: a text or a number is "
+                "wanted, which tells the repeats of an example apart"
+            )
+    return labels
 
 
 def _is_nan(value: Any) -> bool:

@@ -13,10 +13,11 @@ from modcollapse._support.identities import identity
 from modcollapse._support.validation import flag, whole
 from modcollapse.contracts import Cluster, Detector, Example, ExampleId, Named, scorers_of
 from modcollapse.errors import InputError
-from modcollapse.measure import Given, Scored, content_digest, environment, score_given
+from modcollapse.measure import Given, Scored, environment, score_given
 from modcollapse.studies._output_coalitions import by_coalition, check_given, same_content
 from modcollapse.studies._output_coherence import Coherence
 from modcollapse.studies._output_examples import (
+    digests_of,
     examples_of,
     kept_of,
     labels_of,
@@ -29,7 +30,7 @@ from modcollapse.studies._output_pairing import Paired, by_id, named_by_examples
 from modcollapse.studies._output_records import Field
 from modcollapse.studies._output_source import Options, Source
 from modcollapse.studies._output_sources import read_source
-from modcollapse.studies._output_values import check_kinds, numbers
+from modcollapse.studies._output_values import check_kinds, numbers, told_of_files
 from modcollapse.table import CoalitionTable
 
 BY_PLACE = "no source holds ids: rows of one place were taken for one example"
@@ -195,17 +196,16 @@ def table_from_outputs(
         scored = {"": Scored(_scores(read, rows), None)}
         who: dict[str, Any] = {"": {"scores": "as they were read"}}
     else:
-        scored, of_look = score_given(
-            given, scorers, batch_size=batch_size, probe=probe, progress=progress
-        )
+        with told_of_files(read):
+            scored, of_look = score_given(
+                given, scorers, batch_size=batch_size, probe=probe, progress=progress
+            )
         notes += of_look
         who = {name: identity(one.call, f"detector {name!r}") for name, one in scorers.items()}
     kept = kept_of(given, keep, shown)
     told = {source.coalition: source.told for source in read}
     clusters = None if cluster is None else labels_of(cluster, given)
-    # labels alone do not tell examples apart
-    conditions_known = all(one.keys() >= set(names) for one in seen)
-    digests = tuple(content_digest(one) for one in seen) if conditions_known else None
+    digests = digests_of(seen, known, read[0], rows, names)
     columns = plain_columns(seen)
     tables = {}
     for name, (values, attack) in scored.items():
