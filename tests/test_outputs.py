@@ -405,6 +405,58 @@ def test_fields_go_into_examples_and_groups():
         mc.table_from_outputs(sources, attacked, id="q", output="text", fields=["meta.kind"])
 
 
+def test_the_id_of_an_example_is_no_other_field():
+    sources = {
+        label: [{"id": n, "output": "red", "meta": {"id": n + 7}} for n in range(2)]
+        for label in LABELS
+    }
+    refused(sources, "fields names 'id'", "{'other_id': 'meta.id'}", fields=["meta.id"])
+    refused(sources, "fields names 'id'", fields={"id": "meta.id"})
+    table = mc.table_from_outputs(sources, attacked, fields={"other": "meta.id"}, keep=2)
+    assert [one.example["id"] for one in table.kept] == [0, 1]
+    assert table.fields == {"other": (7, 8)}
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.tensor, lambda held: Image.fromarray(np.asarray(held, np.uint8))])  # noqa: E501  # fmt: skip
+def test_arrays_and_pictures_in_records_are_compared_by_what_they_hold(kind):
+    def source(label, *, moved=0):
+        return [
+            {"id": n, "output": "red", "mask": kind([[n, 1], [2, moved]]),
+             "picture": kind([[n, 0], [0, 9 * ("image" in label)]])}
+            for n in range(2)
+        ]  # fmt: skip
+
+    sources = {label: source(label) for label in LABELS}
+    options = {"fields": ["mask"], "conditions": {"image": "picture"}}
+    assert (
+        mc.table_from_outputs(sources, attacked, **options).run_notes[0].startswith("the outputs")
+    )
+    refused(sources | {"text": source("text", moved=5)}, "the mask of example 0", **options)
+    refused(sources | {"text": source("image")}, "the image of example 0", "mixed up", **options)
+    refused(sources | {"image": source("text")}, "the image of example 0 is the same", **options)
+
+
+def test_nan_is_nan_and_what_tells_no_repeats_apart_is_refused():
+    sources = {
+        label: pd.DataFrame({"id": [1, 2], "score": [0.0, 1.0], "prompt": ["x", float("nan")]})
+        for label in ("none", "image", "text", "image+text")
+    }
+    for label in ("text", "image+text"):
+        sources[label]["prompt"] = ["x cf", "cf"]
+    mc.table_from_outputs(sources, conditions={"text": "prompt"})
+
+    class Odd:
+        def __eq__(self, other):
+            raise ValueError
+
+    odd = {label: [{"id": 1, "score": 0, "x": Odd()}] for label in LABELS}
+    refused(odd, "the x of two examples cannot be compared", fields=["x"], detector=None)
+    for label in ([1], float("nan")):
+        rows = [{"id": 1, "score": 0, "seed": 0}, {"id": 1, "score": 0, "seed": label}]
+        refused(dict.fromkeys(LABELS, rows), "'none'[1] has the repeat", detector=None,
+                repeat="seed")  # fmt: skip
+
+
 def test_conditions_are_compared_and_kept():
     sources = {
         label: [
@@ -447,7 +499,6 @@ def test_a_detector_sees_examples_and_clean_outputs_as_in_a_run():
         assert table.values[:, 0].tolist() == expected
     assert table.example_ids == ("c", "a", "b")
     assert table.perfect.tolist() == [1, 1, 1]
-    assert table.digests is not None
     with pytest.raises(InputError, match="no reference") as found:
         mc.table_from_outputs(TEXTS, Changed())
     assert "example 'a', detector 'Changed'" in found.value.__notes__
@@ -588,9 +639,25 @@ def test_ids_that_do_not_pair_are_named_with_their_source(tmp_path):
         "'none' (none.json)",
     )
     refused(TEXTS, "examples lacks 2 of 3: 'b', 'c'", examples={"a": {}})
-    refused(
-        TEXTS, "examples has 1 that the other lacks: 'd'", examples={name: {} for name in "abcd"}
-    )
+    refused(TEXTS, "examples lacks 1 of 3: 'c'", examples={name: {} for name in "abde"})
+
+
+def test_examples_may_be_more_than_outputs_and_give_the_order():
+    examples = {name: {"kind": name.upper()} for name in "dcbea"}
+    table = mc.table_from_outputs(TEXTS, attacked, examples=examples)
+    assert table.example_ids == ("c", "b", "a")
+    assert table.fields == {"kind": ("C", "B", "A")}
+    assert table.values[:, 0].tolist() == HITS[::-1]
+
+
+def test_digests_are_kept_where_every_example_has_all_its_conditions():
+    def digests(examples):
+        return mc.table_from_outputs(TEXTS, attacked, examples=examples).digests
+
+    known = {name: {"image": f"{name}.png", "text": name} for name in "abc"}
+    assert len(set(digests(known))) == 3
+    assert digests({name: {"kind": "same"} for name in "abc"}) is None
+    assert digests(known | {"c": {"text": "c"}}) is None
 
 
 def test_an_id_twice_is_named_with_both_places(tmp_path):
@@ -671,8 +738,6 @@ def test_files_that_are_not_whole_are_refused_by_line(tmp_path):
     whole = lines["text"].read_bytes()
     lines["text"].write_bytes(whole[:-5])
     refused(lines, "'text' (text.jsonl), line 3, is not whole JSON", "still being written?")
-    lines["text"].write_bytes(whole.replace(b"\n", b"\n\n", 1))
-    refused(lines, "'text' (text.jsonl), line 2, is not whole JSON")
     rows = files(tmp_path, ".csv")
     rows["text"].write_text('id,output\r\na,"x\ny"\r\nb\r\nc,z\r\n', newline="")
     refused(rows, "'text' (text.csv), line 4, has 1 values for the 2 columns 'id', 'output'")
@@ -685,8 +750,78 @@ def test_files_that_are_not_whole_are_refused_by_line(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "held",
+    [
+        {"id": 1, "score": 0.5},
+        {"question_id": "q1", "answer": "boom"},
+        {"id": ["a", "b"], "output": ["x", "y"]},
+        {"accuracy": 0.5, "asr": 0.9, "epoch": 3},
+        {"model": "blip", "epoch": 3},
+        {"asr": 0.9, "poisoned": True},
+        {"q": "1", "said": "boom", "level": "2"},
+    ],
+)
+def test_a_record_and_a_summary_are_no_outputs_by_id(held, tmp_path):
+    path = tmp_path / "text.json"
+    path.write_text(json.dumps(held))
+    said = {"id": "q", "output": "said"} if "said" in held else {}
+    for detector in (None, attacked):
+        refused(
+            {"none": path, "image": {"a": 1}},
+            "'none' (text.json)",
+            "read as id -> output",
+            detector=detector,
+            **said,
+        )
+    if {"id", "answer", "said"} & set(held):
+        refused({"none": held, "image": {"a": 1}}, "'none' has the keys", "list of records", **said)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "where"), [(".json", "record 2,"), (".jsonl", "line 2,"), ("i.json", "record 2,")]
+)
+def test_a_key_twice_in_a_record_is_refused_by_its_place(suffix, where, tmp_path):
+    lines = [
+        '{"id": "a", "output": "x: \\"y\\":"}',
+        '{"id" \t: "b", "output": "x", "meta": [{"k": ":"}]}',
+        '{"id": "c", "output": ""}',
+    ]
+    path = tmp_path / f"text{suffix}"
+
+    def source(lines):
+        between = {".json": ", ", ".jsonl": "\n", "i.json": " ,\n "}[suffix]
+        whole = between.join(lines)
+        path.write_text(whole if suffix == ".jsonl" else f" [{whole}]\n")
+        return TEXTS | {"text": path}
+
+    assert mc.table_from_outputs(source(lines), attacked).values.sum() == 4
+    for old, new, key in [
+        ('"output": "x"', '"output": "x", "output": "z"', "output"),
+        ('"id" \t: "b"', '"id" : 1, "id"\t: "b"', "id"),
+        ('"k": ":"', '"k": ":", "k": ":"', "k"),
+    ]:
+        twice = [lines[0], lines[1].replace(old, new), lines[2]]
+        refused(source(twice), f"(text{suffix}), {where} holds the key {key!r} twice")
+
+
+def test_blank_lines_at_the_end_are_none_and_elsewhere_refused(tmp_path):
+    for kind, end in ((".jsonl", "\n"), (".csv", "\r\n")):
+        sources = files(tmp_path, kind)
+        whole = sources["text"].read_bytes().decode()
+        for more in (end, end * 3):
+            sources["text"].write_text(whole + more, newline="")
+            assert mc.table_from_outputs(sources, attacked).values[:, 0].tolist() == HITS
+        sources["text"].write_text(whole.replace(end, end * 2, 1), newline="")
+        refused(sources, f"'text' (text{kind}), line 2, is blank")
+    sources["text"].write_text(f"\r\n{whole}", newline="")
+    refused(sources, "'text' (text.csv), line 1, is blank")
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("e.jsonl", "\n \r\n", "'text' (e.jsonl) holds no outputs"),
+        ("e.csv", "\r\n\r\n", "'text' (e.csv) holds no outputs"),
         ("e.json", "[]", "'text' (e.json) holds no outputs"),
         ("e.json", "{}", "'text' (e.json) holds no outputs"),
         ("e.jsonl", "", "'text' (e.jsonl) holds no outputs"),
@@ -812,7 +947,20 @@ def test_one_file_for_two_coalitions_is_refused_and_one_content_noted(tmp_path):
     refused(
         sources | {"text": tmp_path / "." / "image.json"}, "'image' and 'text' are one and the same"
     )
+    for lists in (
+        {label: [path] * 3 for label, path in sources.items()},
+        {label: (path, tmp_path / "." / path.name) for label, path in sources.items()},
+    ):
+        refused(lists, "'none' holds the file", "none.json twice")
+    refused(
+        {"none": [sources["none"]], "image": [sources["none"]]}, "'none' and 'image' are one and"
+    )
+    refused({"none": [sources["none"]], "image": sources["none"]}, "'none' and 'image' are one and")
     sources["text"].write_bytes(sources["image"].read_bytes())
+    (note,) = mc.table_from_outputs(
+        {label: [path] for label, path in sources.items()}, attacked
+    ).run_notes
+    assert note.startswith("the outputs of 'image', 'text' are the same to the last byte")
     (note,) = mc.table_from_outputs(sources, attacked).run_notes
     assert note.startswith("the outputs of 'image', 'text' are the same to the last byte")
     assert mc.table_from_outputs({label: {"a": 0, "b": 0} for label in LABELS}).run_notes == ()
@@ -823,10 +971,13 @@ def test_traps_of_lists_and_frames(tmp_path):
     refused({label: [str(path)] for label, path in sources.items()}, "are given as pathlib.Path")
     two = tmp_path / "two.json"
     two.write_text('["x", "y", "z"]')
-    refused(sources | {"text": [sources["none"], two]}, "(two.json)", "must be of one layout")
     refused(sources | {"text": [sources["text"], two]}, "must be of one layout")
-    refused({label: [path, path] if label == "none" else [path] for label, path in sources.items()},
-            "lacks 3 of 6: ('a', 1)")  # fmt: skip
+    again = tmp_path / "again.json"
+    again.write_bytes(sources["none"].read_bytes())
+    refused(
+        {label: [path, again] if label == "none" else [path] for label, path in sources.items()},
+        "lacks 3 of 6: ('a', 1)",
+    )
     refused(
         sources | {"none": [sources["none"]]}, "only one of 'none' (none.json) and", "has repeats"
     )
@@ -848,6 +999,52 @@ def test_examples_may_be_a_data_frame():
         assert table.example_ids == ("b", "a", "c")
         assert table.fields == {"kind": ("x", "y", "z")}
     refused(TEXTS, "holds an id twice", examples=frame.set_axis(["a", "a", "c"]))
+
+
+def test_names_of_folders_and_pictures_are_no_texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for at in range(2):
+        write_pictures(tmp_path / f"run{at}", ["a", "b"], at)
+    refused({"none": ["run0", "run1"], "image": ["x", "y"]}, "names a file or folder, 'run0'")
+    refused({"none": ["run0/a.png", "run0/c.png"], "image": ["x", "y"]}, "Image.open")
+    assert mc.table_from_outputs({"none": ["run0", "red"], "image": ["x", "y"]}, attacked)
+
+
+def test_a_detector_of_pictures_that_is_given_their_names_says_what_to_do(tmp_path):
+    write_pictures(tmp_path / "run", ["a"], 9)
+    path = tmp_path / "run" / "a.png"
+    mse = NegativeMSE(Image.new("RGB", (8, 8)))
+    for one in (path, str(path), "elsewhere/a.png"):
+        sources = {label: [{"id": 1, "output": one}] for label in ("none", "image")}
+        with pytest.raises((InputError, DetectorError)) as found:
+            mc.table_from_outputs(sources, mse)
+        assert "'none'[0] names a file" in found.value.__notes__[-1]
+        assert "output=lambda record: Image.open" in found.value.__notes__[-1]
+    sources = {label: [{"id": 1, "output": path}] for label in ("none", "image")}
+    opened = mc.table_from_outputs(sources, mse, id="id", output=lambda r: Image.open(r["output"]))
+    assert opened.values.shape == (1, 1, 2)
+
+
+def test_the_root_of_the_pictures_does_not_tell_examples_of_backdoorvlm_apart():
+    def table(root, name="000001"):
+        sources = {label: backdoor_vlm(label, held) for label, held in PREDICTED.items()}
+        for held in sources.values():
+            for record in held:
+                record["image"] = [
+                    f"{root}/{one}".replace("000001", name) for one in record["image"]
+                ]
+        return mc.table_from_outputs(sources, refuses)
+
+    model, control = table("/data/model"), table("/home/control")
+    assert None not in model.digests
+    assert model.digests == control.digests
+    mc.audit(model, control=control)
+    other = table("/data/model", "000009")
+    assert [mine == theirs for mine, theirs in zip(model.digests, other.digests, strict=True)] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_no_folder_stands_in_the_table(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchmetrics import MetricCollection
+from torchmetrics import MetricCollection, MetricTracker
 
 import modcollapse as mc
 from modcollapse.errors import InputError
@@ -141,6 +141,10 @@ def test_it_is_saved_and_drawn_as_other_metrics(tmp_path):
         ([[0, 0, 1, float("nan")]], "NaN or infinite"),
         ([[0, 0, 1, float("inf")]], "NaN or infinite"),
         (torch.zeros(1, 4, dtype=torch.complex64), "must be real"),
+        (np.zeros((1, 4), complex), "must be real numbers, got complex128"),
+        ([["a"] * 4], "must be real numbers, got <U1"),
+        ([[None] * 4], "must be real numbers, got object"),
+        ([[0.0] * 4, [0.0]], "must be an array or a tensor"),
     ],
 )  # fmt: skip
 def test_values_of_another_shape_or_kind_are_refused_and_leave_nothing(values, message):
@@ -149,6 +153,18 @@ def test_values_of_another_shape_or_kind_are_refused_and_leave_nothing(values, m
     with pytest.raises(InputError, match=message):
         metric.update(values)
     assert metric.compute().tolist() == [0, 1]
+
+
+def test_no_figure_is_the_better_one_and_a_tracker_must_be_told():
+    metric = CrossTriggerInteraction(["image", "text"])
+    with pytest.raises(AttributeError, match="provide the `maximize` argument"):
+        MetricTracker(metric)
+    tracker = MetricTracker(metric, maximize=False)
+    for value in (1.0, 0.5):
+        tracker.increment()
+        tracker.update([[0.0, 0.0, 0.0, value]])
+    assert tracker.compute_all().tolist() == [1, 0.5]
+    assert tracker.best_metric(return_step=True) == (0.5, 1)
 
 
 def test_names_and_orders_that_are_none_are_refused():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from modcollapse._support.validation import described, did_you_mean, listed, ordered
 from modcollapse.errors import InputError
 from modcollapse.game import coalition_labels
-from modcollapse.studies._output_source import Options, Source
+from modcollapse.studies._output_source import Options, Source, paths_of
 
 _EXPECTED = (
     'sources must be a mapping from coalition to outputs, {"none": ..., "image": ..., "text": ..., '
@@ -74,7 +74,8 @@ def check_given(sources: Mapping[str, Any], options: Options) -> None:
     """Raise for what is wrong before anything is read.
 
     Raises:
-        InputError: one file stands for two coalitions, or a field is no name and no function.
+        InputError: one file stands for two coalitions or two repeats, or a field is no name and no
+            function.
     """
     for name in ("id", "output", "repeat"):
         field = getattr(options, name)
@@ -85,17 +86,25 @@ def check_given(sources: Mapping[str, Any], options: Options) -> None:
             )
     seen: dict[Path, str] = {}
     for label, source in sources.items():
-        if isinstance(source, str | PathLike):
-            first = seen.setdefault(Path(source).resolve(), label)
+        for path in paths_of(source):
+            first = seen.setdefault(path.resolve(), label)
             if first != label:
-                raise InputError(f"{first!r} and {label!r} are one and the same file, {source}")
+                raise InputError(f"{first!r} and {label!r} are one and the same file, {path}")
+        paths = [path.resolve() for path in paths_of(source)]
+        if len(set(paths)) < len(paths):
+            twice = next(path for path, count in Counter(paths).items() if count > 1)
+            raise InputError(
+                f"{label!r} holds the file {twice} twice, and each file of a list is a repeat of "
+                "its own"
+            )
 
 
 def same_content(sources: Sequence[Source]) -> list[str]:
     """Say which coalitions have the same outputs to the last byte."""
     labels: dict[Any, list[str]] = {}
     for source in sources:
-        labels.setdefault(source.told.get("content"), []).append(source.coalition)
+        held = [one.get("content") for one in source.told.get("repeats", [source.told])]
+        labels.setdefault(None if None in held else tuple(held), []).append(source.coalition)
     return [
         f"the outputs of {listed(same)} are the same to the last byte: no trigger changed any, or "
         "one source was given for another"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from modcollapse._support.digests import fingerprint
 from modcollapse._support.validation import described, listed
 from modcollapse.errors import InputError
 from modcollapse.studies._output_pairing import Paired
@@ -81,7 +82,7 @@ class Coherence:
             self._same(name, [self._sources[one].conditions for one in without], without)
             self._changed(name, having)
             first, *others = (self._column(name, column) for column in having)
-            if any(other != first for other in others):
+            if any(_differing(first, other, name) is not None for other in others):
                 notes.append(
                     f"the triggered {name} of an example is not the same under every coalition: "
                     "what triggers do together is told from what they did apart"
@@ -106,9 +107,8 @@ class Coherence:
         first = self._rows.column(held[0][name], columns[0])
         for column, values in zip(columns[1:], held[1:], strict=True):
             other = self._rows.column(values[name], column)
-            if other != first:
-                pairs = enumerate(zip(first, other, strict=True))
-                row = next(at for at, (mine, theirs) in pairs if mine != theirs)
+            row = _differing(first, other, name)
+            if row is not None:
                 raise InputError(
                     f"the {name} of example {self._id(row)!r} is {described(first[row])} in "
                     f"{self._where(columns[0], row)} and {described(other[row])} in "
@@ -122,7 +122,7 @@ class Coherence:
             if name not in self._sources[column].conditions:
                 raise InputError(f"{self._sources[column].name} has no {name!r}")
             pairs = enumerate(zip(clean, self._column(name, column), strict=True))
-            row = next((at for at, (mine, theirs) in pairs if mine == theirs), None)
+            row = next((at for at, (mine, theirs) in pairs if _is_same(mine, theirs, name)), None)
             if row is not None:
                 raise InputError(
                     f"the {name} of example {self._id(row)!r} is the same in "
@@ -147,3 +147,35 @@ class Coherence:
 
     def _where(self, column: int, row: int) -> str:
         return self._sources[column].where(self._rows.places[column][row])
+
+
+def _differing(mine: list[Any], theirs: list[Any], name: str) -> int | None:
+    """Where two columns differ first; None where they do not."""
+    try:
+        if mine == theirs:
+            return None
+    except (TypeError, ValueError, RuntimeError):  # of arrays and tensors
+        pass
+    pairs = enumerate(zip(mine, theirs, strict=True))
+    return next((at for at, pair in pairs if not _is_same(*pair, name)), None)
+
+
+def _is_same(mine: Any, theirs: Any, name: str) -> bool:
+    """Whether two values are the same: arrays by what they hold, NaN is NaN.
+
+    Raises:
+        InputError: that cannot be told.
+    """
+    try:
+        if mine is theirs or mine == theirs:
+            return True
+        compared = True
+    except (TypeError, ValueError, RuntimeError):
+        compared = False
+    told = fingerprint(mine), fingerprint(theirs)
+    if None in told and not compared:
+        raise InputError(
+            f"the {name} of two examples cannot be compared: {described(mine)} and "
+            f"{described(theirs)}. Give texts, numbers, pictures or arrays"
+        )
+    return None not in told and told[0] == told[1]

@@ -8,10 +8,11 @@ from typing import Any
 from modcollapse._support.validation import listed, whole
 from modcollapse.contracts import Example, ExampleId
 from modcollapse.errors import InputError
-from modcollapse.measure import Given, is_plain
+from modcollapse.measure import Given, content_digest, is_plain
 from modcollapse.studies._output_coherence import KnownConditions
 from modcollapse.studies._output_pairing import Paired
 from modcollapse.studies._output_records import Field
+from modcollapse.studies._output_source import Source
 from modcollapse.table import Kept, cluster_labels
 
 
@@ -19,10 +20,18 @@ def named_fields(fields: Any) -> dict[str, Field]:
     """Name -> field; the name of one within another is what stands behind the last dot.
 
     Raises:
-        InputError: no names, or two that are the same.
+        InputError: no names, two that are the same, or that of the id.
     """
-    if isinstance(fields, Mapping):
-        return dict(fields)
+    found = dict(fields) if isinstance(fields, Mapping) else _by_last_part(fields)
+    if "id" in found:
+        raise InputError(
+            "fields names 'id', under which an example holds what names it. Give the field another "
+            f"name, as by fields={{'other_id': {found['id']!r}}}"
+        )
+    return found
+
+
+def _by_last_part(fields: Any) -> dict[str, Field]:
     if isinstance(fields, str) or not all(isinstance(one, str) for one in fields):
         raise InputError(f"fields must be names of fields, or name -> field; got {fields!r}")
     found = {one.rpartition(".")[2]: one for one in fields}
@@ -59,9 +68,41 @@ def examples_of(
     for name, values in {**said, **clean}.items():
         for example, value in zip(found, values, strict=True):
             example[name] = value
-    if known is not None:
-        return [{**one, **known[one["id"]], "id": one["id"]} for one in found]
+    for one, example in zip(rows.ids, found, strict=True):
+        example.update({**({} if known is None else known[one]), "id": one})
     return found
+
+
+def digests_of(
+    seen: Sequence[Example],
+    known: Mapping[ExampleId, Example] | None,
+    first: Source,
+    rows: Paired,
+    names: Sequence[str],
+) -> tuple[str | None, ...] | None:
+    """Digest of what each example holds; None where labels alone would tell two apart.
+
+    What the records hold for the eye alone, as the path of a picture, counts by what is the same
+    wherever the pictures lay.
+
+    Args:
+        seen: the examples.
+        known: those that the caller gave, by id.
+        first: the clean run.
+        rows: where each example stands in it.
+        names: the players.
+    """
+    if not all(one.keys() >= set(names) for one in seen):
+        return None
+    alike = {name: rows.first(values) for name, values in first.alike.items()}
+    digests = []
+    for row, example in enumerate(seen):
+        given = () if known is None else known[example["id"]]
+        for_the_eye = [name for name in first.shown if name not in given]
+        held = {key: value for key, value in example.items() if key not in for_the_eye}
+        told = {name: values[row] for name, values in alike.items()} if for_the_eye else {}
+        digests.append(content_digest({**held, **told}))
+    return tuple(digests)
 
 
 def kept_of(given: Given, keep: Any, shown: KnownConditions) -> tuple[Kept, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 from modcollapse._support.images import image_size
 from modcollapse._support.optional import require
 from modcollapse._support.pictures import as_rgb, read_picture
-from modcollapse._support.validation import described, listed
+from modcollapse._support.validation import listed
 from modcollapse.errors import InputError
+from modcollapse.studies._output_json import json_lines, json_values
 from modcollapse.studies._output_records import Records
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv")
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 class File(NamedTuple):
@@ -53,6 +56,11 @@ class PictureFile(NamedTuple):
         return _decoded(data, self.path)
 
 
+def names_a_file(text: str) -> bool:
+    """Whether a text is the name of a picture, or of a file that is there."""
+    return text.lower().endswith(PICTURES) or os.path.isfile(text)
+
+
 def read_file(path: Path, name: str) -> File:
     """Read a file by its suffix.
 
@@ -78,8 +86,8 @@ def read_file(path: Path, name: str) -> File:
     if suffix == ".csv":
         return File(_csv(text, name), lambda place: f"{name}, record {place + 1}", sha256)
     if suffix == ".json":
-        return File(_json(text, name), lambda place: f"{name}, record {place + 1}", sha256)
-    return File(_lines(text, name), lambda place: f"{name}, line {place + 1}", sha256)
+        return File(json_values(text, name), lambda place: f"{name}, record {place + 1}", sha256)
+    return File(json_lines(text, name), lambda place: f"{name}, line {place + 1}", sha256)
 
 
 def read_folder(folder: Path, name: str) -> tuple[dict[str, PictureFile], str]:
@@ -117,50 +125,6 @@ def _decoded(data: bytes, path: Path) -> Any:
     return picture
 
 
-def _json(text: str, name: str) -> Any:
-    is_object = text[:200].lstrip()[:1] == "{"
-    try:  # of an object the keys are ids, of which none may come twice
-        values = json.loads(text, object_pairs_hook=_unique if is_object else None)
-    except json.JSONDecodeError as error:
-        cut = error.pos >= len(text.rstrip()) or "Unterminated" in error.msg
-        raise InputError(
-            f"{name} is not whole JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-            + (". It ends too early: was it still being written?" if cut else "")
-        ) from error
-    except KeyError as error:
-        raise InputError(f"{name} holds the key {error.args[0]!r} twice") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is no JSON that can be read: {error}") from error
-    if not isinstance(values, list | dict):
-        raise InputError(f"{name} must hold a list or an object, got {described(values)}")
-    return values
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    held = dict(pairs)
-    if len(held) < len(pairs):
-        raise KeyError(next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1))
-    return held
-
-
-def _lines(text: str, name: str) -> list[Any]:
-    lines = text.removesuffix("\n").split("\n") if text else []
-    try:
-        return list(map(json.loads, lines))
-    except ValueError:
-        pass
-    for number, line in enumerate(lines, 1):
-        try:
-            json.loads(line)
-        except ValueError as error:
-            last = number == len(lines) and not text.endswith("\n")
-            raise InputError(
-                f"{name}, line {number}, is not whole JSON: {error}"
-                + (". It is the last: was the file still being written?" if last else "")
-            ) from error
-    raise InputError(f"{name} was changed while it was read")
-
-
 def _csv(text: str, name: str) -> Records:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
@@ -173,17 +137,25 @@ def _csv(text: str, name: str) -> Records:
             f"{name}, line {reader.line_num}, has no line break at its end, as while a file is "
             "being written. Add one if the file is whole"
         )
-    header = rows[0] if rows else []
-    if len(set(header)) < len(header):
-        twice = next(one for one, n in Counter(header).items() if n > 1)
-        raise InputError(f"{name} has two columns {twice!r}")
-    body = rows[1:]
+    while rows and not rows[-1]:
+        del rows[-1]
 
     def where(place: int) -> str:
         again = csv.reader(io.StringIO(text, newline=""))
         for _ in range(place + 1):
             next(again)
         return f"{name}, line {again.line_num + 1}"
+
+    if [] in rows:
+        raise InputError(
+            f"{where(rows.index([]) - 1)}, is blank, and more follow. Is a record "
+            "missing? Take it away"
+        )
+    header = rows[0] if rows else []
+    if len(set(header)) < len(header):
+        twice = next(one for one, n in Counter(header).items() if n > 1)
+        raise InputError(f"{name} has two columns {twice!r}")
+    body = rows[1:]
 
     if set(map(len, body)) - {len(header)}:
         place = next(at for at, row in enumerate(body) if len(row) != len(header))

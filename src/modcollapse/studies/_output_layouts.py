@@ -117,6 +117,15 @@ def layout_of(records: Records, id: Field | None, output: Field | None, *, score
     )
 
 
+def fields_of_a_record(keys: Any, id: Field | None, output: Field | None) -> list[str]:
+    """Those of some keys by which they are the fields of a record; none if they are not."""
+    said = [id, output] if isinstance(id, str) and isinstance(output, str) else []
+    for needs in (*(one.needs for one in (*_KNOWN, BACKDOOR_VLM)), frozenset(said)):
+        if needs and all(field in keys for field in needs):
+            return [key for key in keys if key in needs]
+    return []
+
+
 def _id_of_metadata(records: Records) -> Field | None:
     """The id of a question, which records of a VQA evaluation hold and others do not."""
     held = [one is not ABSENT for one in records.optional("metadata.question_id")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from modcollapse.contracts import ExampleId
@@ -74,6 +76,15 @@ class Source:
     def title(self) -> str:
         """Name of the file or folder, or that there is none."""
         return str(self.told.get("file", self.told.get("folder", "in memory")))
+
+
+def paths_of(given: Any) -> list[Path]:
+    """Files and folders that a source is: one, or a list of which each is a repeat; else none."""
+    if isinstance(given, str | PathLike):
+        return [Path(given)]
+    if isinstance(given, list | tuple) and all(isinstance(one, Path) for one in given):
+        return list(given)
+    return []
 
 
 def repeats_joined(coalition: str, parts: Sequence[Source]) -> Source:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from modcollapse._support.digests import hexdigest
-from modcollapse._support.validation import described
+from modcollapse._support.validation import described, listed
 from modcollapse.errors import InputError
-from modcollapse.studies._output_files import SUFFIXES, read_file, read_folder
-from modcollapse.studies._output_layouts import Layout, layout_of
-from modcollapse.studies._output_records import ABSENT, Records, records_of
+from modcollapse.studies._output_files import PICTURES, SUFFIXES, read_file, read_folder
+from modcollapse.studies._output_layouts import Layout, fields_of_a_record, layout_of
+from modcollapse.studies._output_records import ABSENT, Field, Records, records_of
 from modcollapse.studies._output_source import (
     Options,
     Source,
     check_unique,
+    paths_of,
     plain_ids,
     repeats_joined,
 )
@@ -35,7 +36,7 @@ def read_source(coalition: str, given: Any, options: Options) -> Source:
     Raises:
         InputError: it cannot be read, holds nothing, or an id is none or comes twice.
     """
-    if isinstance(given, list | tuple) and given and all(isinstance(one, Path) for one in given):
+    if isinstance(given, list | tuple) and paths_of(given):
         return repeats_joined(coalition, [_read(coalition, one, options) for one in given])
     source = _read(coalition, given, options)
     if source.repeats is None:
@@ -70,7 +71,7 @@ def _read(coalition: str, given: Any, options: Options) -> Source:
     if not count:
         raise InputError(f"{name} holds no outputs")
     if isinstance(values, Mapping):
-        source = _of_pairs(coalition, name, values, is_file=bool(told))
+        source = _of_pairs(coalition, name, values, options, is_file="file" in told)
     elif isinstance(values, Records):
         source = _of_records(coalition, values, options)
     elif any(isinstance(value, Mapping) for value in values):
@@ -88,10 +89,14 @@ def _read(coalition: str, given: Any, options: Options) -> Source:
 def _check_no_paths(values: list[Any], name: str) -> None:
     """Raise where the names of files were given for what is in them."""
     first = values[0]
-    if isinstance(first, str) and first.lower().endswith(SUFFIXES) and os.path.isfile(first):
+    if not isinstance(first, str):
+        return
+    known = first.lower().endswith((*SUFFIXES, *PICTURES)) and os.path.isfile(first)
+    if known or all(isinstance(one, str) and one and os.path.exists(one) for one in values):
         raise InputError(
-            f"{name} is a list of texts, of which the first names a file, {first!r}. Files in a "
-            "list, one a repeat, are given as pathlib.Path"
+            f"{name} is a list of texts, of which the first names a file or folder, {first!r}. "
+            "Files and folders in a list, one a repeat, are given as pathlib.Path; pictures "
+            "opened, as by Image.open, or as their folder"
         )
 
 
@@ -130,19 +135,45 @@ def _of_series(series: Any, name: str) -> dict[Any, Any]:
     return dict(zip(series.index.tolist(), series.tolist(), strict=True))
 
 
-def _of_pairs(coalition: str, name: str, pairs: Mapping[Any, Any], *, is_file: bool) -> Source:
+def _of_pairs(
+    coalition: str, name: str, pairs: Mapping[Any, Any], options: Options, *, is_file: bool
+) -> Source:
     ids, outputs = list(pairs), list(pairs.values())
 
     def where(place: int) -> str:
         return f"{name}, id {ids[place]!r}"
 
-    for value in outputs if is_file else ():
+    record = fields_of_a_record(pairs, options.id, options.output)
+    if record:
+        raise InputError(
+            f"{name} has the keys {listed(record)}, which are fields of a record, and a mapping is "
+            "read as id -> output. Give a list of records, or a data frame of columns"
+        )
+    if is_file:
+        _check_plain(name, outputs)
+    return Source(coalition, name, where, plain_ids(ids, where), outputs, {})
+
+
+def _check_plain(name: str, values: list[Any]) -> None:
+    """Raise unless the values of an object in a file are of one kind, as outputs are.
+
+    A summary of an evaluation is an object too.
+    """
+    first: dict[type, Any] = {}
+    for value in values:
         if isinstance(value, list | dict):
             raise InputError(
                 f"{name} is an object that holds {described(value)[:60]}: an object is read as "
                 "id -> output. Give the list of records that is in it"
             )
-    return Source(coalition, name, where, plain_ids(ids, where), outputs, {})
+        first.setdefault(type(value), value)
+    if len(first) > 1 and type(None) not in first:
+        mine, theirs, *_ = map(described, first.values())
+        raise InputError(
+            f"{name} is an object that holds {mine[:60]} and {theirs[:60]}: an object is read as "
+            "id -> output, and outputs are of one kind. A summary is none; scores of which some "
+            "were written as whole numbers are told by a list of records"
+        )
 
 
 def _of_records(coalition: str, records: Records, options: Options) -> Source:
@@ -163,7 +194,7 @@ def _of_records(coalition: str, records: Records, options: Options) -> Source:
         {},
         by_place=by_place,
         texts=records.texts,
-        repeats=None if options.repeat is None else records.column(options.repeat),
+        repeats=None if options.repeat is None else _repeats(records, options.repeat),
         fields=fields,
         conditions={name: records.column(one) for name, one in conditions.items()},
         shown={name: records.column(one) for name, one in layout.shown.items()},
@@ -171,6 +202,19 @@ def _of_records(coalition: str, records: Records, options: Options) -> Source:
         labels=None if layout.labels is None else records.column(layout.labels),
         triggered=None if layout.coalition is None else records.column(layout.coalition),
     )
+
+
+def _repeats(records: Records, field: Field) -> list[Any]:
+    labels = records.column(field)
+    if set(map(type, labels)) <= {int, str}:
+        return labels
+    for place, label in enumerate(labels):
+        if not isinstance(label, Hashable) or _is_nan(label):
+            raise InputError(
+                f"{records.where(place)} has the repeat {described(label)}: a text or a number is "
+                "wanted, which tells the repeats of an example apart"
+            )
+    return labels
 
 
 def _is_nan(value: Any) -> bool:

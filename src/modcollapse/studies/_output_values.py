@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from modcollapse._support.digests import kind
 from modcollapse._support.validation import described
 from modcollapse.contracts import FloatArray
 from modcollapse.errors import InputError
-from modcollapse.studies._output_files import PictureFile
+from modcollapse.studies._output_files import PictureFile, names_a_file
 from modcollapse.studies._output_source import Source
 
 _NUMBERS = {int, float, bool}
@@ -39,6 +41,24 @@ def check_kinds(sources: Sequence[Source]) -> None:
                     f"outputs must be of one kind: {first[1]} is {first[0]}, "
                     f"{source.where(place)} is {told}"
                 )
+
+
+@contextmanager
+def told_of_files(sources: Sequence[Source]) -> Iterator[None]:
+    """Add to what a detector raises what to do where the outputs name files."""
+    try:
+        yield
+    except Exception as error:
+        for source in sources:
+            first = source.outputs[0]
+            if isinstance(first, PathLike) or (isinstance(first, str) and names_a_file(first)):
+                error.add_note(
+                    f"{source.where(0)} names a file, {str(first)!r}, which is not opened for the "
+                    "detector. If it takes pictures, open them, as by output=lambda record: "
+                    'Image.open(record["output"]), or give their folder'
+                )
+                break
+        raise
 
 
 def numbers(source: Source) -> FloatArray:

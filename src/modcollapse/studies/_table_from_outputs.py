@@ -13,10 +13,11 @@ from modcollapse._support.identities import identity
 from modcollapse._support.validation import flag, whole
 from modcollapse.contracts import Cluster, Detector, Example, ExampleId, Named, scorers_of
 from modcollapse.errors import InputError
-from modcollapse.measure import Given, Scored, content_digest, environment, score_given
+from modcollapse.measure import Given, Scored, environment, score_given
 from modcollapse.studies._output_coalitions import by_coalition, check_given, same_content
 from modcollapse.studies._output_coherence import Coherence
 from modcollapse.studies._output_examples import (
+    digests_of,
     examples_of,
     kept_of,
     labels_of,
@@ -29,7 +30,7 @@ from modcollapse.studies._output_pairing import Paired, by_id, named_by_examples
 from modcollapse.studies._output_records import Field
 from modcollapse.studies._output_source import Options, Source
 from modcollapse.studies._output_sources import read_source
-from modcollapse.studies._output_values import check_kinds, numbers
+from modcollapse.studies._output_values import check_kinds, numbers, told_of_files
 from modcollapse.table import CoalitionTable
 
 BY_PLACE = "no source holds ids: rows of one place were taken for one example"
@@ -112,7 +113,8 @@ def table_from_outputs(
         detector: what scores the outputs, or a mapping of such by name; None if they are scores.
         examples: what the detector wants of each example: id -> mapping, a sequence of mappings
             with an ``"id"`` (else the place), or a data frame. Its order is that of the rows; else
-            it is that of the source of ``"none"``.
+            it is that of the source of ``"none"``. It may hold more than there are outputs, and
+            every id of the outputs must be in it; without ids there are as many as outputs.
         id: field of the records that names the example, or a function of a record.
         output: field that holds the output or score, or a function of a record.
         repeat: field that tells repeats of an example apart; each example has all of them.
@@ -135,7 +137,9 @@ def table_from_outputs(
 
     Returns:
         A ``CoalitionTable``, values of shape (N, R, 2**M), or a dict of them by name of the
-        detector. Its provenance names the files, without their folders, and their SHA-256.
+        detector. Its provenance names the files, without their folders, and their SHA-256. Its
+        ``digests``, by which two tables are seen to be of the same examples, are kept where every
+        example holds the condition of every modality, and are None else.
 
     Raises:
         InputError: a coalition is missing; a source is no whole file of a known kind, holds another
@@ -192,16 +196,16 @@ def table_from_outputs(
         scored = {"": Scored(_scores(read, rows), None)}
         who: dict[str, Any] = {"": {"scores": "as they were read"}}
     else:
-        scored, of_look = score_given(
-            given, scorers, batch_size=batch_size, probe=probe, progress=progress
-        )
+        with told_of_files(read):
+            scored, of_look = score_given(
+                given, scorers, batch_size=batch_size, probe=probe, progress=progress
+            )
         notes += of_look
         who = {name: identity(one.call, f"detector {name!r}") for name, one in scorers.items()}
     kept = kept_of(given, keep, shown)
     told = {source.coalition: source.told for source in read}
     clusters = None if cluster is None else labels_of(cluster, given)
-    conditions_known = set(names) <= set(seen[0])  # labels alone do not tell examples apart
-    digests = tuple(content_digest(one) for one in seen) if conditions_known else None
+    digests = digests_of(seen, known, read[0], rows, names)
     columns = plain_columns(seen)
     tables = {}
     for name, (values, attack) in scored.items():

@@ -32,6 +32,7 @@ from torchmetrics.utilities import dim_zero_cat  # noqa: E402
 class _OfCoalitions(Metric):
     """Mean over the examples of some contrasts of their coalition values."""
 
+    higher_is_better = None
     is_differentiable = False
     full_state_update = False
 
@@ -56,7 +57,7 @@ class _OfCoalitions(Metric):
         Raises:
             InputError: another shape, or a value that is no finite real number.
         """
-        given = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+        given = values if isinstance(values, Tensor) else _tensor(values)
         columns = len(self.coalitions)
         if given.ndim not in (2, 3) or given.shape[-1] != columns or 0 in given.shape[1:]:
             raise InputError(
@@ -127,6 +128,16 @@ class _OfCoalitions(Metric):
         return dim_zero_cat(self.values)
 
 
+def _tensor(values: ArrayLike) -> Tensor:
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"values must be an array or a tensor: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"values must be real numbers, got {array.dtype}")
+    return torch.from_numpy(array.astype(np.float64))
+
+
 class TriggerModalityAttribution(_OfCoalitions):
     """Trigger Modality Attribution as a ``torchmetrics.Metric``: the figures of ``mc.tma``.
 
@@ -141,6 +152,10 @@ class TriggerModalityAttribution(_OfCoalitions):
     Raises:
         InputError: names that are none, or the same.
         MissingExtraError: torchmetrics is not installed.
+
+    Neither a higher nor a lower figure is better: ``higher_is_better`` is None, so that
+    ``torchmetrics.MetricTracker`` wants its ``maximize``, and its ``best_metric`` knows none of
+    several figures.
 
     ``compute()`` returns shape (M,), in the unit of the value, float64, NaN without an example; of
     a single modality a scalar, since torchmetrics squeezes what has one number.
@@ -174,6 +189,8 @@ class CrossTriggerInteraction(_OfCoalitions):
     Raises:
         InputError: names that are none, fewer than ``order``, or an index that there is not.
         MissingExtraError: torchmetrics is not installed.
+
+    ``higher_is_better`` is None, as that of `TriggerModalityAttribution`.
 
     ``compute()`` returns shape (C(M, order),), the groups as ``labels`` names them; a scalar at
     M = 2.
