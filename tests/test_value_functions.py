@@ -265,7 +265,11 @@ def test_no_bit_depends_on_the_neighbours(make: Any) -> None:
 def test_scores_lie_within_their_bounds(seed: int, low: float, high: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     extreme = (torch.rand(4, 3, 16, 16, generator=generator) > low).float() * high
-    for detector in (SSIM(1 - extreme[0]), PSNR(extreme[1]), NegativePatchMSE(extreme[2])):
+    for detector in (
+        SSIM(1 - extreme[0]),
+        PSNR(extreme[1]),
+        NegativePatchMSE(extreme[2], whole=True),
+    ):
         scores = detector(extreme, [{}] * 4)
         slack = 1e-5
         assert (scores >= detector.bounds[0] - slack).all()
