@@ -75,7 +75,7 @@ MAKERS = {
     "ssim": lambda device: SSIM(TARGET_PIL),
     "ssim to reference": lambda device: SSIM(reference="reference"),
     "lpips": lambda device: NegativeLPIPS(TARGET_PIL, Net(device)),
-    "patch": lambda device: NegativePatchMSE(TARGET_PIL),
+    "patch": lambda device: NegativePatchMSE(TARGET_PIL, whole=True),
     "class": lambda device: TargetClass(Net(device), {1, 2}),
     "odds": lambda device: TargetClass(Net(device), 1, "log-odds"),
     "binary": lambda device: BinaryDetector(lambda images: images.mean((1, 2, 3)) - 0.5),
