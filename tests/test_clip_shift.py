@@ -372,7 +372,7 @@ def test_weights_of_another_architecture_are_not_half_loaded(folder: Path) -> No
     config = json.loads((folder / "open_clip_config.json").read_text())
     config["model_cfg"]["vision_cfg"]["layers"] = 3
     (folder / "open_clip_config.json").write_text(json.dumps(config))
-    with pytest.raises(RuntimeError, match="Missing key"):
+    with pytest.raises(InputError, match="Missing key"):
         ClipShift(TARGET, folder)
 
 
@@ -417,14 +417,14 @@ def test_a_model_that_cannot_be_downloaded_is_no_random_model(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(RuntimeError, match="modcollapse-tests/none"):
+    with pytest.raises(InputError, match="modcollapse-tests/none"):
         ClipShift(TARGET, "hf-hub:modcollapse-tests/none")
     # Downloaded before, but for its weights: open_clip alone would go on with random ones.
     cached = tmp_path / "models--modcollapse-tests--none"
     write_folder(cached / "snapshots" / ("0" * 40), MODEL, "other.safetensors")
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("0" * 40)
-    with pytest.raises(RuntimeError, match="Required pretrained weights"):
+    with pytest.raises(InputError, match="Required pretrained weights"):
         ClipShift(TARGET, "hf-hub:modcollapse-tests/none")
     # And a hub model whose safetensors are there is loaded.
     write_folder(cached / "snapshots" / ("0" * 40), MODEL)

@@ -235,7 +235,7 @@ def test_a_threshold_of_what_are_no_numbers(scores: Any) -> None:
         ("no/such/file.png", "no file 'no/such/file.png'. Give the path"),
         (Path("nowhere.png"), "no file 'nowhere.png'"),
         (7, "one image: a PIL.Image in mode RGB.*got a int"),
-        (None, "got a NoneType"),
+        (None, "needs a target|got a NoneType"),
         ([TARGET], "got a list"),
         (b"bytes", "got a bytes"),
         (torch.zeros(4, 8, 8), r"got a tensor of shape \(4, 8, 8\)"),
