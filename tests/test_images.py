@@ -77,7 +77,7 @@ def test_every_kind_is_the_same_floats(kind: str) -> None:
         (torch.zeros(3, 16, 16, dtype=torch.bool), "a tensor of bool. Bring it to floats in"),
         (torch.zeros(3, 0, 16), "an image without pixels, 0 x 16. Leave this example out"),
         (7, "a int. Convert it to one of these"),
-        (None, "a NoneType. Convert it to one of these"),
+        (object(), "a object. Convert it to one of these"),
     ],
 )
 def test_what_is_none_is_refused_by_all_in_the_same_words(
