@@ -1,6 +1,6 @@
 """What an audit costs beyond the calls of the pipeline and detector, for every aligned pipeline.
 
-    python benchmarks/overhead_of_pipelines.py --out benchmarks/results/overhead_of_pipelines.json
+    python benchmarks/overhead_of_pipelines.py --out overhead_of_pipelines.json
 
 Every tiny pipeline of ``tests/zoo`` whose rows share a call is audited in as many steps as users
 take. A clock stands around every call of the pipeline and of the detector; what is left of the
