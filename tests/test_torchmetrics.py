@@ -198,7 +198,6 @@ def on_a_process(rank: int, port: int, shares: list[np.ndarray], found) -> None:
         found.put((rank, traceback.format_exc(), None, None))
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("sizes", [(5, 2), (4, 0)])
 def test_two_processes_compute_what_one_computes_of_all_examples(sizes):
     values = values_of(sum(sizes), 3, repeats=2)
@@ -206,14 +205,15 @@ def test_two_processes_compute_what_one_computes_of_all_examples(sizes):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    forked = multiprocessing.get_context("fork")  # importing torchmetrics anew takes seconds
-    found = forked.Queue()
+    # Forks of a process whose threads have computed hang in their first tensor operation.
+    spawned = multiprocessing.get_context("spawn")
+    found = spawned.Queue()
     processes = [
-        forked.Process(target=on_a_process, args=(rank, port, shares, found)) for rank in (0, 1)
+        spawned.Process(target=on_a_process, args=(rank, port, shares, found)) for rank in (0, 1)
     ]
     for process in processes:
         process.start()
-    results = [found.get(timeout=60) for _ in processes]
+    results = [found.get(timeout=120) for _ in processes]
     for process in processes:
         process.join(60)
     table = mc.CoalitionTable.from_values(values, NAMES)
