@@ -501,7 +501,8 @@ def test_a_detector_sees_examples_and_clean_outputs_as_in_a_run():
     assert table.perfect.tolist() == [1, 1, 1]
     with pytest.raises(InputError, match="no reference") as found:
         mc.table_from_outputs(TEXTS, Changed())
-    assert "example 'a', detector 'Changed'" in found.value.__notes__
+    assert "3 of 3 examples cannot be used" in str(found.value)
+    assert "(example 'a', detector 'Changed')" in str(found.value)
 
 
 def test_sequences_without_ids_take_those_of_the_examples():

@@ -382,8 +382,8 @@ def test_good_conditions_pass(sampler, modality, condition):
 @pytest.mark.parametrize(
     ("conditions", "seeds", "message"),
     [
-        ({"text": ["a"]}, [0], "takes the modalities text, image, got text"),
-        ({**rows(0), "audio": [0]}, [0], "got image, text, audio"),
+        ({"text": ["a"]}, [0], "takes the modalities 'text', 'image', got 'text'"),
+        ({**rows(0), "audio": [0]}, [0], "got 'image', 'text', 'audio'"),
         (rows(0, 1), [0], "got 1 seeds and 2 of 'image', 2 of 'text'"),
         ({**rows(0, 1), "text": ["a"]}, [0, 1], "2 of 'image', 1 of 'text'"),
         ({"image": [], "text": []}, [], "got 0 seeds"),

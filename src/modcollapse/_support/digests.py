@@ -32,8 +32,8 @@ _BLOCK = 1 << 14
 def fingerprint(condition: Any) -> bytes | None:
     """Digest of what a condition holds; None where its content cannot be told.
 
-    For comparing within a process, not to be recorded: of long arrays it takes a sum that costs a
-    fifth of `hexdigest`, and changes with them by every chance but one in 2**32.
+    For comparing within a process, not to be recorded: of long arrays it takes a sum, which costs
+    less than `hexdigest`. Two different ones may share it, but hardly by chance.
 
     Reads str, bytes, numbers, None, paths, numpy arrays, torch tensors, PIL images, and lists,
     tuples, sets, mappings and dataclasses of them. Of a tensor on an accelerator it reads what

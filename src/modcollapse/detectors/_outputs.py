@@ -79,21 +79,28 @@ def output_images(outputs: Any) -> Tensor | list[Tensor]:
         image_size(outputs[0], "each output", error=DetectorError)
         floats = float_tensor(outputs)
         return floats if is_uint8(outputs) else _in_range(floats, "output {}".format, DetectorError)
+    check_sequence(outputs, "a tensor (B, 3, H, W) or a sequence of images")
+    images = [
+        image_tensor(output, f"output {i}", error=DetectorError, wait=False)
+        for i, output in enumerate(outputs)
+    ]
+    return together(images)
+
+
+def check_sequence(outputs: Any, wanted: str) -> None:
+    """Raise `DetectorError` unless outputs are a batch that can be gone through."""
     if (
         isinstance(outputs, str | Mapping)
         or not hasattr(outputs, "__getitem__")
         or len(outputs) == 0
     ):
-        raise DetectorError(
-            "outputs must be a tensor (B, 3, H, W) or a sequence of images, got "
-            f"{described(outputs)}"
-        )
-    images = [
-        image_tensor(output, f"output {i}", error=DetectorError, wait=False)
-        for i, output in enumerate(outputs)
-    ]
-    alike = len({(image.shape, image.device) for image in images}) == 1
-    return torch.stack(images) if alike else images
+        raise DetectorError(f"outputs must be {wanted}, got {described(outputs)}")
+
+
+def together(parts: list[Tensor]) -> Tensor | list[Tensor]:
+    """One tensor (B, ...), or the list where shapes, kinds or devices differ."""
+    alike = len({(part.shape, part.dtype, part.device) for part in parts}) == 1
+    return torch.stack(parts) if alike else parts
 
 
 def check_pairs(outputs: Any, examples: Any, owner: str) -> None:

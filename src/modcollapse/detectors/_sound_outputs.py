@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ import torch
 from torch import Tensor
 
 from modcollapse._support.images import ImageError
-from modcollapse._support.validation import described
+from modcollapse._support.sounds import sound_fault
+from modcollapse.detectors._outputs import check_sequence, together
 from modcollapse.errors import DetectorError, InputError
 
 
@@ -28,18 +28,12 @@ def sound_tensor(
     Raises:
         InputError: (or ``error``) something else, no samples, or samples that are not finite.
     """
-    tensor = torch.from_numpy(np.array(sound)) if isinstance(sound, np.ndarray) else sound
-    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-        found = str(tensor.dtype) if isinstance(tensor, Tensor) else described(sound)
+    if fault := sound_fault(sound):
         raise error(
             f"{name} must be a sound, floats (samples,) or (channels, samples) in a tensor or an "
-            f"array; got {found}. Divide integers by their largest value first"
+            f"array; got {fault}"
         )
-    if tensor.ndim not in (1, 2) or 0 in tensor.shape:
-        raise error(
-            f"{name} must be a sound of shape (samples,) or (channels, samples), got "
-            f"{tuple(tensor.shape)}"
-        )
+    tensor = torch.from_numpy(np.array(sound)) if isinstance(sound, np.ndarray) else sound
     tensor = tensor.detach()
     if wait and not bool(tensor.isfinite().all()):
         raise error(f"{name} must hold finite samples, but it holds NaN or infinity")
@@ -54,21 +48,13 @@ def output_sounds(outputs: Any) -> Tensor | list[Tensor]:
     Raises:
         DetectorError: something else.
     """
-    if (
-        isinstance(outputs, str | Mapping)
-        or not hasattr(outputs, "__getitem__")
-        or not len(outputs)
-    ):
-        raise DetectorError(
-            "outputs must be a tensor (B, channels, samples) or a sequence of sounds, got "
-            f"{described(outputs)}"
-        )
+    check_sequence(outputs, "a tensor (B, channels, samples) or a sequence of sounds")
     if isinstance(outputs, Tensor) and outputs.ndim == 3 and outputs.is_floating_point():
         batch = outputs.detach()
         return batch if batch.dtype == torch.float64 else batch.float()
-    sounds = [
-        sound_tensor(output, f"output {number}", error=DetectorError, wait=False)
-        for number, output in enumerate(outputs)
-    ]
-    alike = len({(sound.shape, sound.device, sound.dtype) for sound in sounds}) == 1
-    return torch.stack(sounds) if alike else sounds
+    return together(
+        [
+            sound_tensor(output, f"output {number}", error=DetectorError, wait=False)
+            for number, output in enumerate(outputs)
+        ]
+    )

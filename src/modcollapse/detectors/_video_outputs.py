@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from modcollapse._support.images import ImageError
-from modcollapse._support.validation import described
-from modcollapse.detectors._outputs import image_tensor
+from modcollapse.detectors._outputs import check_sequence, image_tensor, together
 from modcollapse.errors import DetectorError, InputError
 
 
@@ -58,18 +56,10 @@ def output_videos(outputs: Any) -> Tensor | list[Tensor]:
     Raises:
         DetectorError: something else, or values outside [0, 1].
     """
-    if (
-        isinstance(outputs, str | Mapping)
-        or not hasattr(outputs, "__getitem__")
-        or not len(outputs)
-    ):
-        raise DetectorError(
-            "outputs must be a tensor (B, F, 3, H, W) or a sequence of videos, got "
-            f"{described(outputs)}"
-        )
-    videos = [
-        video_tensor(output, f"output {number}", error=DetectorError, wait=False)
-        for number, output in enumerate(outputs)
-    ]
-    alike = len({(video.shape, video.device) for video in videos}) == 1
-    return torch.stack(videos) if alike else videos
+    check_sequence(outputs, "a tensor (B, F, 3, H, W) or a sequence of videos")
+    return together(
+        [
+            video_tensor(output, f"output {number}", error=DetectorError, wait=False)
+            for number, output in enumerate(outputs)
+        ]
+    )

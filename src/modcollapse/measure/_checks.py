@@ -154,14 +154,14 @@ def check_examples(
                 example = examples[position]
             found.add(example, position)
         except (ValueError, OSError, DetectorError) as error:
-            faults[position] = _light(error) if faults else error
+            faults[position] = without_frames(error) if faults else error
     faults = {**found.of_other_forms(), **faults}
     if faults:
-        raise _together([faults[position] for position in sorted(faults)], len(examples))
+        raise in_one_error([faults[position] for position in sorted(faults)], len(examples))
     return found.examined()
 
 
-def _light(error: BaseException) -> Any:
+def without_frames(error: BaseException) -> Any:
     """The same error without its frames, which hold the example."""
     told: BaseException | None = error
     while told is not None:
@@ -170,7 +170,7 @@ def _light(error: BaseException) -> Any:
     return error
 
 
-def _together(faults: Sequence[Exception], count: int) -> Exception:
+def in_one_error(faults: Sequence[Exception], count: int) -> Exception:
     """One error of all examples that cannot be used: the first few in words, the others counted."""
     first, *others = faults
     if not others:

@@ -12,9 +12,10 @@ import numpy as np
 from modcollapse._support.digests import state
 from modcollapse._support.views import view_of
 from modcollapse.contracts import Example, ExampleId, FloatArray, Named, Scorer
-from modcollapse.errors import InputError, context
+from modcollapse.errors import DetectorError, InputError, context
 from modcollapse.game import coalition_labels
 from modcollapse.measure import _scores
+from modcollapse.measure._checks import in_one_error, without_frames
 from modcollapse.measure._conditions import pick
 from modcollapse.measure._copies import on_host, own_copy
 from modcollapse.measure._look import Look, Rows
@@ -246,15 +247,19 @@ class _Scoring:
 
 
 def _check_examples(given: Given, scorers: Named[Scorer]) -> None:
-    for name, scorer in scorers.items():
-        if not hasattr(scorer.call, "check"):
-            continue
-        for example_id, example in zip(given.ids, given.examples, strict=True):
-            try:
-                scorer.check(example)
-            except Exception as error:
-                error.add_note(f"example {example_id!r}, detector {name!r}")
-                raise
+    checking = {name: one for name, one in scorers.items() if hasattr(one.call, "check")}
+    if not checking:  # of texts there are many
+        return
+    faults: list[Exception] = []
+    for example_id, example in zip(given.ids, given.examples, strict=True):
+        try:
+            for name, scorer in checking.items():
+                with context(f"example {example_id!r}, detector {name!r}"):
+                    scorer.check(example)
+        except (ValueError, DetectorError) as error:
+            faults.append(without_frames(error) if faults else error)
+    if faults:
+        raise in_one_error(faults, len(given.ids))
 
 
 def _bar(total: int, progress: bool) -> Any:

@@ -13,13 +13,12 @@ import torch
 
 from modcollapse._support.digests import plain, public_name
 from modcollapse._support.identities import marked
-from modcollapse._support.pictures import is_pil
-from modcollapse._support.validation import listed, whole
 from modcollapse._support.weights import weights_digest
 from modcollapse.contracts import Conditions
-from modcollapse.errors import InputError, SamplerError
+from modcollapse.errors import InputError
 from modcollapse.samplers import _keywords
 from modcollapse.samplers._alone import alone_with
+from modcollapse.samplers._batches import checked_seeds
 from modcollapse.samplers._batching import Batching, batching_of
 from modcollapse.samplers._calls import Calls
 from modcollapse.samplers._inputs import check_condition, size_of
@@ -27,13 +26,11 @@ from modcollapse.samplers._kinds import kind_of
 from modcollapse.samplers._modalities import find_inputs
 from modcollapse.samplers._notes import Texts, rescaled, unread
 from modcollapse.samplers._outcome import check_outcome
-from modcollapse.samplers._probe import Generate, UnsteadyError, distance, probe_rows
+from modcollapse.samplers._probe import Generate, UnsteadyError, probe_rows
+from modcollapse.samplers._probe_pictures import probe_pictures
 from modcollapse.samplers._reading import Reading
 from modcollapse.samplers._rescaling import (
-    as_both,
     check_reading,
-    reads_otherwise,
-    with_frame_inverted,
 )
 from modcollapse.samplers._signature import defaults_of, signature_of
 from modcollapse.samplers._state import settings_digests
@@ -43,7 +40,6 @@ from modcollapse.samplers._surroundings import Outputs, is_compiled, outside_inf
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-_LAST_SEED = 2**63 - 1
 _DRAWS = "it draws from torch's global generator, which then has the seed of the row"
 
 
@@ -300,44 +296,13 @@ class PipelineSampler:
             if self._draws or self._asked not in ("auto", "single"):
                 raise
             mixes, notes = self._steadied(generate, conditions, seeds, rounding)
-        notes += self._of_pictures(generate, conditions, seeds[0], rounding)
+        name, seed = type(self.pipeline).__name__, seeds[0]
+        notes += probe_pictures(generate, conditions, self._kinds, seed, rounding, name)
         if mixes is not None:
             self._alone_because(mixes)
         if self._why_alone is not None:
             notes.append(f"generated one row at a time: {self._why_alone}")
         return notes + self._rescaled(conditions, sizes[0])
-
-    def _of_pictures(
-        self,
-        generate: Generate,
-        conditions: Mapping[str, Sequence[Any]],
-        seed: int,
-        rounding: float,
-    ) -> list[str]:
-        """Raise where arrays are read in another way than PIL images; note frames not read."""
-        own = {modality: list(rows[:1]) for modality, rows in conditions.items()}
-        pictures, notes = dict(own), list[str]()
-        for modality, kind in self._kinds.items():
-            (row,) = own[modality]
-            pictured = kind in ("image", "mask", "video")
-            if pictured and not is_pil(row[0] if isinstance(row, list | tuple) else row):
-                own[modality], pictures[modality] = ([one] for one in as_both(row, kind))
-        first = generate(own, [seed])
-        arrays = [modality for modality, rows in own.items() if rows is not pictures[modality]]
-        if arrays:
-            try:
-                apart = distance(first, generate(pictures, [seed]))
-            except SamplerError:
-                notes.append(f"{listed(arrays)} were not compared with PIL images, which fail")
-            else:
-                if apart > rounding:
-                    raise reads_otherwise(self.pipeline, arrays, apart)
-        for modality, kind in self._kinds.items():
-            for at, name in ((0, "first"), (-1, "last")) if kind == "video" else ():
-                others = {**own, modality: [with_frame_inverted(own[modality][0], at)]}
-                if distance(first, generate(others, [seed])) == 0:
-                    notes.append(f"the pipeline does not read the {name} frame of {modality!r}")
-        return notes
 
     def _steadied(
         self,
@@ -432,25 +397,8 @@ class PipelineSampler:
         options = "".join(f", {name}={value!r}" for name, value in settings.items())
         return f"PipelineSampler({type(self.pipeline).__name__}, inputs={self.inputs}{options})"
 
-    def _checked(self, conditions: Conditions, seeds: Sequence[int]) -> list[int]:
-        """Return the seeds as plain integers, one for each row of every modality."""
-        if set(conditions) != set(self.inputs):
-            raise InputError(
-                f"PipelineSampler takes the modalities {', '.join(self.inputs)}, got "
-                f"{', '.join(conditions) or 'none'}"
-            )
-        lengths = {modality: len(rows) for modality, rows in conditions.items()}
-        if not len(seeds) or any(length != len(seeds) for length in lengths.values()):
-            raise InputError(
-                "PipelineSampler takes one condition of each modality and one seed for each row, "
-                f"got {len(seeds)} seeds and "
-                + ", ".join(f"{length} of {modality!r}" for modality, length in lengths.items())
-            )
-        plain_seeds = [seed.item() if hasattr(seed, "item") else seed for seed in seeds]
-        return [whole(seed, "a seed of PipelineSampler", 0, _LAST_SEED) for seed in plain_seeds]
-
     def _generate(self, conditions: Conditions, seeds: Sequence[int], **cheap: Any) -> Outputs:
-        seeds = self._checked(conditions, seeds)
+        seeds = checked_seeds(conditions, seeds, self.inputs, "PipelineSampler")
         options = {**self.options, **cheap}
         calls = Calls(self.pipeline, self.inputs, options, self.output, self._draws)
         outputs = self._called(calls, conditions, seeds)

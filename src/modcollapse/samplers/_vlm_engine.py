@@ -9,9 +9,10 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from modcollapse._support.validation import choice, listed, whole
+from modcollapse._support.validation import choice, listed
 from modcollapse.contracts import Conditions
 from modcollapse.errors import InputError
+from modcollapse.samplers._batches import checked_seeds
 from modcollapse.samplers._probe import Words, probe_rows
 from modcollapse.samplers._prompts import Prompts
 from modcollapse.samplers._surroundings import Outputs, explained
@@ -20,7 +21,6 @@ Made = TypeVar("Made")
 PromptRows: TypeAlias = list[dict[str, Any]]
 Make: TypeAlias = Callable[[PromptRows, list[int]], list[Made]]
 
-_LAST = 2**63 - 1
 _WORDS = Words(
     model="the model",
     sampler="VLMSampler",
@@ -146,19 +146,7 @@ class Engine:
 
     def _rows(self, conditions: Conditions, seeds: Sequence[int]) -> tuple[PromptRows, list[int]]:
         inputs = self.prompts.inputs
-        if set(conditions) != set(inputs):
-            raise InputError(
-                f"VLMSampler takes the modalities {listed(inputs)}, got "
-                f"{listed(conditions) or 'none'}"
-            )
-        lengths = {name: len(held) for name, held in conditions.items()}
-        if not len(seeds) or any(length != len(seeds) for length in lengths.values()):
-            raise InputError(
-                "VLMSampler takes one condition of each modality and one seed for each row, got "
-                f"{len(seeds)} seeds and "
-                + ", ".join(f"{length} of {name!r}" for name, length in lengths.items())
-            )
-        plain = [seed.item() if hasattr(seed, "item") else seed for seed in seeds]
+        plain = checked_seeds(conditions, seeds, inputs, "VLMSampler")
         rows = [
             dict(zip(conditions, held, strict=True))
             for held in zip(*conditions.values(), strict=True)
@@ -167,7 +155,7 @@ class Engine:
             for name, kind in inputs.items():
                 if kind == "text":
                     self.prompts.check_text(row[name], f"the {name!r} condition of row {at}")
-        return rows, [whole(seed, "a seed of VLMSampler", 0, _LAST) for seed in plain]
+        return rows, plain
 
 
 def answers_of(inputs: Any, sequences: Tensor, apart: bool, ends: set[int]) -> list[list[int]]:
