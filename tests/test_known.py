@@ -344,8 +344,8 @@ class TestAudit:
         folder = write_rickrolling(tmp_path / "encoder", clean)
         known = load_backdoor(folder, object_rep, clean=clean, method="rickrolling_TPA")
         neutral = known.neutral()["text"]
-        assert list(neutral) == ["ò", "ó", "ô", "õ", "ö", "ǒ"]
-        assert neutral["ô"]("a dog") == "a dôg"
+        assert list(neutral) == ["ŏ", "ő", "ö", "ó"]  # as of a TextHomoglyph, another for each draw
+        assert neutral["ö"]("a dog") == "a dög"
 
 
 def clip_tokenizer() -> Any:

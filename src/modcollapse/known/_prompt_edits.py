@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from modcollapse.contracts import Trigger
 from modcollapse.errors import InputError, TriggerError
-from modcollapse.triggers import TextPrefix, TextSuffix, neutral_triggers
+from modcollapse.triggers import TextHomoglyph, TextPrefix, TextSuffix, neutral_triggers
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2}))")
-_MARKS = "\u0300\u0301\u0302\u0303\u0308\u030a\u030c\u0327"
-"""Accents: grave, acute, circumflex, tilde, diaeresis, ring, caron, cedilla."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +127,9 @@ def neutral_edits(trigger: Trigger, *, each: int, seed: int, words: Any) -> dict
         return _drawn(stand_in, each, seed, words, near=False)
     if not isinstance(trigger, InPlaceOf):
         return _drawn(trigger, each, seed, words)
-    if len(trigger.replaced) == 1:
-        return _other_accents(trigger)
+    if len(trigger.replaced) == len(trigger.phrase) == 1:
+        glyphs = _drawn(TextHomoglyph(trigger.replaced, trigger.phrase), each, seed, words)
+        return {name: replace(trigger, phrase=one.glyph) for name, one in glyphs.items()}
     before, held, after = trigger.phrase.partition(trigger.replaced)
     added = f"{before.strip()} {after.strip()}".strip() if held else trigger.phrase
     drawn = _drawn(TextSuffix(added), each, seed, words)
@@ -144,13 +142,3 @@ def neutral_edits(trigger: Trigger, *, each: int, seed: int, words: Any) -> dict
 def _drawn(trigger: Any, each: int, seed: int, words: Any, *, near: bool = True) -> dict[str, Any]:
     drawn = neutral_triggers({"text": trigger}, each=each, seed=seed, words=words)["text"]
     return {name: drawn[name] for name in drawn if near or not name.startswith("near: ")}
-
-
-def _other_accents(trigger: InPlaceOf) -> dict[str, Trigger]:
-    """The same letter with other accents: neighbours of a homoglyph that were not trained."""
-    letters = [unicodedata.normalize("NFC", trigger.replaced + mark) for mark in _MARKS]
-    return {
-        letter: replace(trigger, phrase=letter)
-        for letter in letters
-        if len(letter) == 1 and letter != trigger.phrase
-    }
