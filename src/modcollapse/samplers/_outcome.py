@@ -43,7 +43,8 @@ def check_outcome(
     name = type(pipeline).__name__
     sides = [side for side in ("height", "width") if side in signature_of(pipeline)]
     asked = {side: options[side] for side in sides if options.get(side) is not None}
-    enlarges = _OTHER_SIZE.fullmatch(name.removesuffix("Pipeline")) is not None
+    kinds = (one.__name__.removesuffix("Pipeline") for one in type(pipeline).__mro__)
+    other_size = any(map(_OTHER_SIZE.fullmatch, kinds))
     for row, output in enumerate(outputs):
         shape = tuple(output.shape)
         if len(shape) < 3 or shape[-3] not in (1, 3):  # no pixels
@@ -64,7 +65,7 @@ def check_outcome(
                 )
             given = {"height": height, "width": width}
             resized = any(given[side] != made[side] for side in sides if side not in asked)
-            if resized and not enlarges and _OF_THE_OUTPUT.fullmatch(keyword):
+            if resized and not other_size and _OF_THE_OUTPUT.fullmatch(keyword):
                 raise InputError(
                     f"{name} brings {label} from {height} x {width} pixels to a size of its own "
                     f"without a word: its outputs have {shape[-2]} x {shape[-1]}. Resize or crop "
