@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from modcollapse._support.digests import content_and_state, form, hexdigest, kind
-from modcollapse._support.images import is_tensor
+from modcollapse._support.digests import content_and_state, hexdigest
 from modcollapse._support.validation import described, did_you_mean, listed
 from modcollapse.contracts import (
     Cluster,
@@ -21,12 +20,12 @@ from modcollapse.contracts import (
     Triggers,
     TriggerSpec,
 )
-from modcollapse.errors import DetectorError, InputError, TriggerError, context
+from modcollapse.errors import DetectorError, InputError, context
 from modcollapse.game import MAX_PLAYERS
+from modcollapse.measure._faults import in_one_error, without_frames
+from modcollapse.measure._forms import Forms
 from modcollapse.table import OTHER_ROWS, cluster_labels, plain_id
 
-_TOLD = 3
-"""Examples of which an error says what is wrong; of others it says how many."""
 _LONGEST = 200
 """Characters of text that is kept beside the values, for groups."""
 
@@ -161,31 +160,6 @@ def check_examples(
     return found.examined()
 
 
-def without_frames(error: BaseException) -> Any:
-    """The same error without its frames, which hold the example."""
-    told: BaseException | None = error
-    while told is not None:
-        told.__traceback__ = None
-        told = told.__cause__ or told.__context__
-    return error
-
-
-def in_one_error(faults: Sequence[Exception], count: int) -> Exception:
-    """One error of all examples that cannot be used: the first few in words, the others counted."""
-    first, *others = faults
-    if not others:
-        return first
-    ours = isinstance(first, InputError | TriggerError | DetectorError)
-    told = "".join(
-        f"\n- {fault if ours else f'{type(fault).__name__}: {fault}'}"
-        + "".join(f" ({note})" for note in getattr(fault, "__notes__", ()))
-        for fault in faults[:_TOLD]
-    )
-    more = f"\nand {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
-    kind = type(first) if ours else InputError
-    return kind(f"{len(faults)} of {count} examples cannot be used:{told}{more}")
-
-
 class _Examples:
     """What was found so far in the examples of a run."""
 
@@ -203,7 +177,7 @@ class _Examples:
         self._samplers, self._scorers, self._cluster = samplers, scorers, cluster
         self._positions: dict[ExampleId, int] = {}
         self._checked: dict[ExampleId, Checked] = {}
-        self._forms = {name: _Forms(name, samplers.values(), batch_size) for name in needed}
+        self._forms = {name: Forms(name, samplers.values(), batch_size) for name in needed}
         self._labels: list[Any] = []
         self._fields: dict[str, list[Any]] = {}
 
@@ -315,49 +289,6 @@ def content_digest(example: Example) -> str | None:
 def content(example: Example) -> Mapping[str, Any]:
     """What an example holds besides its id."""
     return {key: held for key, held in example.items() if key != "id"}
-
-
-class _Forms:
-    """The conditions of one modality are of one kind, and of one size where a batch needs that."""
-
-    def __init__(self, modality: str, samplers: Iterable[SamplerSpec], batch_size: int) -> None:
-        self._modality, self._batch_size = modality, batch_size
-        takers = [sampler for sampler in samplers if modality in sampler.modalities]
-        self._one_size = any(sampler.one_size for sampler in takers)
-        self._seen: dict[str, list[ExampleId]] = {}
-        self.are_tensors = True
-
-    def add(self, condition: Any, example_id: ExampleId) -> None:
-        """Look at one more."""
-        tensor = is_tensor(condition)
-        self.are_tensors = self.are_tensors and tensor
-        one_size = self._one_size or (tensor and self._batch_size > 1)
-        told = form(condition) if one_size else kind(condition)
-        self._seen.setdefault(told, []).append(example_id)
-
-    def faults(self) -> Iterator[tuple[ExampleId, InputError]]:
-        """Each example that is not as most of them are, and what is to be said of it."""
-        if len(self._seen) < 2:
-            return
-        most = max(self._seen, key=lambda told: len(self._seen[told]))
-        one_size, alone = self._one_size, ""
-        if one_size:
-            alone = ", or give each a call of its own: PipelineSampler(..., batching='single')"
-        elif self.are_tensors and self._batch_size > 1:
-            one_size, alone = True, ", or give each alone: batch_size=1"
-        norm = self._seen[most]
-        others = f"that of {len(norm)} other{'s' * (len(norm) > 1)}, such as example {norm[0]!r}"
-        for told, ids in self._seen.items():
-            for example_id in ids if told != most else ():
-                yield (
-                    example_id,
-                    InputError(
-                        f"the {self._modality} of example {example_id!r} is {told}, {others}, is "
-                        f"{most}; conditions of one modality must be of one kind"
-                        f"{' and size' if one_size else ''}, since they share a batch. "
-                        f"{'Resize or convert' if one_size else 'Convert'} them first{alone}"
-                    ),
-                )
 
 
 def _cluster_label(

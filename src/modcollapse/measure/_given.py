@@ -15,9 +15,9 @@ from modcollapse.contracts import Example, ExampleId, FloatArray, Named, Scorer
 from modcollapse.errors import DetectorError, InputError, context
 from modcollapse.game import coalition_labels
 from modcollapse.measure import _scores
-from modcollapse.measure._checks import in_one_error, without_frames
 from modcollapse.measure._conditions import pick
 from modcollapse.measure._copies import on_host, own_copy
+from modcollapse.measure._faults import in_one_error, without_frames
 from modcollapse.measure._look import Look, Rows
 from modcollapse.measure._plan import Batch, Cell, generation_cost
 from modcollapse.measure._recording import NOT_LOOKED_AT, RowNames, score
