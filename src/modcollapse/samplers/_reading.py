@@ -36,7 +36,7 @@ class Reader(NamedTuple):
 
 
 class Reading:
-    """What a pipeline reads of the texts that go to its keywords.
+    """What a pipeline, as it is now, reads of the texts that go to its keywords.
 
     Args:
         pipeline: the pipeline.
@@ -49,6 +49,8 @@ class Reading:
     ) -> None:
         self._pipeline, self._settings, self._given = pipeline, settings, given
         self._own = type(pipeline).__module__.partition(".")[0] == "diffusers"
+        self._found: dict[str, list[Reader]] = {}
+        self._counted: dict[tuple[str, str], int] = {}
 
     def check(self, text: str, keyword: str, name: str) -> None:
         """Raise if the pipeline is known to cut the end of a text, and a trigger with it.
@@ -94,6 +96,11 @@ class Reading:
         )
 
     def _readers(self, keyword: str) -> list[Reader]:
+        if keyword not in self._found:
+            self._found[keyword] = self._find_readers(keyword)
+        return self._found[keyword]
+
+    def _find_readers(self, keyword: str) -> list[Reader]:
         """Tokenizers that a text goes to: ``prompt_2`` to the second, ``prompt`` to the others."""
         stem, number = _split(keyword)
         components = self._pipeline.components
@@ -123,6 +130,12 @@ class Reading:
         return reader.limit is not None and self._tokens(reader, text) > reader.limit
 
     def _tokens(self, reader: Reader, text: str) -> int:
+        counted = self._counted.get((reader.name, text))
+        if counted is None:
+            counted = self._counted[reader.name, text] = self._count(reader, text)
+        return counted
+
+    def _count(self, reader: Reader, text: str) -> int:
         """Number of tokens, once words of textual inversion stand as all the vectors they have."""
         convert = getattr(self._pipeline, "maybe_convert_prompt", None)
         whole = text if convert is None else convert(text, reader.tokenizer)
