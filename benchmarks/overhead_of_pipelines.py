@@ -2,8 +2,8 @@
 
     python benchmarks/overhead_of_pipelines.py --out overhead_of_pipelines.json
 
-Every tiny pipeline of ``tests/zoo`` whose rows share a call is audited in as many steps as users
-take. A clock stands around every call of the pipeline and of the detector; what is left of the
+Every tiny pipeline of ``tests/zoo`` whose rows share a call is audited in as many steps as it
+takes by default. A clock stands around every call of the pipeline and of the detector; what is left of the
 audit, its checks, triggers and records, is the overhead. Two audits of different length tell what
 of it grows with the examples from what does not, such as the probe and the digests of weights:
 ``ratio`` is of the first alone, ``ratio_of_64`` that of an audit of 64 examples, with both. The clock is that of the process, so that
@@ -23,6 +23,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -43,7 +44,6 @@ from zoo.case import Case
 from zoo.every import CASES
 from zoo.verify import examples_of, mean_value, trigger_of
 
-STEPS = 20
 AUDITED = 64
 """Examples of the audit whose ratio is told."""
 MOST_MS = 2.0
@@ -53,8 +53,7 @@ MOST_MS = 2.0
 def overhead(name: str, case: Case, examples: int, batch_size: int) -> dict[str, Any]:
     """Two audits, of so many examples and of twice as many: what they differ by grows with them."""
     pipeline = case.build()
-    steps = {"num_inference_steps": STEPS} if "num_inference_steps" in case.options else {}
-    options = {**case.options, **steps}
+    options = {**case.options, **steps_of(pipeline, case)}
     triggers = {modality: trigger_of(keyword) for modality, keyword in case.inputs.items()}
     audited(case, pipeline, options, triggers, 1, batch_size)  # what happens once in a process
     few = audited(case, pipeline, options, triggers, examples, batch_size)
@@ -71,6 +70,14 @@ def overhead(name: str, case: Case, examples: int, batch_size: int) -> dict[str,
         "ratio": 1 + own / calls,
         "ratio_of_64": 1 + (own * AUDITED + once) / (calls * AUDITED),
     }
+
+
+def steps_of(pipeline: Any, case: Case) -> dict[str, int]:
+    """The number of steps that the pipeline takes where nobody says another."""
+    default = signature(type(pipeline).__call__).parameters.get("num_inference_steps")
+    if "num_inference_steps" not in case.options or default is None:
+        return {}
+    return {"num_inference_steps": default.default} if isinstance(default.default, int) else {}
 
 
 def audited(
@@ -155,7 +162,7 @@ def main() -> None:
     report = {
         "benchmark": "overhead_of_pipelines",
         "settings": {
-            "num_inference_steps": STEPS,
+            "num_inference_steps": "default of each pipeline",
             "examples": options.examples,
             "batch_size": options.batch_size,
             "clock": "process time, one thread",

@@ -13,12 +13,15 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from modcollapse.errors import InputError
+from modcollapse.samplers._signature import components_of
 
 _BY_OPTION = re.compile(
     r"Flux(?!2)|StableDiffusion3|Chroma|AuraFlow|BriaPipeline|Mochi|CogVideoX|CogView3Plus|CogView4"
     r"|LTX(Pipeline|ImageToVideo|ConditionPipeline)|Cosmos(2Text|2Video|TextTo|VideoTo)"
 )
 _LENGTH = "max_sequence_length"
+_MARKS = 8
+"""Tokens at the begin and end of a text, at most."""
 
 
 class Reader(NamedTuple):
@@ -103,7 +106,7 @@ class Reading:
     def _find_readers(self, keyword: str) -> list[Reader]:
         """Tokenizers that a text goes to: ``prompt_2`` to the second, ``prompt`` to the others."""
         stem, number = _split(keyword)
-        components = self._pipeline.components
+        components = components_of(self._pipeline)
         found = []
         for name, tokenizer in components.items():
             encoder = components.get(name.replace("tokenizer", "text_encoder"), name)
@@ -127,7 +130,9 @@ class Reading:
         return limit if known and isinstance(limit, int) else None
 
     def _cuts(self, reader: Reader, text: str) -> bool:
-        return reader.limit is not None and self._tokens(reader, text) > reader.limit
+        if reader.limit is None or _fits_surely(reader, text):
+            return False
+        return self._tokens(reader, text) > reader.limit
 
     def _tokens(self, reader: Reader, text: str) -> int:
         counted = self._counted.get((reader.name, text))
@@ -140,6 +145,17 @@ class Reading:
         convert = getattr(self._pipeline, "maybe_convert_prompt", None)
         whole = text if convert is None else convert(text, reader.tokenizer)
         return len(reader.tokenizer(whole, truncation=False, verbose=False).input_ids)
+
+
+def _fits_surely(reader: Reader, text: str) -> bool:
+    """Whether a text has fewer letters than tokens are read, so that none need be counted.
+
+    No letter of ASCII becomes two tokens, unless a word stands for the vectors of an inversion.
+    """
+    if not text.isascii() or len(text) + _MARKS > (reader.limit or 0):
+        return False
+    added = getattr(reader.tokenizer, "added_tokens_encoder", {})
+    return not any(token.endswith("_1") for token in added)
 
 
 def _split(name: str) -> tuple[str, str]:

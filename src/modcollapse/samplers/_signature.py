@@ -1,4 +1,4 @@
-"""What a pipeline's call takes."""
+"""What a pipeline takes: in its call, and as its parts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,24 @@ def signature_of(pipeline: Any) -> Mapping[str, inspect.Parameter]:
     ``**kwargs`` swallows misspelt keywords, so it does not count; where a subclass adds it to pass
     keywords on, those of the class that it inherits from count too.
     """
-    return _signature_of(type(pipeline))  # type: ignore[arg-type]  # classes can be hashed
+    return _signature_of(type(pipeline), "__call__")  # type: ignore[arg-type]  # can be hashed
+
+
+def components_of(pipeline: Any) -> dict[str, Any]:
+    """Its parts by name; of a pipeline of diffusers without ``components``, which takes long."""
+    if type(pipeline).__module__.partition(".")[0] != "diffusers":
+        return dict(pipeline.components)
+    names = _signature_of(type(pipeline), "__init__")  # type: ignore[arg-type]
+    return {name: getattr(pipeline, name, None) for name in names}
 
 
 @cache
-def _signature_of(cls: type) -> Mapping[str, inspect.Parameter]:
+def _signature_of(cls: type, method: str) -> Mapping[str, inspect.Parameter]:
     found: dict[str, inspect.Parameter] = {}
     for ancestor in cls.__mro__:
-        if "__call__" not in vars(ancestor):
+        if method not in vars(ancestor):
             continue
-        parameters = inspect.signature(vars(ancestor)["__call__"]).parameters.values()
+        parameters = inspect.signature(vars(ancestor)[method]).parameters.values()
         for parameter in list(parameters)[1:]:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 found.setdefault(parameter.name, parameter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +29,7 @@ def check_same_run(
 50 in the other. Measure both with the same settings, and with the same version of modcollapse
     """
     for name in sorted((mine.keys() | theirs.keys()) - set(but)):
-        found = _first_difference(name, mine.get(name), theirs.get(name))
+        found = next(differences(mine.get(name), theirs.get(name), name), None)
         if found is None:
             continue
         path, my_setting, their_setting = found
@@ -129,20 +129,27 @@ def check_paired(mine: Pairing, theirs: Pairing, what: str = "subtract the contr
             )
 
 
-def _first_difference(path: str, mine: Any, theirs: Any) -> tuple[str, Any, Any] | None:
-    """Go down into mappings to the first setting that differs, so that an error stays short."""
+def differences(mine: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Go down into mappings to the settings that differ, so that what is said of them stays short.
+
+    Yields:
+        Where they stand, and what stands there in one and in the other.
+
+    >>> list(differences({"seed": 0, "sampler": {"steps": 20}}, {"seed": 0, "sampler": {}}))
+    [('sampler.steps', 20, None)]
+    """
     if mine == theirs or CHANGES in (mine, theirs):
-        return None
+        return
     if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
-        pairs = enumerate(zip(mine, theirs, strict=True))
-        differences = (_first_difference(f"{path}[{at}]", *pair) for at, pair in pairs)
-        return next((found for found in differences if found is not None), None)
-    if not isinstance(mine, Mapping) or not isinstance(theirs, Mapping):
-        return path, mine, theirs
-    if UNTOLD in mine or UNTOLD in theirs:
-        return path, mine, theirs
-    for key in sorted(mine.keys() | theirs.keys()):
-        found = _first_difference(f"{path}.{key}", mine.get(key), theirs.get(key))
-        if found is not None:
-            return found
-    return None
+        for at, pair in enumerate(zip(mine, theirs, strict=True)):
+            yield from differences(*pair, f"{path}[{at}]")
+    elif (
+        not (isinstance(mine, Mapping) and isinstance(theirs, Mapping))
+        or UNTOLD in mine
+        or UNTOLD in theirs
+    ):
+        yield path, mine, theirs
+    else:
+        for key in sorted(mine.keys() | theirs.keys()):
+            inner = f"{path}.{key}" if path else key
+            yield from differences(mine.get(key), theirs.get(key), inner)
