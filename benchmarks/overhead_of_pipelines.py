@@ -2,12 +2,12 @@
 
     python benchmarks/overhead_of_pipelines.py --out overhead_of_pipelines.json
 
-Every tiny pipeline of ``tests/zoo`` whose rows share a call is audited in as many steps as it
-takes by default. A clock stands around every call of the pipeline and of the detector; what is left of the
-audit, its checks, triggers and records, is the overhead. Two audits of different length tell what
-of it grows with the examples from what does not, such as the probe and the digests of weights:
-``ratio`` is of the first alone, ``ratio_of_64`` that of an audit of 64 examples, with both. The clock is that of the process, so that
-what runs beside it counts little.
+Every tiny pipeline of ``tests/zoo`` whose rows share a call is audited in as many steps as it takes
+by default. A clock stands around every call of the pipeline and of the detector; what is left of
+the audit, its checks, triggers and records, is the overhead. Two audits of different length tell
+what of it grows with the examples from what does not, such as the probe and the digests of weights:
+``ratio`` is of the first alone, ``ratio_of_64`` that of an audit of 64 examples, with both. The
+clock is that of the process, so that what runs beside it counts little.
 
 The models are tiny, so the share is an upper bound: a real pipeline takes seconds a call.
 

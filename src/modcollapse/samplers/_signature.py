@@ -23,7 +23,7 @@ def components_of(pipeline: Any) -> dict[str, Any]:
     if type(pipeline).__module__.partition(".")[0] != "diffusers":
         return dict(pipeline.components)
     names = _signature_of(type(pipeline), "__init__")  # type: ignore[arg-type]
-    return {name: getattr(pipeline, name, None) for name in names}
+    return {name: vars(pipeline).get(name) for name in names}
 
 
 @cache
