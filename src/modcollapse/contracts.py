@@ -40,7 +40,8 @@ ExampleId: TypeAlias = str | int
 
 Example: TypeAlias = Mapping[str, Any]
 """The clean condition of every modality under the modality's name, what the detector wants
-(``"reference"``), and an ``"id"`` (its position in the sequence where there is none)."""
+(``"reference"``), and an ``"id"`` (its position in the sequence where there is none). The run
+option ``columns`` maps these names to others; a ``pathlib.Path`` is opened when it is read."""
 
 
 Neutral: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -129,6 +130,7 @@ class RunOptions(TypedDict, total=False):
     cluster: Cluster | None
     probe: bool
     neutral: Neutral | None
+    columns: Mapping[str, str] | None
 
 
 def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) -> None:
@@ -146,8 +148,8 @@ def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) ->
     Traceback (most recent call last):
     ...
     modcollapse.errors.OptionError: audit() got an unexpected keyword argument 'batchsize'; \
-it takes level, seed, repeats, batch_size, keep, progress, cluster, probe, neutral; did you mean \
-'batch_size'?
+it takes level, seed, repeats, batch_size, keep, progress, cluster, probe, neutral, columns; did \
+you mean 'batch_size'?
     """
     check_keywords(call, run, (*others, *RunOptions.__annotations__))
 

@@ -36,6 +36,7 @@ from modcollapse.measure._checks import (
     neutral_specs,
     trigger_specs,
 )
+from modcollapse.measure._columns import as_examples
 from modcollapse.measure._plan import Cost, generation_cost, noise_seed
 from modcollapse.samplers import as_sampler
 from modcollapse.table import Pairing
@@ -52,7 +53,7 @@ class Run:
     Attributes:
         samplers: what generates, by a label for errors; all are given the same batches.
         scorers: what scores, by name.
-        examples: what the caller gave.
+        examples: what the caller gave, under the names of the run; each is read when asked for.
         positions: place among them of each of the N examples, in the order of generation.
         triggers: modality -> trigger, in the order of the players.
         neutral: modality -> name -> a trigger that is not the trigger.
@@ -192,6 +193,7 @@ def prepare(
     cluster: Cluster | None = None,
     probe: bool = True,
     neutral: Neutral | None = None,
+    columns: Mapping[str, str] | None = None,
     look_at: LookAt | None = None,
 ) -> Run:
     """Check the arguments of ``evaluate_coalitions`` and plan the run; generate nothing.
@@ -209,6 +211,7 @@ def prepare(
         cluster: what groups the examples into units of inference.
         probe: look at samplers and detectors first.
         neutral: modality -> name -> a trigger that is not the trigger.
+        columns: name that the run uses -> column of the examples.
         look_at: ids and labels of groups -> the order of generation, and what the tables record of
             the looks; the order of the examples, and nothing, if left out.
 
@@ -221,6 +224,7 @@ def prepare(
     read_triggers = trigger_specs(triggers)
     read_samplers: dict[str, SamplerSpec] = {}
     count = count_examples(examples)
+    examples = as_examples(examples, columns)
     for label, sampler in samplers.items():
         with noted(label):
             wrapped = as_sampler(sampler, lambda: examples[0], tuple(read_triggers))

@@ -99,6 +99,8 @@ def tma(
         probe: with a sampler: look at it and the detectors first, default True.
         neutral: with a sampler: triggers that are not the trigger, see ``evaluate_coalitions``,
             default None.
+        columns: with a sampler: name that the run uses -> column of the examples, see
+            ``evaluate_coalitions``, default None.
 
     Returns:
         An ``Attribution``: modality -> ``Estimate``, in the unit of the value, each between minus
@@ -208,6 +210,8 @@ def cti(
         probe: with a sampler: look at it and the detectors first, default True.
         neutral: with a sampler: triggers that are not the trigger, see ``evaluate_coalitions``,
             default None.
+        columns: with a sampler: name that the run uses -> column of the examples, see
+            ``evaluate_coalitions``, default None.
 
     Returns:
         An ``Interaction``: ``"image+text"`` -> ``Estimate``, in the unit of the value. At M = 2 it
@@ -308,6 +312,8 @@ def coalition_means(
         probe: with a sampler: look at it and the detectors first, default True.
         neutral: with a sampler: triggers that are not the trigger, see ``evaluate_coalitions``,
             default None.
+        columns: with a sampler: name that the run uses -> column of the examples, see
+            ``evaluate_coalitions``, default None.
 
     Returns:
         A ``CoalitionMeans``: ``"none"``, ``"image"``, ``"text"``, ``"image+text"`` -> ``Estimate``.
@@ -426,6 +432,8 @@ def audit(
         probe: with a sampler: look at it and the detectors first, default True.
         neutral: with a sampler: triggers that are not the trigger, see ``evaluate_coalitions``,
             default None.
+        columns: with a sampler: name that the run uses -> column of the examples, see
+            ``evaluate_coalitions``, default None.
 
     Returns:
         An ``Audit``; with a single modality its ``cti`` is None.

@@ -96,6 +96,8 @@ def sweep(
         cluster: what groups the examples into units, default None.
         probe: look at the sampler of each point and at the detectors first, default True.
         neutral: triggers that are not the trigger, see ``evaluate_coalitions``, default None.
+        columns: name that the run uses -> column of the examples, see ``evaluate_coalitions``,
+            default None.
 
     Returns:
         A `Sweep`: ``rows``, ``audits``, ``plot()``, ``to_frame()``, ``to_csv()``.

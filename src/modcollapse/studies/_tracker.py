@@ -73,6 +73,8 @@ class CollapseTracker:
         probe: as in every call that measures, default True; a tracker does not look at its model,
             see above.
         neutral: triggers that are not the trigger, see ``evaluate_coalitions``, default None.
+        columns: name that the run uses -> column of the examples, see ``evaluate_coalitions``,
+            default None.
 
     Raises:
         OptionError: there is no such keyword.
