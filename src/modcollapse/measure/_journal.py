@@ -1,0 +1,284 @@
+"""The journal of a run: which examples are finished already, and how the next are added."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from modcollapse._support.identities import says_itself, without_marks
+from modcollapse._support.validation import listed
+from modcollapse.contracts import ExampleId
+from modcollapse.errors import InputError, TableError
+from modcollapse.measure._prepare import Run
+from modcollapse.measure._recording import environment
+from modcollapse.measure._team import Team
+from modcollapse.table import (
+    LOCK_FILE,
+    Finished,
+    JournalContent,
+    JournalWarning,
+    Kept,
+    differences,
+    finished_line,
+    header_line,
+    is_journal,
+    kept_folder,
+    read_journal,
+    write_header,
+    write_kept,
+)
+
+_NOT_OF_RUN = ("repeats", "notes", "journal", "environment")
+"""Of a header, what may be another when a run is resumed or extended; environments are compared
+without the version of Python."""
+
+
+class Journal:
+    """The journal of a run, open for adding.
+
+    Attributes:
+        finished: id and repeat -> what was measured before, of the examples of this run.
+        notes: label of the sampler -> what the run had found out before.
+        batch_size: rows of a call, as the journal was begun; None of a new one.
+    """
+
+    def __init__(self, run: Run, folder: Path, team: Team) -> None:
+        self._run, self._folder, self._team = run, folder, team
+        self._unwritten = b""
+        self._file: Path | None = None
+        content = _read(folder)
+        self._check_alike(content)
+        self.batch_size: int | None = None
+        self.notes: Mapping[str, Sequence[str]] = {}
+        self.finished: dict[tuple[ExampleId, int], Finished] = {}
+        self._header = _header(run)
+        if content is not None:
+            self._header["journal"] = content.header["journal"]
+            self.batch_size = content.header["settings"]["batch_size"]
+            self.notes = content.header["notes"]
+            self.finished = self._of_this_run(content)
+
+    @property
+    def must_confirm(self) -> bool:
+        """Whether something of the run does not say who it is, and may have become another."""
+        run = self._run
+        things: Iterable[Any] = [
+            *(sampler.call for sampler in run.samplers.values()),
+            *(scorer.call for scorer in run.scorers.by_name.values()),
+            *(trigger.call for trigger in run.triggers.values()),
+            *(one.call for named in run.neutral.values() for one in named.values()),
+        ]
+        return bool(self.finished) and not all(map(says_itself, things))
+
+    def begin(self, run: Run, notes: Mapping[str, Sequence[str]]) -> None:
+        """Write the header, before the first example is generated.
+
+        Args:
+            run: with the batch size that it will have.
+            notes: label of the sampler -> what was found out so far.
+        """
+        self._header = {**_header(run, notes), "journal": self._header["journal"]}
+        if self._team.rank == 0:
+            write_header(self._folder, self._header)
+        taken = [path.name for path in self._folder.glob("finished-*.jsonl")]
+        session = 1 + max((int(name.split("-")[1]) for name in taken), default=0)
+        session = max(self._team.gathered(session))  # also where each has a disk of its own
+        name = f"finished-{session:04d}-{self._team.rank:04d}.jsonl"
+        self._file = self._folder / name
+
+    def add(self, rows: Sequence[Finished]) -> None:
+        """Add what was finished; it is on the disk when this returns.
+
+        What cannot be written, as on a full disk, does not end the run: it is said once, and
+        tried again with whatever comes next.
+        """
+        name = self._header["journal"]
+        self._unwritten += b"".join(finished_line(row, name) for row in rows)
+        self._write()
+
+    def keep(self, label: str, kept: Kept) -> None:
+        """Save what was kept of an example, before the example is added."""
+        try:
+            write_kept(kept_folder(self._folder, self._header, label, kept.id), kept)
+        except OSError as error:
+            _warn(f"the kept outputs of example {kept.id!r} could not be saved: {error}")
+
+    def end(self, run: Run, notes: Mapping[str, Sequence[str]]) -> None:
+        """Write what is left, and the header as it is known now.
+
+        Args:
+            run: with identities that leave out what the run has changed.
+            notes: label of the sampler -> what was found out.
+        """
+        self._write(last=True)
+        if self._team.rank == 0 and self._file is not None:
+            header = {**_header(run, notes), "journal": self._header["journal"]}
+            if header != self._header:
+                write_header(self._folder, header)
+
+    def _write(self, *, last: bool = False) -> None:
+        if not self._unwritten or self._file is None:
+            return
+        try:
+            _append(self._file, self._unwritten, header_line(self._header))
+        except OSError as error:
+            later = "" if last else "; the run goes on, and tries again with the next batch"
+            _warn(f"finished examples could not be written into {self._file}: {error}{later}")
+        else:
+            self._unwritten = b""
+
+    def _of_this_run(self, content: JournalContent) -> dict[tuple[ExampleId, int], Finished]:
+        """What is finished of the examples and repeats of this run.
+
+        Raises:
+            TableError: an example held something else when it was measured.
+        """
+        run, found, other = self._run, dict[tuple[ExampleId, int], Finished](), list[str]()
+        for example_id, seeds, checked in zip(run.ids, run.seeds, run.checked, strict=True):
+            for repeat, seed in enumerate(seeds.tolist()):
+                row = content.finished.get((example_id, repeat))
+                if row is None:
+                    continue
+                if row.seed != seed or (row.digest is not None and row.digest != checked.example):
+                    other.append(repr(example_id))
+                    break
+                found[example_id, repeat] = row
+        if other:
+            raise TableError(
+                f"the journal {self._folder} cannot be resumed: {len(other)} of its examples held "
+                f"something else when they were measured ({listed(other[:3])}"
+                f"{', ...' if len(other) > 3 else ''}). Give them ids of their own, restore what "
+                "they held, or give another folder"
+            )
+        return found
+
+    def _check_alike(self, content: JournalContent | None) -> None:
+        """Raise where the journal is of another run, with all that differs."""
+        if content is None:
+            return
+        mine, theirs = _compared(_header(self._run)), _compared(content.header)
+        if self._run.finds_batch_size:
+            mine["settings"].pop("batch_size")
+            theirs["settings"].pop("batch_size")
+        found = [
+            f"{path} is {there!r:.80} there and {here!r:.80} here"
+            for path, here, there in differences(mine, theirs)
+        ]
+        if found:
+            raise TableError(
+                f"the journal {self._folder} is of another run: {'; '.join(found[:8])}"
+                f"{f'; and {len(found) - 8} more' if len(found) > 8 else ''}. Make the call as it "
+                "was made then, or give another folder"
+            )
+
+
+@contextmanager
+def opened(run: Run, team: Team) -> Iterator[Journal | None]:
+    """Open the journal of a run, if it has one; no other run can meanwhile.
+
+    Raises:
+        InputError: its folder cannot be written into.
+        TableError: it is of another run, another process writes into it, or the folder holds
+            something else.
+    """
+    folder = run.journal
+    if folder is None:
+        yield None
+        return
+    from filelock import FileLock, Timeout
+
+    _check_folder(folder)
+    lock = FileLock(folder / LOCK_FILE)
+    if team.rank == 0:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise TableError(
+                f"another process writes into the journal {folder}. Wait for it, or give another "
+                "folder; modcollapse.table.load reads the table so far"
+            ) from None
+        except OSError as error:
+            raise InputError(f"journal={str(folder)!r} cannot be written: {error}") from error
+    try:
+        yield Journal(run, folder, team)
+    finally:
+        lock.release()
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = {path.name for path in folder.iterdir()} - {LOCK_FILE}
+        probe = folder / f".{secrets.token_hex(4)}.part"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"journal={str(folder)!r} cannot be written: {error}") from error
+    held = {name for name in held if not name.startswith(".")}  # of a write that was cut off
+    if held and not is_journal(folder):
+        raise TableError(
+            f"journal={str(folder)!r} holds something else than a journal ({listed(sorted(held)[:3])}"
+            "). Give a new folder"
+        )
+
+
+def _read(folder: Path) -> JournalContent | None:
+    return read_journal(folder) if is_journal(folder) else None
+
+
+def _header(run: Run, notes: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    """What makes a run this one and no other, and what a table of its lines needs."""
+    settings = {name: held for name, held in run.settings.items() if name != "repeats"}
+    return {
+        "journal": secrets.token_hex(8),
+        "modalities": list(run.modalities),
+        "neutral": [[modality, name] for modality, named in run.neutral.items() for name in named],
+        "samplers": dict(run.sampler_identities),
+        "detectors": {
+            name: {
+                "identity": run.detector_identities[name],
+                "bounds": scorer.bounds and list(scorer.bounds),
+                "binary": scorer.binary,
+                "perfect": "of each example" if callable(scorer.perfect) else scorer.perfect,
+            }
+            for name, scorer in run.scorers.items()
+        },
+        "single": run.scorers.single,
+        "clustered": run.clusters is not None,
+        "settings": settings,
+        "repeats": run.cost.repeats,
+        "environment": environment(),
+        "notes": {label: list(said) for label, said in (notes or {}).items()},
+    }
+
+
+def _compared(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a header, what must agree."""
+    versions = {name: held for name, held in header["environment"].items() if name != "python"}
+    kept = {name: held for name, held in header.items() if name not in _NOT_OF_RUN}
+    compared: dict[str, Any] = without_marks({**kept, "versions": versions})
+    return compared
+
+
+def _append(path: Path, lines: bytes, header: bytes) -> None:
+    """Add lines to a file, all or none, and let them be on the disk."""
+    new = not path.exists()
+    before = 0 if new else path.stat().st_size
+    try:
+        with path.open("ab") as file:
+            file.write((header if new or not before else b"") + lines)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        if path.exists():
+            os.truncate(path, before)
+        raise
+
+
+def _warn(said: str) -> None:
+    warnings.warn(f"journal: {said}", JournalWarning, stacklevel=6)

@@ -1,0 +1,92 @@
+"""The processes of one run: each measures a part of the examples, all get the whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from modcollapse.errors import InputError, SamplerError
+
+Thing = TypeVar("Thing")
+
+
+class Team(NamedTuple):
+    """The processes that torch.distributed has joined, or this one alone.
+
+    Attributes:
+        rank: of this process.
+        size: number of processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def of(cls, split: bool) -> Team:
+        """The processes that share a run.
+
+        Args:
+            split: whether they do; if not, this one carries it out alone.
+
+        Raises:
+            InputError: there are several, and nobody has joined them.
+        """
+        if not split:
+            return cls()
+        from torch import distributed
+
+        if distributed.is_available() and distributed.is_initialized():
+            return cls(distributed.get_rank(), distributed.get_world_size())
+        started = os.environ.get("WORLD_SIZE", "1")
+        if started.isdecimal() and int(started) > 1 and "RANK" in os.environ:
+            raise InputError(
+                f"{started} processes were started (WORLD_SIZE), and torch.distributed has not "
+                "joined them: each would generate everything. Make accelerate.PartialState() "
+                "first, on CPUs PartialState(cpu=True); or, if each is to measure by itself, say "
+                "split=False"
+            )
+        return cls()
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other process."""
+        return self.size == 1
+
+    def share_of(self, things: Sequence[Thing]) -> list[Thing]:
+        """The part that is for this process."""
+        return list(things[self.rank :: self.size])
+
+    def gathered(self, thing: Thing) -> list[Thing]:
+        """What every process has, in the order of their ranks; all must call this."""
+        if self.alone:
+            return [thing]
+        from torch import distributed
+
+        found: list[Any] = [None] * self.size
+        distributed.all_gather_object(found, thing)
+        return found
+
+    def of_first(self, thing: Thing) -> Thing:
+        """What the first process has."""
+        return self.gathered(thing)[0]
+
+    def together(self, work: Callable[[], Thing]) -> Thing:
+        """Do a part of the work, and go on only if no process failed at its own.
+
+        Raises:
+            Exception: what ``work`` raised here.
+            SamplerError: another process failed.
+        """
+        failure: Exception | None = None
+        try:
+            found = work()
+        except Exception as error:
+            failure = error
+        said = self.gathered(failure and f"{type(failure).__name__}: {failure}")
+        if failure is not None:
+            raise failure
+        others = [f"process {rank}: {text}" for rank, text in enumerate(said) if text]
+        if others:
+            raise SamplerError(f"the run failed in another process. {'; '.join(others)}")
+        return found

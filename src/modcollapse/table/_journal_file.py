@@ -1,0 +1,310 @@
+"""The journal of a run: a folder of plain lines, one for each finished example and repeat.
+
+::
+
+    header.json          what makes it this run and no other; the first line of each other file too
+    finished-0001-0000.jsonl   one file for each call and process, which nobody else writes into
+    kept/                outputs for a gallery
+    lock                 held while a run writes
+
+A line that was cut off, by a crash say, is passed over; one that was changed, too, with a warning:
+what stands in all other lines still counts.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from modcollapse._support.validation import listed
+from modcollapse.contracts import ExampleId
+from modcollapse.errors import TableError
+from modcollapse.table._file import write_whole
+from modcollapse.table._kept_files import kept_name, read_kept
+from modcollapse.table._lines import entry_of, line_of
+from modcollapse.table._neutral_values import NeutralValues
+from modcollapse.table._table import CoalitionTable, Kept
+
+HEADER, FINISHED = "modcollapse journal", "modcollapse finished"
+"""What lines begin with."""
+JOURNAL_VERSION = 1
+HEADER_FILE, KEPT_FOLDER, LOCK_FILE = "header.json", "kept", "lock"
+_LONGEST_LINE = 2**26
+"""Bytes of a line (64 MiB): one that is longer was not written by a run."""
+
+
+class JournalWarning(UserWarning):
+    """Something in a journal cannot be used, or not be written."""
+
+
+class Finished(NamedTuple):
+    """One example and repeat, measured under every coalition.
+
+    Attributes:
+        id: name of the example.
+        repeat: from 0.
+        seed: of its noise.
+        digest: of what the example holds; None where that cannot be told.
+        place: among the examples of the call, which orders a table so far.
+        cluster: label of its group; None where there is none.
+        fields: what it holds of plain values.
+        batch_size: rows of the calls that it was generated in, at the end.
+        values: label of the sampler -> name of the detector -> value of each column: of the
+            coalitions, then of the neutral triggers.
+        perfect: label of the sampler -> name of the detector -> what a perfect attack would score,
+            of detectors that say so by a function.
+    """
+
+    id: ExampleId
+    repeat: int
+    seed: int
+    digest: str | None
+    place: int
+    cluster: Any
+    fields: Mapping[str, Any]
+    batch_size: int
+    values: Mapping[str, Mapping[str, Sequence[float]]]
+    perfect: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class JournalContent:
+    """What stands in a journal.
+
+    Attributes:
+        folder: where it lies.
+        header: what makes it this run and no other.
+        finished: id and repeat -> what was measured, in the order in which it was written.
+    """
+
+    folder: Path
+    header: Mapping[str, Any]
+    finished: Mapping[tuple[ExampleId, int], Finished]
+
+    def tables(self) -> dict[str, dict[str, CoalitionTable]]:
+        """Label of the sampler -> name of the detector -> table of what is finished so far."""
+        examples, repeats = self._complete()
+        return {
+            label: {
+                name: self._table(label, name, examples, repeats)
+                for name in self.header["detectors"]
+            }
+            for label in self.header["samplers"]
+        }
+
+    def _complete(self) -> tuple[list[ExampleId], int]:
+        """Examples of which every repeat is finished, in their order, and how many repeats."""
+        counts: dict[ExampleId, int] = {}
+        for example_id, repeat in sorted(self.finished, key=lambda key: key[1]):
+            if counts.get(example_id, 0) == repeat:
+                counts[example_id] = repeat + 1
+        if not counts:
+            raise TableError(f"no example of the journal {self.folder} is finished yet")
+        repeats = min(self.header["repeats"], max(counts.values()))
+        found = [example_id for example_id, count in counts.items() if count >= repeats]
+        return sorted(found, key=lambda one: self.finished[one, 0].place), repeats
+
+    def _table(
+        self, label: str, name: str, examples: Sequence[ExampleId], repeats: int
+    ) -> CoalitionTable:
+        header, detector = self.header, self.header["detectors"][name]
+        rows = [[self.finished[one, repeat] for repeat in range(repeats)] for one in examples]
+        first = [of[0] for of in rows]
+        values = np.array([[row.values[label][name] for row in of] for of in rows])
+        coalitions = 2 ** len(header["modalities"])
+        neutral = [(modality, one) for modality, one in header["neutral"]]
+        perfect = detector["perfect"]
+        if perfect == "of each example":
+            perfect = np.array([[row.perfect[label][name] for row in of] for of in rows]).mean(1)
+        names = dict.fromkeys(key for row in first for key in row.fields)
+        return CoalitionTable(
+            values=values[..., :coalitions],
+            modalities=tuple(header["modalities"]),
+            example_ids=tuple(examples),
+            seeds=np.array([[row.seed for row in of] for of in rows]),
+            digests=tuple(row.digest for row in first),
+            bounds=detector["bounds"] and tuple(detector["bounds"]),
+            binary=detector["binary"],
+            perfect=perfect,
+            clusters=tuple(row.cluster for row in first) if header["clustered"] else None,
+            neutral=NeutralValues(
+                tuple(neutral),
+                values[..., coalitions:].reshape(*values.shape[:2], len(neutral), -1),
+            )
+            if neutral
+            else None,
+            fields={key: tuple(row.fields.get(key) for row in first) for key in names},
+            provenance={
+                "run": {
+                    **header["settings"],
+                    "repeats": repeats,
+                    "sampler": header["samplers"][label],
+                    "detector": detector["identity"],
+                },
+                "environments": [header["environment"]],
+                "notes": header["notes"].get(label, []),
+            },
+            kept=tuple(self.kept(label, examples)),
+        )
+
+    def kept(self, label: str, examples: Iterable[ExampleId]) -> Iterator[Kept]:
+        """What was kept of some examples; a damaged folder is passed over, with a warning."""
+        for example_id in examples:
+            folder = kept_folder(self.folder, self.header, label, example_id)
+            if not folder.is_dir():
+                continue
+            try:
+                yield read_kept(folder)
+            except (TableError, OSError) as error:
+                _warn(f"{folder} cannot be read: {error}. Its example goes without pictures")
+
+
+def kept_folder(
+    folder: Path, header: Mapping[str, Any], label: str, example_id: ExampleId
+) -> Path:
+    """Where the kept outputs of an example lie, of one of the samplers."""
+    return folder / KEPT_FOLDER / str(list(header["samplers"]).index(label)) / kept_name(example_id)
+
+
+def is_journal(folder: Path) -> bool:
+    """Whether a folder holds a journal."""
+    return (folder / HEADER_FILE).is_file() or any(folder.glob("finished-*.jsonl"))
+
+
+def load(path: str | Path) -> CoalitionTable | dict[str, CoalitionTable]:
+    """Read a table from its file, or the table so far from the journal of a run.
+
+    A run may write into the journal meanwhile.
+
+    Args:
+        path: file that ``CoalitionTable.save`` wrote, or folder of a journal.
+
+    Returns:
+        The table of the examples that are finished under every coalition and repeat, in the order
+        in which the run was given them; of several detectors a dict by name. Of a run with a
+        control, that of the audited model.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        TableError: it holds something else, or nothing is finished yet.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return CoalitionTable.load(path)
+    content = read_journal(path)
+    tables = next(iter(content.tables().values()))
+    return next(iter(tables.values())) if content.header["single"] else tables
+
+
+def read_journal(folder: Path) -> JournalContent:
+    """Read all that is finished in a journal.
+
+    Raises:
+        TableError: there is no journal, it is of another version, or no copy of its header is
+            whole.
+    """
+    headers, lines = list[dict[str, Any]](), list[tuple[str, dict[str, Any]]]()
+    faults: list[str] = []
+    files = sorted(folder.glob("finished-*.jsonl"))
+    if not is_journal(folder):
+        raise TableError(f"{folder} is no journal of a run: it holds no {HEADER_FILE}")
+    for path in [folder / HEADER_FILE, *files]:
+        if not path.is_file():
+            continue
+        for number, line in _lines_of(path):
+            where = f"{path}, line {number}"
+            try:
+                if number == 1:
+                    headers.append(_checked_header(entry_of(line, HEADER, JOURNAL_VERSION)))
+                else:
+                    lines.append((where, entry_of(line, FINISHED, JOURNAL_VERSION)))
+            except (ValueError, KeyError, TypeError) as error:
+                faults.append(f"{where}: {error!r:.200}")
+    if not headers:
+        raise TableError(
+            f"{folder} cannot be read as a journal of version {JOURNAL_VERSION}: no copy of its "
+            f"header is whole ({'; '.join(faults[:3]) or 'the files are empty'})"
+        )
+    header, finished = headers[0], dict[tuple[ExampleId, int], Finished]()
+    for where, entry in lines:
+        try:
+            row = _finished(entry, header)
+        except (ValueError, KeyError, TypeError) as error:
+            faults.append(f"{where}: {error!r:.200}")
+            continue
+        finished[row.id, row.repeat] = row
+    if faults:
+        _warn(
+            f"{len(faults)} line(s) of the journal {folder} cannot be used and are passed over; "
+            f"what they held is generated again: {'; '.join(faults[:3])}"
+            + (" and more" if len(faults) > 3 else "")
+        )
+    return JournalContent(folder, header, finished)
+
+
+def write_header(folder: Path, header: Mapping[str, Any]) -> None:
+    """Put the header into its file; what was there before is replaced at once or not at all."""
+    write_whole(folder / HEADER_FILE, header_line(header))
+
+
+def header_line(header: Mapping[str, Any]) -> bytes:
+    """The header as the first line of a file."""
+    return line_of(HEADER, JOURNAL_VERSION, header)
+
+
+def finished_line(row: Finished, journal: str) -> bytes:
+    """A finished example and repeat as a line of the journal of this name."""
+    return line_of(FINISHED, JOURNAL_VERSION, {**row._asdict(), "journal": journal})
+
+
+def _lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines that were finished, with their numbers; the last may be on its way, or cut off."""
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            if line.endswith(b"\n") or number == 1 and path.name == HEADER_FILE:
+                yield number, line
+
+
+def _checked_header(entry: dict[str, Any]) -> dict[str, Any]:
+    """The header, if it holds what is read of it."""
+    kinds = {
+        "journal": str, "modalities": list, "neutral": list, "samplers": dict, "detectors": dict,
+        "settings": dict, "environment": dict, "notes": dict, "repeats": int, "single": bool,
+        "clustered": bool,
+    }  # fmt: skip
+    wrong = [name for name, kind in kinds.items() if not isinstance(entry.get(name), kind)]
+    if wrong:
+        raise ValueError(f"it lacks {listed(wrong)}")
+    return entry
+
+
+def _finished(entry: dict[str, Any], header: Mapping[str, Any]) -> Finished:
+    """A line as what was measured, if it is of this run."""
+    if entry.pop("journal", None) != header["journal"]:
+        raise ValueError("it is of another run")
+    row = Finished(**entry)
+    columns = 2 ** len(header["modalities"]) + len(header["neutral"]) * (
+        1 if len(header["modalities"]) == 1 else 2
+    )
+    if row.values.keys() != header["samplers"].keys():
+        raise ValueError("it is of other samplers")
+    for values in row.values.values():
+        if set(values) != set(header["detectors"]) or any(
+            np.shape(held) != (columns,) or not np.isfinite(held).all() for held in values.values()
+        ):
+            raise ValueError("it does not hold a finite value for each column")
+    if not isinstance(row.id, str | int) or not isinstance(row.repeat, int):
+        raise ValueError("it names no example and repeat")
+    return row
+
+
+def _warn(said: str) -> None:
+    warnings.warn(said, JournalWarning, stacklevel=4)
