@@ -128,7 +128,7 @@ class TestReading:
     def test_what_unpacks_to_more_than_any_table_is_not_unpacked(self, tmp_path, monkeypatch):
         from modcollapse.table import _file
 
-        monkeypatch.setattr(_file, "_LARGEST", 100)
+        monkeypatch.setattr(_file, "LARGEST", 100)
         with pytest.raises(TableError, match="bytes when unpacked"):
             mc.CoalitionTable.load(table().save(tmp_path / "t"))
 

@@ -26,7 +26,7 @@ _READ = (1, TABLE_VERSION)
 """Version 1, of modcollapse 0.1.0, knew no perfect attack, no groups and no digest."""
 
 _ENTRIES = {"header": np.uint8, "values": np.float64, "seeds": np.int64, "digest": np.uint8}
-_LARGEST = 2**33
+LARGEST = 2**33
 """Most bytes that are unpacked (8 GiB): a file that claims more is no table that was measured."""
 
 
@@ -73,7 +73,7 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def read(path: Path) -> tuple[dict[str, Any], CoalitionTensor, NDArray[np.int64] | None]:
@@ -104,6 +104,46 @@ def read(path: Path) -> tuple[dict[str, Any], CoalitionTensor, NDArray[np.int64]
     return header, arrays["values"], arrays.get("seeds")
 
 
+def gallery_folder(path: Path) -> Path:
+    """Where the gallery of a table lies: ``run.kept`` of ``run.npz``, beside the file itself."""
+    target = Path(os.path.realpath(path))
+    stem = target.stem if target.suffix == ".npz" else target.name
+    return target.with_name(f"{stem}.kept")
+
+
+def names_of_gallery(header: Mapping[str, Any], path: Path) -> list[str]:
+    """Names of what is kept beside a table, in order; none where it has no gallery.
+
+    Raises:
+        TableError: the header says something else.
+    """
+    held = header.get("kept")
+    if held is None:
+        return []
+    named = held if isinstance(held, dict) else {}
+    folder, names = named.get("folder"), named.get("names")
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not isinstance(folder, str) or not listed:
+        raise TableError(f"{path} does not say which gallery is its own: {str(held)[:80]}")
+    return list(names or ())
+
+
+def galleries(path: Path, header: Mapping[str, Any]) -> list[Path]:
+    """Where the gallery of a table may lie: by its name now, and by that when it was saved."""
+    folder = gallery_folder(path)
+    saved = (header.get("kept") or {"folder": folder.name})["folder"]
+    plain = saved not in ("", ".", "..") and not {"/", "\\", "\0"} & set(saved)
+    return [folder, folder.with_name(saved)] if plain else [folder]
+
+
+def gallery_of(path: Path) -> list[str]:
+    """Names of what is kept beside a table that is about to be replaced; none of any other file."""
+    try:
+        return names_of_gallery(read(path)[0], path)
+    except (OSError, TableError):
+        return []
+
+
 def _unpacked(data: bytes) -> dict[str, NDArray[Any]]:
     """The arrays of an archive that holds ours and nothing else, none larger than it says."""
     arrays = {}
@@ -114,7 +154,7 @@ def _unpacked(data: bytes) -> dict[str, NDArray[Any]]:
                 continue
             if name not in _ENTRIES or name in arrays:
                 raise ValueError(f"it holds {entry.filename!r}, which no table does")
-            if entry.file_size > _LARGEST:
+            if entry.file_size > LARGEST:
                 raise ValueError(f"{entry.filename!r} is {entry.file_size:,} bytes when unpacked")
             with archive.open(entry) as packed:
                 arrays[name] = _array(packed, entry.file_size, name)
@@ -146,7 +186,7 @@ def _digest(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
     return np.frombuffer(digest.digest(), dtype=np.uint8)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Let the new name be on the disk too, where a folder can be opened for that."""
     try:
         handle = os.open(folder, os.O_RDONLY)

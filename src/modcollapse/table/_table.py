@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,9 +24,16 @@ from modcollapse._support.validation import (
     whole,
 )
 from modcollapse.contracts import CoalitionTensor, ExampleId, FloatArray
-from modcollapse.errors import InputError, TableError
+from modcollapse.errors import InputError, MissingExtraError, TableError, context
 from modcollapse.game import coalition_labels, n_players
 from modcollapse.table import _file
+from modcollapse.table._kept import Kept, kept_examples
+from modcollapse.table._kept_files import (
+    drop_kept,
+    is_kept_there,
+    read_all_kept,
+    write_all_kept,
+)
 from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._provenance import (
     Pairing,
@@ -37,22 +45,6 @@ from modcollapse.table._provenance import (
 
 ROUNDING = 1e-5
 """What a value may leave its bounds by, in their width: bounds are exact, float32 is not."""
-
-
-class Kept(NamedTuple):
-    """One example of the gallery.
-
-    Attributes:
-        id: name of the example.
-        example: the example, its clean conditions among the rest where they are known.
-        triggered: modality -> triggered condition, where known.
-        outputs: output under every coalition, in order, on the host.
-    """
-
-    id: ExampleId
-    example: Mapping[str, Any]
-    triggered: Mapping[str, Any]
-    outputs: list[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +71,7 @@ class CoalitionTable:
         provenance: ``"run"`` (what must agree for tables to be merged), ``"environments"``
             (versions), ``"notes"``, ``"looks"`` (sizes at which stopping was considered); plain
             data.
-        kept: outputs kept for a gallery; they are not saved with the table.
+        kept: outputs kept for a gallery, and what they were generated from.
     """
 
     values: CoalitionTensor
@@ -167,6 +159,7 @@ class CoalitionTable:
         perfect: ArrayLike | None = None,
         clusters: Sequence[Any] | None = None,
         fields: Mapping[str, Sequence[Any]] | None = None,
+        kept: Sequence[Kept] = (),
     ) -> CoalitionTable:
         """Make a table of values that were measured elsewhere.
 
@@ -182,6 +175,7 @@ class CoalitionTable:
                 verdict. Of 0/1 values it is 1 if left out.
             clusters: label of the group that each example belongs to, N of them.
             fields: name -> what each example says of itself, N plain values, for groups.
+            kept: examples for the gallery, each with its 2**M outputs in the order of the columns.
 
         Raises:
             InputError: shapes do not fit together, or a value is not finite.
@@ -200,7 +194,7 @@ class CoalitionTable:
         ids = index if example_ids is None else example_ids
         if not isinstance(ids, str):  # of which each letter is an id
             ids = ordered(ids, "example_ids", "ids")
-        return cls(
+        table = cls(
             array,
             tuple(modalities),
             tuple(ids),
@@ -210,6 +204,7 @@ class CoalitionTable:
             clusters=clusters,  # type: ignore[arg-type]  # a tuple once inside
             fields=fields or {},  # type: ignore[arg-type]  # tuples once inside
         )
+        return table if isinstance(kept, tuple) and not kept else table.with_kept(kept)
 
     def __repr__(self) -> str:
         n, r, _ = self.values.shape
@@ -409,11 +404,49 @@ class CoalitionTable:
         }
         return Pairing(run, self.example_ids, self.seeds, self.digests, self.clusters)
 
+    def with_kept(self, kept: Iterable[Kept]) -> CoalitionTable:
+        """Return the table with other examples for the gallery.
+
+        Args:
+            kept: any number, each with its 2**M outputs in the order of the columns; none takes
+                the gallery away.
+
+        Raises:
+            InputError: one is of no example of the table, comes twice, or lacks an output.
+        """
+        checked = kept_examples(kept, self.example_ids, self.values.shape[-1])
+        return replace(self, kept=checked)
+
     def save(self, path: str | Path) -> Path:
         """Write the table as plain arrays and JSON text in a NumPy archive (no pickle).
 
-        The file appears whole or not at all. Kept outputs are not written.
+        What is kept for the gallery goes into a folder beside it, ``run.kept`` of ``run.npz``: a
+        folder for each example with PNG pictures, JSON and safetensors. The table appears whole or
+        not at all, and only once its gallery is there; until then the old one is, with its own.
+
+        Raises:
+            InputError: an output or a triggered condition cannot be saved. The table is written
+                without a gallery.
+            MissingExtraError: safetensors is not installed, and arrays or tensors are kept. The
+                table is written without a gallery.
+            FileNotFoundError: there is no such folder.
+
+        Warns:
+            UserWarning: something in a kept example cannot be saved, and is left out.
         """
+        path = file_path(path)
+        before, folder = _file.gallery_of(path), _file.gallery_folder(path)
+        try:
+            names = write_all_kept(folder, self.kept)
+        except (InputError, MissingExtraError) as error:
+            self._write(path, folder, [])
+            error.add_note(f"The table was written to {path}, without a gallery")
+            raise
+        self._write(path, folder, names)
+        drop_kept(folder, set(before) - set(names))
+        return path
+
+    def _write(self, path: Path, folder: Path, names: Sequence[str]) -> None:
         header = {
             "modalities": self.modalities,
             "example_ids": self.example_ids,
@@ -428,20 +461,27 @@ class CoalitionTable:
             and {"triggers": self.neutral.triggers, "values": self.neutral.values.tolist()},
             "fields": self.fields,
             "provenance": self.provenance,
+            "kept": {"folder": folder.name, "names": list(names)} if names else None,
         }
-        return _file.write(file_path(path), header, self.values, self.seeds)
+        _file.write(path, header, self.values, self.seeds)
 
     @classmethod
     def load(cls, path: str | Path) -> CoalitionTable:
-        """Read a table that ``save`` wrote.
+        """Read a table that ``save`` wrote, with its gallery.
 
         Raises:
             FileNotFoundError: there is no such file.
-            TableError: the file is truncated, of another version, or not a table of ours.
+            TableError: the file is truncated, of another version, or not a table of ours; or what
+                is kept beside it is damaged.
+            MissingExtraError: what is kept needs safetensors or Pillow, which is not installed.
+
+        Warns:
+            UserWarning: the folder of its gallery is not there; it is loaded without.
         """
-        header, values, seeds = _file.read(file_path(path))
+        path = file_path(path)
+        header, values, seeds = _file.read(path)
         try:
-            return cls(
+            table = cls(
                 values=values,
                 modalities=tuple(header["modalities"]),
                 example_ids=tuple(header["example_ids"]),
@@ -459,6 +499,25 @@ class CoalitionTable:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"{path} does not hold a consistent table: {error!r}") from error
+        names = _file.names_of_gallery(header, path)
+        if not names:
+            return table
+        folders = _file.galleries(path, header)
+        folder = next((one for one in folders if is_kept_there(one, names)), None)
+        if folder is None:
+            warnings.warn(
+                f"{path} was saved with a gallery of {len(names)} examples, which is not in "
+                f"{_file.gallery_folder(path)}: it is loaded without. Move the folder along with "
+                "the table",
+                stacklevel=2,
+            )
+            return table
+        with context(f"in the gallery of {path}; without its folder the table loads alone"):
+            kept = read_all_kept(folder, names)
+            try:
+                return table.with_kept(kept)
+            except InputError as error:
+                raise TableError(f"{folder} is no gallery of {path}: {error}") from error
 
 
 def _numbers_and_index(
