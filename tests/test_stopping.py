@@ -256,7 +256,7 @@ class TestAudit:
 
         def failing(conditions, seeds):
             if next(calls) == 10:
-                raise RuntimeError("out of memory")
+                raise RuntimeError("no such kernel")
             return sampler(conditions, seeds)
 
         with pytest.raises(RuntimeError) as error:

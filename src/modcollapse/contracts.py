@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,13 +125,17 @@ class RunOptions(TypedDict, total=False):
 
     seed: int
     repeats: int
-    batch_size: int
+    batch_size: int | Literal["auto"]
     keep: int
     progress: bool
     cluster: Cluster | None
     probe: bool
     neutral: Neutral | None
     columns: Mapping[str, str] | None
+    journal: str | Path | None
+    split: bool
+    halve: bool
+    prefetch: bool
 
 
 def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) -> None:
@@ -148,7 +153,8 @@ def check_run_options(call: str, run: RunOptions, others: Sequence[str] = ()) ->
     Traceback (most recent call last):
     ...
     modcollapse.errors.OptionError: audit() got an unexpected keyword argument 'batchsize'; \
-it takes level, seed, repeats, batch_size, keep, progress, cluster, probe, neutral, columns; did \
+it takes level, seed, repeats, batch_size, keep, progress, cluster, probe, neutral, columns, \
+journal, split, halve, prefetch; did \
 you mean 'batch_size'?
     """
     check_keywords(call, run, (*others, *RunOptions.__annotations__))

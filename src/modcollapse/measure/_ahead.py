@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import chain
@@ -14,10 +14,11 @@ Made = TypeVar("Made")
 
 def ahead(
     things: Iterable[From], make: Callable[[From], Made], *, thread: bool = True
-) -> Iterator[tuple[From, Made]]:
+) -> Generator[tuple[From, Made]]:
     """Yield each thing with what is made of it, the next being made in a thread meanwhile.
 
-    What ``make`` raises is raised when its thing is due.
+    What ``make`` raises is raised when its thing is due. Close it where it may not be read to its
+    end, so that the thread ends.
 
     Args:
         things: read one ahead of what was yielded.

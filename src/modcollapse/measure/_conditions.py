@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,52 +35,86 @@ class _Held(NamedTuple):
             yield from made
 
 
+class Gathered(NamedTuple):
+    """The conditions of a batch.
+
+    Attributes:
+        conditions: modality -> one for each row: a list, or one stacked tensor.
+        examples: of the rows.
+        held: place of an example -> the example, and what the triggers made of it.
+        needed: modalities that samplers are given.
+    """
+
+    conditions: Mapping[str, Any]
+    examples: Sequence[Example]
+    held: Mapping[int, _Held]
+    needed: Sequence[str]
+
+    def part(self, places: Sequence[int]) -> Gathered:
+        """Some rows of it as a batch of their own."""
+        conditions = {name: pick(rows, places) for name, rows in self.conditions.items()}
+        return self._replace(
+            conditions=conditions, examples=[self.examples[place] for place in places]
+        )
+
+    def triggered(self, position: int) -> dict[str, Any]:
+        """The conditions of an example with triggers; those without a trigger as they are."""
+        example, variants, _ = self.held[position]
+        clean = {modality: example[modality] for modality in self.needed}
+        return {**clean, **{modality: pair[1] for modality, pair in variants.items()}}
+
+    def unasked(self) -> set[str]:
+        """What the examples hold besides what samplers are given."""
+        return {str(key) for held in self.held.values() for key in held.example}
+
+    def changed(self) -> bool:
+        """Whether a sampler or a detector wrote into what is held, which it may not."""
+        return any(list(map(state, held.watched())) != held.states for held in self.held.values())
+
+
 class ConditionBatches:
     """Applies each trigger once for an example and modality and gathers the rows of a batch.
 
-    Only the examples of the current batch are held. Each must be what it was when it was checked.
-    Where every condition of a modality is a tensor, the rows come as one stacked tensor on the
-    tensors' own device.
+    Only the examples of the two batches gathered last are held. Each must be what it was when it
+    was checked. Where every condition of a modality is a tensor, the rows come as one stacked
+    tensor on the tensors' own device. Threads take turns.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self.players = {modality: bit for bit, modality in enumerate(run.triggers)}
         self._held: dict[int, _Held] = {}
+        self._first = 0
+        self._turn = Lock()
 
-    def gather(self, cells: Sequence[Cell]) -> tuple[dict[str, Any], list[Example]]:
-        """Return the conditions of the cells by modality, and the example of each cell.
+    def gather(self, cells: Sequence[Cell]) -> Gathered:
+        """Return the conditions and the example of each cell.
 
         Batches come in the order of the examples, so that none is read twice.
         """
-        first = min(cell.example for cell in cells)
-        self._held = {at: held for at, held in self._held.items() if at >= first}
-        rows = {
-            modality: [self._condition(cell, modality) for cell in cells]
-            for modality in self._run.needed
-        }
-        conditions = {
-            modality: _stacked(held) if modality in self._run.stacked else held
-            for modality, held in rows.items()
-        }
-        return conditions, [self._example(cell.example).example for cell in cells]
+        with self._turn:
+            first = min(cell.example for cell in cells)
+            oldest = min(first, self._first)  # the batch before may still be in work
+            self._held = {at: held for at, held in self._held.items() if at >= oldest}
+            self._first = first
+            rows = {
+                modality: [self._condition(cell, modality) for cell in cells]
+                for modality in self._run.needed
+            }
+            conditions = {
+                modality: _stacked(held) if modality in self._run.stacked else held
+                for modality, held in rows.items()
+            }
+            examples = [self._example(cell.example).example for cell in cells]
+            held = {cell.example: self._held[cell.example] for cell in cells}
+            return Gathered(conditions, examples, held, self._run.needed)
 
     def triggered(self, position: int) -> dict[str, Any]:
-        """Return the conditions of an example of the current batch, or of the next, with triggers.
-
-        Those without a trigger come as they are.
-        """
-        example, variants, _ = self._example(position)
-        clean = {modality: example[modality] for modality in self._run.needed}
-        return {**clean, **{modality: pair[1] for modality, pair in variants.items()}}
-
-    def unasked(self) -> set[str]:
-        """What the examples of the current batch hold besides what samplers are given."""
-        return {str(key) for held in self._held.values() for key in held.example}
-
-    def changed(self) -> bool:
-        """Whether a sampler or a detector wrote into what is held, which it may not."""
-        return any(list(map(state, held.watched())) != held.states for held in self._held.values())
+        """The conditions of any example with triggers."""
+        with self._turn:
+            return Gathered(
+                {}, [], {position: self._example(position)}, self._run.needed
+            ).triggered(position)
 
     def _example(self, position: int) -> _Held:
         if position not in self._held:

@@ -1,11 +1,9 @@
-"""The one loop that calls samplers and detectors."""
+"""Examples x coalitions -> table: the call, and how a prepared run is carried out."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, TypeAlias, Unpack, overload
+from typing import TypeAlias, Unpack, overload
 
 from modcollapse.contracts import (
     Detector,
@@ -15,10 +13,10 @@ from modcollapse.contracts import (
     Triggers,
     check_run_options,
 )
-from modcollapse.measure._conditions import ConditionBatches
-from modcollapse.measure._plan import batches, duration
+from modcollapse.measure._course import Course
+from modcollapse.measure._journal import opened
 from modcollapse.measure._prepare import Run, prepare
-from modcollapse.measure._recording import Recording
+from modcollapse.measure._team import Team
 from modcollapse.table import CoalitionTable
 
 
@@ -55,11 +53,14 @@ def evaluate_coalitions(
         detector: ``detector(outputs, examples) -> B numbers``, see ``contracts.Detector``; or a
             mapping from name to detector, to score the same outputs several ways.
         examples: N mappings from modality to clean condition, with an optional ``"id"`` and what
-            the detector wants. Each is read twice: to be checked, and to be used.
+            the detector wants. Each is read twice: to be checked, and to be used. A
+            ``pathlib.Path`` to a picture, a folder of frames or a ``.wav`` file is opened when the
+            example is read.
         triggers: modality -> trigger, M of them; their order is the order of the players.
         seed: run seed, default 0; the noise of an example follows from it, its id and the repeat.
         repeats: R seeds for each example, default 1.
         batch_size: B rows in every call of the sampler, default 8; the last batch is filled up.
+            ``"auto"``: as many as fit, a power of two up to 64, which is tried out first.
         keep: keep the outputs of the first ``keep`` examples (first repeat) for a gallery,
             default 0.
         progress: show a progress bar, default True.
@@ -71,6 +72,14 @@ def evaluate_coalitions(
         neutral: modality -> name -> a trigger that is not the trigger, default None: each example
             is also generated with each of them in place of the trigger, alone and beside the
             triggers of all other modalities; see ``neutral_triggers`` and ``generation_cost``.
+        columns: name that the run uses -> column (key) of the examples, default None, such as
+            ``{"image": "input_image", "text": "edit_prompt"}``; other columns keep their names.
+        journal: folder in which every finished example is written down at once, default None: the
+            same call goes on from there after an interruption, and takes more examples or repeats.
+        split: share the run with the processes that torch.distributed has joined, each measuring a
+            part of the examples, default True; every one gets the whole table.
+        halve: where memory runs out, halve the batch and go on, default True.
+        prefetch: prepare the conditions of the next batch in a thread meanwhile, default True.
 
     Returns:
         A ``CoalitionTable`` of shape (N, R, 2**M), or a dict of them by name of the detector.
@@ -79,7 +88,9 @@ def evaluate_coalitions(
         InputError: an argument is wrong.
         OptionError: there is no such keyword.
         TriggerError: a trigger cannot be applied, changes nothing or changes its argument.
-        SamplerError: too few or too many outputs, or one that is not finite.
+        TableError: the journal is of another run, or another process writes into it.
+        SamplerError: too few or too many outputs, or one that is not finite; or the run failed in
+            another process.
         DetectorError: a wrong number of scores, or one that is not finite or out of bounds.
         Exception: whatever ends a run early, Ctrl-C included, has the rows of the examples that
             were finished as ``error.tables``: a table, or a dict of them by name of the detector.
@@ -116,8 +127,7 @@ def measure(
 ) -> Tables:
     """Carry out a run that ``prepare`` has checked.
 
-    Every batch of conditions goes to all samplers before the next is gathered. What was finished
-    when an error ends the run is kept: ``error.tables``.
+    What was finished when an error ends the run is kept: ``error.tables``.
 
     Args:
         run: what ``prepare`` returned.
@@ -127,66 +137,6 @@ def measure(
     Returns:
         Label of the sampler -> name of the detector -> table.
     """
-    gathered = ConditionBatches(run)
-    recordings = [Recording(run, label, look=look) for label in run.samplers]
-    due = list(run.looks.get("examples", ()))
-    try:
-        for recording in recordings:
-            recording.probe(gathered)
-        with _bar(run.cost.generations * len(recordings), run.progress) as bar:
-            for batch in batches(run.cost):
-                conditions, examples = gathered.gather(batch.cells)
-                for recording in recordings:
-                    recording.add(batch, conditions, examples, gathered)
-                    bar.update(batch.real)
-                _announce(run, recordings, bar)
-                while due and due[0] <= recordings[-1].finished:
-                    most = due.pop(0)
-                    if until is not None and until(_tables(run, recordings, most)):
-                        return _tables(_settled(run), recordings, most)
-        return _tables(_settled(run), recordings)
-    except BaseException as error:
-        vars(error)["tables"] = _finished(run, recordings)
-        raise
-
-
-def _tables(run: Run, recordings: Sequence[Recording], most: int | None = None) -> Tables:
-    return {recording.label: recording.tables(run, most) for recording in recordings}
-
-
-def _settled(run: Run) -> Run:
-    with suppress(Exception):  # an identity that fails now must not cost what was measured
-        return run.settled()
-    return run
-
-
-def _announce(run: Run, recordings: Sequence[Recording], bar: Any) -> None:
-    """Say once, after the first batch, what the run will cost."""
-    seconds = sum(recording.seconds for recording in recordings)
-    if bar.disable or bar.n > run.cost.batch_size * len(recordings) or not seconds:
-        return
-    left = (run.cost.batches - 1) * seconds
-    control = " and as many of the control" if len(recordings) > 1 else ""
-    most = "at most " if run.looks else ""
-    said = f"{run.cost}{control}: {most}about {duration(left)} to go, at {seconds:.2g} s a batch"
-    bar.write(said, file=sys.stderr)
-
-
-def _finished(run: Run, recordings: Sequence[Recording]) -> Any:
-    """Tables of what was finished, in the form in which they would have been returned.
-
-    Of several samplers, those of each under what a note on an error says of it.
-    """
-    run = _settled(run)
-    found = {
-        recording.label: run.scorers.unwrapped(recording.tables(run))
-        for recording in recordings
-        if recording.finished
-    }
-    return found if len(recordings) > 1 or not found else next(iter(found.values()))
-
-
-def _bar(total: int, progress: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc="coalitions", unit="output", disable=not progress)
+    team = Team.of(run.split)
+    with opened(run, team) as journal:
+        return Course(run, team, journal, look=look).tables(until)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modcollapse._support.identities import says_itself, without_marks
 from modcollapse._support.validation import listed
@@ -33,6 +33,9 @@ from modcollapse.table import (
     write_kept,
 )
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 _NOT_OF_RUN = ("repeats", "notes", "journal", "environment")
 """Of a header, what may be another when a run is resumed or extended; environments are compared
 without the version of Python."""
@@ -51,7 +54,7 @@ class Journal:
         self._run, self._folder, self._team = run, folder, team
         self._unwritten = b""
         self._file: Path | None = None
-        content = _read(folder)
+        content = self._content = _read(folder)
         self._check_alike(content)
         self.batch_size: int | None = None
         self.notes: Mapping[str, Sequence[str]] = {}
@@ -75,19 +78,22 @@ class Journal:
         ]
         return bool(self.finished) and not all(map(says_itself, things))
 
-    def begin(self, run: Run, notes: Mapping[str, Sequence[str]]) -> None:
+    def next_session(self) -> int:
+        """A number for the files of this call that none has yet."""
+        taken = [path.name.split("-")[1] for path in self._folder.glob("finished-*-*.jsonl")]
+        return 1 + max((int(number) for number in taken if number.isdecimal()), default=0)
+
+    def begin(self, run: Run, notes: Mapping[str, Sequence[str]], session: int) -> None:
         """Write the header, before the first example is generated.
 
         Args:
             run: with the batch size that it will have.
             notes: label of the sampler -> what was found out so far.
+            session: number of the files of this call.
         """
         self._header = {**_header(run, notes), "journal": self._header["journal"]}
         if self._team.rank == 0:
             write_header(self._folder, self._header)
-        taken = [path.name for path in self._folder.glob("finished-*.jsonl")]
-        session = 1 + max((int(name.split("-")[1]) for name in taken), default=0)
-        session = max(self._team.gathered(session))  # also where each has a disk of its own
         name = f"finished-{session:04d}-{self._team.rank:04d}.jsonl"
         self._file = self._folder / name
 
@@ -101,10 +107,31 @@ class Journal:
         self._unwritten += b"".join(finished_line(row, name) for row in rows)
         self._write()
 
+    def kept(self, label: str, places: Iterable[int]) -> dict[int, Kept]:
+        """What was kept of finished examples, as far as this run asks for it.
+
+        Args:
+            label: of the sampler.
+            places: of finished examples in the table.
+        """
+        asked = {self._run.ids[place]: place for place in places if place < self._run.keep}
+        if self._content is None or not asked:
+            return {}
+        found = {asked[one.id]: one for one in self._content.kept(label, asked)}
+        missing = [repr(name) for name, place in asked.items() if place not in found]
+        if missing:
+            _warn(
+                f"{listed(missing[:3])}{', ...' if len(missing) > 3 else ''} were finished without "
+                "their outputs being kept, and are not generated twice: they are not in the gallery"
+            )
+        return found
+
     def keep(self, label: str, kept: Kept) -> None:
         """Save what was kept of an example, before the example is added."""
+        folder = kept_folder(self._folder, self._header, label, kept.id)
         try:
-            write_kept(kept_folder(self._folder, self._header, label, kept.id), kept)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            write_kept(folder, kept)
         except OSError as error:
             _warn(f"the kept outputs of example {kept.id!r} could not be saved: {error}")
 
@@ -190,24 +217,30 @@ def opened(run: Run, team: Team) -> Iterator[Journal | None]:
     if folder is None:
         yield None
         return
+    lock = team.together(lambda: _locked(folder, team))
+    try:
+        yield team.together(lambda: Journal(run, folder, team))
+    finally:
+        lock.release()
+
+
+def _locked(folder: Path, team: Team) -> FileLock:
+    """The lock of a journal, which the first process of a team holds for all."""
     from filelock import FileLock, Timeout
 
     _check_folder(folder)
     lock = FileLock(folder / LOCK_FILE)
-    if team.rank == 0:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise TableError(
-                f"another process writes into the journal {folder}. Wait for it, or give another "
-                "folder; modcollapse.table.load reads the table so far"
-            ) from None
-        except OSError as error:
-            raise InputError(f"journal={str(folder)!r} cannot be written: {error}") from error
     try:
-        yield Journal(run, folder, team)
-    finally:
-        lock.release()
+        if team.rank == 0:
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise TableError(
+            f"another process writes into the journal {folder}. Wait for it, or give another "
+            "folder; modcollapse.table.load reads the table so far"
+        ) from None
+    except OSError as error:
+        raise InputError(f"journal={str(folder)!r} cannot be written: {error}") from error
+    return lock
 
 
 def _check_folder(folder: Path) -> None:
@@ -222,8 +255,8 @@ def _check_folder(folder: Path) -> None:
     held = {name for name in held if not name.startswith(".")}  # of a write that was cut off
     if held and not is_journal(folder):
         raise TableError(
-            f"journal={str(folder)!r} holds something else than a journal ({listed(sorted(held)[:3])}"
-            "). Give a new folder"
+            f"journal={str(folder)!r} holds something else than a journal: "
+            f"{listed(sorted(held)[:3])}. Give a new folder"
         )
 
 

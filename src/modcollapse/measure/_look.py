@@ -121,7 +121,7 @@ class Look:
         self,
         players: Mapping[str, int],
         modalities: Sequence[str],
-        others: Sequence[Mapping[str, Any]],
+        others: Mapping[int, Mapping[str, Any]],
         seeds: NDArray[np.int64],
     ) -> list[Swap]:
         """What nothing in the first batch shows to matter, and is to be exchanged to see it.
@@ -129,13 +129,15 @@ class Look:
         Args:
             players: modality -> bit of the coalition, for those with a trigger.
             modalities: all that the sampler takes.
-            others: conditions, triggered where there is a trigger, of the first two examples, or of
-                the only one.
+            others: place of an example -> its conditions, triggered where there is a trigger, of
+                the first two of the batch's, or of the only one.
             seeds: of every example and repeat, shape (N, R).
         """
         cells, real = self._seen.batch.cells, self._seen.batch.real
         row = next((at for at in reversed(range(real)) if cells[at].coalition == 0), 0)
-        other = others[(cells[row].example + 1) % len(others)]
+        own = cells[row].example
+        place = next((place for place in others if place != own), own)
+        other = others[place]
         found, unseen = [], []
         for modality in modalities:
             pairs = self._pairs(1 << players[modality] if modality in players else 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
-from itertools import chain, islice, product, repeat
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from modcollapse._support.validation import whole
@@ -30,6 +30,20 @@ class Batch(NamedTuple):
 
     cells: list[Cell]
     real: int
+
+    @classmethod
+    def filled(cls, cells: list[Cell], size: int) -> Batch:
+        """A batch of so many rows, which the last of the cells fills up."""
+        return cls(cells + cells[-1:] * (size - len(cells)), len(cells))
+
+    def parts(self, size: int) -> list[tuple[Batch, list[int]]]:
+        """The same in batches of so many rows, each with the places of its rows in this one."""
+        found = []
+        for start in range(0, self.real, size):
+            end = min(start + size, self.real)
+            places = [*range(start, end), *[end - 1] * (size - (end - start))]
+            found.append((Batch([self.cells[at] for at in places], end - start), places))
+        return found
 
 
 class Cost(NamedTuple):
@@ -145,13 +159,19 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def batches(cost: Cost) -> Iterator[Batch]:
-    """Cut the cells of a run into batches of one size, the coalitions of an example side by side.
+def batches(
+    rows: Iterable[tuple[int, int]], columns: int, size: Callable[[], int]
+) -> Iterator[Batch]:
+    """Cut the cells of examples and repeats into batches, the coalitions of each side by side.
 
     The last batch is filled up with copies of its last cell, so that the sampler and the detector
     see one batch size only and no bit of a result depends on where the example stood.
+
+    Args:
+        rows: example and repeat, by their places in the table.
+        columns: of each.
+        size: how many rows the next batch is to have.
     """
-    cells = map(Cell._make, product(range(cost.examples), range(cost.repeats), range(cost.columns)))
-    while batch := list(islice(cells, cost.batch_size)):
-        missing = cost.batch_size - len(batch)
-        yield Batch(list(chain(batch, repeat(batch[-1], missing))), len(batch))
+    cells = (Cell(example, repeat, column) for example, repeat in rows for column in range(columns))
+    while batch := list(islice(cells, width := size())):
+        yield Batch.filled(batch, width)

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modcollapse._support.identities import identity, says_itself, settled
-from modcollapse._support.validation import flag, whole
+from modcollapse._support.validation import file_path, flag, whole
 from modcollapse._support.weights import weights_read_once
 from modcollapse.contracts import (
     Cluster,
@@ -41,6 +42,9 @@ from modcollapse.measure._plan import Cost, generation_cost, noise_seed
 from modcollapse.samplers import as_sampler
 from modcollapse.table import Pairing
 
+_SEVERAL = 2
+"""Rows of a batch for the checks of what shares one, where its size is still to be found."""
+
 LookAt: TypeAlias = Callable[
     [Sequence[ExampleId], Sequence[Any] | None], tuple[Sequence[int], dict[str, Any]]
 ]
@@ -67,6 +71,11 @@ class Run:
         keep: number of examples whose outputs are kept.
         progress: whether a progress bar is shown.
         probe: whether samplers and detectors are looked at first.
+        journal: folder of the journal; None where there is none.
+        split: whether the processes that torch.distributed has joined share the run.
+        halve: whether memory that runs out halves the batch.
+        prefetch: whether conditions are prepared in a thread, ahead of the sampler.
+        finds_batch_size: whether the size of the batches is still to be found.
         fields: name -> what each example holds of plain values.
         looks: where stopping is considered, as the tables are to record it; empty if nowhere.
         settings: what makes it this run and no other, but for sampler and detector.
@@ -90,6 +99,11 @@ class Run:
     keep: int
     progress: bool
     probe: bool
+    journal: Path | None
+    split: bool
+    halve: bool
+    prefetch: bool
+    finds_batch_size: bool
     fields: Mapping[str, tuple[Any, ...]]
     looks: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -156,6 +170,14 @@ class Run:
             "detector": self.detector_identities[detector],
         }
 
+    def with_batch_size(self, rows: int) -> Run:
+        """The same in batches of so many rows."""
+        return replace(
+            self,
+            cost=self.cost._replace(batch_size=rows),
+            settings={**self.settings, "batch_size": rows},
+        )
+
     def settled(self) -> Run:
         """The same with identities that leave out what the run has changed, such as counters."""
         return replace(
@@ -187,13 +209,17 @@ def prepare(
     *,
     seed: int = 0,
     repeats: int = 1,
-    batch_size: int = 8,
+    batch_size: int | Literal["auto"] = 8,
     keep: int = 0,
     progress: bool = True,
     cluster: Cluster | None = None,
     probe: bool = True,
     neutral: Neutral | None = None,
     columns: Mapping[str, str] | None = None,
+    journal: str | Path | None = None,
+    split: bool = True,
+    halve: bool = True,
+    prefetch: bool = True,
     look_at: LookAt | None = None,
 ) -> Run:
     """Check the arguments of ``evaluate_coalitions`` and plan the run; generate nothing.
@@ -205,13 +231,17 @@ def prepare(
         triggers: modality -> trigger.
         seed: run seed.
         repeats: seeds for each example.
-        batch_size: rows in every call of a sampler.
+        batch_size: rows in every call of a sampler, or ``"auto"``.
         keep: number of examples whose outputs are kept.
         progress: show a progress bar.
         cluster: what groups the examples into units of inference.
         probe: look at samplers and detectors first.
         neutral: modality -> name -> a trigger that is not the trigger.
         columns: name that the run uses -> column of the examples.
+        journal: folder of the journal.
+        split: share the run with the processes that torch.distributed has joined.
+        halve: halve the batch where memory runs out.
+        prefetch: prepare conditions in a thread.
         look_at: ids and labels of groups -> the order of generation, and what the tables record of
             the looks; the order of the examples, and nothing, if left out.
 
@@ -234,14 +264,16 @@ def prepare(
     )
     scorers = scorers_of(detector)
     read_neutral = neutral_specs(neutral, read_triggers)
+    finds = isinstance(batch_size, str) and batch_size == "auto"
     cost = generation_cost(
         count,
         len(read_triggers),
         repeats=repeats,
-        batch_size=batch_size,
+        batch_size=_SEVERAL if finds else batch_size,  # type: ignore[arg-type]
         neutral=sum(map(len, read_neutral.values())),
     )
     progress, probe = flag(progress, "progress"), flag(probe, "probe")
+    split, halve, prefetch = flag(split, "split"), flag(halve, "halve"), flag(prefetch, "prefetch")
     examined = check_examples(
         examples,
         read_triggers,
@@ -290,6 +322,11 @@ def prepare(
         keep=keep,
         progress=progress,
         probe=probe,
+        journal=None if journal is None else file_path(journal, "journal"),
+        split=split,
+        halve=halve,
+        prefetch=prefetch,
+        finds_batch_size=finds,
         fields={name: ordered(held) for name, held in examined.fields.items()},
         looks=looks,
         settings={

@@ -18,7 +18,12 @@ from modcollapse.contracts import Example, ExampleId, FloatArray, Scorer
 from modcollapse.errors import DetectorError, SamplerError, context
 from modcollapse.game import coalition_labels
 from modcollapse.measure import _scores
-from modcollapse.measure._conditions import ConditionBatches, pick, with_clean_outputs
+from modcollapse.measure._conditions import (
+    ConditionBatches,
+    Gathered,
+    pick,
+    with_clean_outputs,
+)
 from modcollapse.measure._copies import on_host, own_copy
 from modcollapse.measure._look import Look, Rows
 from modcollapse.measure._plan import Batch, Cell
@@ -46,17 +51,39 @@ class Score(NamedTuple):
     values: Any
 
 
+class _Made(NamedTuple):
+    """A batch that was generated and scored.
+
+    Attributes:
+        seeds: of the rows.
+        outputs: of the sampler.
+        first: a copy of them that nobody else has, where one was asked for.
+        scored: what every detector said.
+        numbers: the same as numbers on the host, shape (len(scored), B).
+    """
+
+    seeds: list[int]
+    outputs: Any
+    first: Any
+    scored: list[Score]
+    numbers: FloatArray
+
+
 class Recording:
     """What one sampler of a run generates, scored.
 
     Attributes:
         label: what a note on its errors says of the sampler.
+        run: the run.
+        kept: place of an example -> what is kept of it for a gallery.
+        notes: what a reader of the figures is to know.
     """
 
     def __init__(self, run: Run, label: str, *, look: bool) -> None:
         self.label = label
         self._looks = look and run.probe
-        self._run, self._sampler = run, run.samplers[label]
+        self._looked = not self._looks
+        self.run, self._sampler = run, run.samplers[label]
         self._values = {name: np.full(run.shape, np.nan) for name in run.scorers.by_name}
         self._perfect = {
             name: np.full(
@@ -65,11 +92,11 @@ class Recording:
             for name, scorer in run.scorers.items()
             if scorer.perfect is not None
         }
-        self._kept: list[Kept] = []
-        self._notes: list[str] = []
+        self._left = np.full(run.shape[:2], run.cost.columns)  # columns that are still to come
+        self.kept: dict[int, Kept] = {}
+        self.notes: list[str] = [] if run.probe else [NOT_LOOKED_AT]
         self._carried: dict[tuple[int, int], Any] = {}
         self._labels = (*coalition_labels(run.modalities), *run.neutral_labels)
-        self._cells = 0
         self._generating = self._scoring = 0.0
 
     @property
@@ -80,48 +107,60 @@ class Recording:
     @property
     def finished(self) -> int:
         """Number of examples that were generated under every coalition and repeat."""
-        return self._cells // (self._run.cost.repeats * self._run.cost.columns)
+        return int((self._left == 0).all(axis=1).sum())
 
-    def probe(self, gathered: ConditionBatches) -> None:
+    def has(self, example: int, repeat: int) -> bool:
+        """Whether an example and repeat was generated under every coalition."""
+        return bool(self._left[example, repeat] == 0)
+
+    def measured(
+        self, example: int, repeat: int
+    ) -> tuple[dict[str, list[float]], dict[str, float]]:
+        """By detector the value of each column, and what a perfect attack would score there."""
+        of_functions = [name for name, one in self.run.scorers.items() if callable(one.perfect)]
+        return (
+            {name: held[example, repeat].tolist() for name, held in self._values.items()},
+            {name: float(self._perfect[name][example, repeat]) for name in of_functions},
+        )
+
+    def recall(
+        self,
+        example: int,
+        repeat: int,
+        values: Mapping[str, Sequence[float]],
+        perfect: Mapping[str, float],
+    ) -> None:
+        """Take over what was measured before, or by another process: see `measured`."""
+        for name, held in values.items():
+            self._values[name][example, repeat] = held
+        for name, score in perfect.items():
+            self._perfect[name][example, repeat] = score
+        self._left[example, repeat] = 0
+
+    def probe(self, batches: ConditionBatches) -> None:
         """Let a sampler that can look at itself do so: the first two examples, with and without."""
-        if not self._run.probe:
-            self._notes.append(NOT_LOOKED_AT)
         if not self._looks or self._sampler.probe is None:
             return
-        run, first = self._run, range(min(2, self._run.cost.examples))
+        run, first = self.run, range(min(2, self.run.cost.examples))
         columns = (0, run.cost.coalitions - 1)
         cells = [Cell(example, 0, column) for column in columns for example in first]
-        conditions, _ = gathered.gather(cells)
+        conditions = batches.gather(cells).conditions
         seeds = [int(run.seeds[cell.example, 0]) for cell in cells]
         rows = {name: list(conditions[name]) for name in self._sampler.modalities}
         with noted(self.label):
-            self._notes += map(str, self._sampler.probe(rows, seeds))
+            self.notes += map(str, self._sampler.probe(rows, seeds))
 
-    def add(
-        self,
-        batch: Batch,
-        conditions: Mapping[str, Any],
-        examples: Sequence[Example],
-        gathered: ConditionBatches,
-    ) -> None:
+    def add(self, batch: Batch, gathered: Gathered, batches: ConditionBatches) -> None:
         """Generate and score one batch."""
+        look = not self._looked
         with noted(self.label):
-            where = RowNames(batch.cells, self._run.ids, self._labels)
-            seeds = [int(self._run.seeds[cell.example, cell.repeat]) for cell in batch.cells]
-            looked = self._looks and self._cells == 0
-            given = own_copy(dict(conditions)) if looked else conditions
-            start = perf_counter()
-            outputs = self._generated(conditions, seeds, gathered, where)
-            self._generating = perf_counter() - start
-            first = own_copy(outputs) if looked else None  # before the sampler is called again
-            start = perf_counter()
-            scored = self._scored(outputs, examples, batch.cells, self._carried, gathered, where)
-            numbers = _scores.to_host([score.values for score in scored])
-            self._scoring = perf_counter() - start
-            finite, *rows = numbers[:, : batch.real]
+            where = RowNames(batch.cells, self.run.ids, self._labels)
+            given = own_copy(dict(gathered.conditions)) if look else gathered.conditions
+            made = self._made(batch, gathered, where, copied=look)
+            finite, *rows = made.numbers[:, : batch.real]
             _scores.check_finite_outputs(finite, where)
             scores = iter(rows)
-            for name, scorer in self._run.scorers.items():
+            for name, scorer in self.run.scorers.items():
                 values = next(scores)
                 _scores.check_values(values, scorer, where)
                 for cell, value in zip(batch.cells, values, strict=False):
@@ -131,11 +170,38 @@ class Recording:
                     _scores.check_perfect(perfect, scorer, where)
                     for cell, value in zip(batch.cells, perfect, strict=False):
                         self._perfect[name][cell.example, cell.repeat] = value
-            self._keep(outputs, examples, batch, gathered)
-            if looked:
-                seen = Rows(batch, given, seeds, examples, first, scored, numbers)
-                self._look(seen, gathered, where)
-            self._cells += batch.real
+            self._keep(made.outputs, batch, gathered)
+            if look:
+                seen = Rows(
+                    batch, given, made.seeds, gathered.examples, made.first, made.scored,
+                    made.numbers,
+                )  # fmt: skip
+                self._look(seen, gathered, batches, where)
+                self._looked = True
+            for cell in batch.cells[: batch.real]:
+                self._left[cell.example, cell.repeat] -= 1
+
+    def again(self, batch: Batch, gathered: Gathered) -> dict[str, FloatArray]:
+        """Generate and score one batch and record nothing: name of the detector -> its scores."""
+        with noted(self.label):
+            where = RowNames(batch.cells, self.run.ids, self._labels)
+            made = self._made(batch, gathered, where, copied=False)
+        named = zip(made.scored, made.numbers, strict=True)
+        return {score.name: row[: batch.real] for score, row in named}
+
+    def _made(self, batch: Batch, gathered: Gathered, where: RowNames, *, copied: bool) -> _Made:
+        seeds = [int(self.run.seeds[cell.example, cell.repeat]) for cell in batch.cells]
+        start = perf_counter()
+        outputs = self._generated(gathered.conditions, seeds, gathered, where)
+        self._generating = perf_counter() - start
+        first = own_copy(outputs) if copied else None  # before the sampler is called again
+        start = perf_counter()
+        scored = self._scored(
+            outputs, gathered.examples, batch.cells, self._carried, gathered, where
+        )
+        numbers = _scores.to_host([score.values for score in scored])
+        self._scoring = perf_counter() - start
+        return _Made(seeds, outputs, first, scored, numbers)
 
     def tables(self, run: Run, most: int | None = None) -> dict[str, CoalitionTable]:
         """Return a table of the finished examples for each detector.
@@ -144,8 +210,8 @@ class Recording:
             run: the run, with the identities that the tables are to hold.
             most: hold no more examples than so many; all if left out.
         """
-        done = self.finished if most is None else min(self.finished, most)
-        rows = np.argsort(run.positions[:done], kind="stable")  # as the caller has them
+        whole = np.flatnonzero((self._left == 0).all(axis=1)[:most])
+        rows = whole[np.argsort(np.array(run.positions)[whole], kind="stable")]  # as they came
         coalitions = run.cost.coalitions
 
         def of(held: Sequence[Any]) -> tuple[Any, ...]:
@@ -167,27 +233,27 @@ class Recording:
                 provenance={
                     "run": run.provenance(self.label, name),
                     "environments": [environment()],
-                    "notes": self._notes,
-                    **({"looks": self._looks_of(run, done)} if run.looks else {}),
+                    "notes": list(dict.fromkeys(self.notes)),
+                    **({"looks": self._looks_of(run, len(rows))} if run.looks else {}),
                 },
-                kept=tuple(self._kept[row] for row in rows if row < len(self._kept)),
+                kept=tuple(self.kept[row] for row in rows if row in self.kept),
             )
             for name, scorer in run.scorers.items()
         }
 
     def _looks_of(self, run: Run, done: int) -> dict[str, Any]:
         """The declared looks, how far the run came, and the part of all outputs that it made."""
-        made = self._cells / run.cost.generations
-        return {**run.looks, "done": done, "generated": round(made, 4)}
+        made = 1 - self._left.sum() / run.cost.generations
+        return {**run.looks, "done": done, "generated": round(float(made), 4)}
 
     def _generated(
         self,
         conditions: Mapping[str, Any],
         seeds: Sequence[int],
-        gathered: ConditionBatches,
+        gathered: Gathered,
         where: RowNames,
     ) -> Any:
-        shared = len(self._run.samplers) > 1  # each sampler may do with its batch what it likes
+        shared = len(self.run.samplers) > 1  # each sampler may do with its batch what it likes
         rows = {name: conditions[name] for name in self._sampler.modalities}
         if shared:
             rows = own_copy(rows)
@@ -217,19 +283,23 @@ class Recording:
         examples: Sequence[Example],
         cells: Sequence[Cell],
         carried: dict[tuple[int, int], Any],
-        gathered: ConditionBatches,
+        gathered: Gathered,
         where: RowNames,
     ) -> list[Score]:
-        scorers = self._run.scorers.by_name.values()
+        scorers = self.run.scorers.by_name.values()
         return score(outputs, examples, cells, scorers, carried, where, gathered.changed)
 
-    def _look(self, seen: Rows, gathered: ConditionBatches, where: RowNames) -> None:
+    def _look(
+        self, seen: Rows, gathered: Gathered, batches: ConditionBatches, where: RowNames
+    ) -> None:
         """See in two more batches whether outputs and scores follow from their own rows."""
-        look = Look(seen, where, self._run.cost.coalitions)
+        look = Look(seen, where, self.run.cost.coalitions)
         if self._sampler.probe is None:
-            run = self._run
-            others = [gathered.triggered(at) for at in range(min(2, run.cost.examples))]
-            swaps = look.swaps(gathered.players, self._sampler.modalities, others, run.seeds)
+            run = self.run
+            at = seen.batch.cells[0].example
+            places = sorted({at, at + 1 if at + 1 < run.cost.examples else max(at - 1, 0)})
+            others = {place: batches.triggered(place) for place in places}
+            swaps = look.swaps(batches.players, self._sampler.modalities, others, run.seeds)
             for company in look.companies(swaps):
                 conditions, seeds = look.conditions(company)
                 start = perf_counter()
@@ -248,28 +318,29 @@ class Recording:
             outputs = pick(seen.outputs, rows)
             again = self._scored(outputs, examples, cells, clean, gathered, where.of(rows))
             look.check_scores(company, again)
-        self._notes += dict.fromkeys(look.notes)
+        self.notes += look.notes
 
-    def _keep(
-        self, outputs: Any, examples: Sequence[Example], batch: Batch, gathered: ConditionBatches
-    ) -> None:
+    def _keep(self, outputs: Any, batch: Batch, gathered: Gathered) -> None:
         """Copy outputs that were asked for to the host; the others are dropped with the batch."""
         for row, cell in enumerate(batch.cells[: batch.real]):
-            asked = cell.example < self._run.keep and cell.repeat == 0
-            if asked and cell.coalition < self._run.cost.coalitions:
-                if cell.coalition == 0:
-                    example_id = self._run.ids[cell.example]
-                    conditions = gathered.triggered(cell.example)
-                    triggered = own_copy({name: conditions[name] for name in self._run.triggers})
-                    example = own_copy(dict(examples[row]))
-                    with context(f"example {example_id!r}, which keep= keeps to be drawn"):
-                        for name in self._run.triggers:
-                            view_of(example[name]), view_of(triggered[name])
-                    self._kept.append(Kept(example_id, example, triggered, []))
+            asked = cell.example < self.run.keep and cell.repeat == 0
+            if asked and cell.coalition < self.run.cost.coalitions:
+                if cell.example not in self.kept:
+                    self.kept[cell.example] = self._kept_of(cell.example, gathered)
                 output = on_host(own_copy(outputs[row]))
                 with context("an output, which keep= keeps to be drawn"):
                     view_of(output)
-                self._kept[-1].outputs.append(output)
+                self.kept[cell.example].outputs[cell.coalition] = output
+
+    def _kept_of(self, place: int, gathered: Gathered) -> Kept:
+        """What an example was generated from; its outputs are still to come."""
+        example_id, conditions = self.run.ids[place], gathered.triggered(place)
+        triggered = own_copy({name: conditions[name] for name in self.run.triggers})
+        example = own_copy(dict(gathered.held[place].example))
+        with context(f"example {example_id!r}, which keep= keeps to be drawn"):
+            for name in self.run.triggers:
+                view_of(example[name]), view_of(triggered[name])
+        return Kept(example_id, example, triggered, [None] * self.run.cost.coalitions)
 
 
 def score(

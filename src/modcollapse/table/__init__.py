@@ -13,6 +13,19 @@ from modcollapse.table._estimate import (
     value_text,
 )
 from modcollapse.table._file import write_whole as write_whole
+from modcollapse.table._journal_file import LOCK_FILE as LOCK_FILE
+from modcollapse.table._journal_file import Finished as Finished
+from modcollapse.table._journal_file import JournalContent as JournalContent
+from modcollapse.table._journal_file import (
+    JournalWarning,
+    load,
+)
+from modcollapse.table._journal_file import finished_line as finished_line
+from modcollapse.table._journal_file import header_line as header_line
+from modcollapse.table._journal_file import is_journal as is_journal
+from modcollapse.table._journal_file import kept_folder as kept_folder
+from modcollapse.table._journal_file import read_journal as read_journal
+from modcollapse.table._journal_file import write_header as write_header
 from modcollapse.table._kept import Kept
 from modcollapse.table._kept_files import drop_kept as drop_kept
 from modcollapse.table._kept_files import kept_name as kept_name
@@ -24,6 +37,7 @@ from modcollapse.table._neutral_values import OTHER_ROWS as OTHER_ROWS
 from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._provenance import Pairing as Pairing
 from modcollapse.table._provenance import check_paired as check_paired
+from modcollapse.table._provenance import differences as differences
 from modcollapse.table._table import ROUNDING as ROUNDING
 from modcollapse.table._table import CoalitionTable
 from modcollapse.table._table import cluster_labels as cluster_labels
@@ -32,11 +46,13 @@ from modcollapse.table._table import plain_id as plain_id
 __all__ = [
     "CoalitionTable",
     "Estimate",
+    "JournalWarning",
     "Kept",
     "NeutralValues",
     "decimals",
     "estimate_label",
     "interval_text",
+    "load",
     "number_text",
     "sample_size",
     "value_text",

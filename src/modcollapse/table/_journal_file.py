@@ -13,7 +13,6 @@ what stands in all other lines still counts.
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +25,11 @@ from modcollapse._support.validation import listed
 from modcollapse.contracts import ExampleId
 from modcollapse.errors import TableError
 from modcollapse.table._file import write_whole
+from modcollapse.table._kept import Kept
 from modcollapse.table._kept_files import kept_name, read_kept
 from modcollapse.table._lines import entry_of, line_of
 from modcollapse.table._neutral_values import NeutralValues
-from modcollapse.table._table import CoalitionTable, Kept
+from modcollapse.table._table import CoalitionTable
 
 HEADER, FINISHED = "modcollapse journal", "modcollapse finished"
 """What lines begin with."""
@@ -165,9 +165,7 @@ class JournalContent:
                 _warn(f"{folder} cannot be read: {error}. Its example goes without pictures")
 
 
-def kept_folder(
-    folder: Path, header: Mapping[str, Any], label: str, example_id: ExampleId
-) -> Path:
+def kept_folder(folder: Path, header: Mapping[str, Any], label: str, example_id: ExampleId) -> Path:
     """Where the kept outputs of an example lie, of one of the samplers."""
     return folder / KEPT_FOLDER / str(list(header["samplers"]).index(label)) / kept_name(example_id)
 
@@ -269,7 +267,7 @@ def _lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
         number = 0
         while line := file.readline(_LONGEST_LINE):
             number += 1
-            if line.endswith(b"\n") or number == 1 and path.name == HEADER_FILE:
+            if line.endswith(b"\n") or (number == 1 and path.name == HEADER_FILE):
                 yield number, line
 
 

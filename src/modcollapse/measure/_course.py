@@ -1,0 +1,366 @@
+"""The one loop that calls samplers and detectors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from modcollapse._support.identities import without_marks
+from modcollapse.errors import InputError, TableError
+from modcollapse.measure._ahead import ahead
+from modcollapse.measure._conditions import ConditionBatches, Gathered
+from modcollapse.measure._journal import Journal
+from modcollapse.measure._memory import BatchSize, free_cached, largest_that_fits
+from modcollapse.measure._plan import Batch, Cell, batches, duration
+from modcollapse.measure._prepare import Run
+from modcollapse.measure._recording import Recording
+from modcollapse.measure._team import Team
+from modcollapse.table import CoalitionTable, Finished
+
+RowTables: TypeAlias = dict[str, dict[str, CoalitionTable]]
+Place: TypeAlias = tuple[int, int]
+"""Example and repeat, by their places in the table."""
+
+SAME = 1e-5
+"""What the same example may come out apart by, in the size of its value."""
+
+
+class Course:
+    """A run under way: what is finished, by journal and by process, and what is still to come.
+
+    Every batch of conditions goes to all samplers before the next.
+    """
+
+    def __init__(self, run: Run, team: Team, journal: Journal | None, *, look: bool) -> None:
+        self._run, self._team, self._journal = run, team, journal
+        self._conditions = ConditionBatches(run)
+        self._recordings = [Recording(run, label, look=look) for label in run.samplers]
+        self._size = BatchSize(run.cost.batch_size, halve=run.halve)
+        self._written: dict[Place, int] = {}  # rows of a call that each was finished in
+        self._bar: Any = None
+
+    def tables(self, until: Callable[[RowTables], bool] | None) -> RowTables:
+        """Carry it out.
+
+        Args:
+            until: whether the run may stop, asked at the looks that it declares.
+
+        Returns:
+            Label of the sampler -> name of the detector -> table.
+        """
+        try:
+            return self._carried_out(until)
+        except BaseException as error:
+            vars(error)["tables"] = self._finished()
+            self._say_how_to_go_on(error)
+            raise
+        finally:
+            if self._journal is not None:
+                self._journal.end(self._settled(), self._notes())
+
+    def _carried_out(self, until: Callable[[RowTables], bool] | None) -> RowTables:
+        self._check_team()
+        self._recall()
+        everything = range(self._run.cost.examples)
+        if self._pending(everything):
+            self._begin()
+        looks = list(self._run.looks.get("examples", ()))
+        with self._progress():
+            for most in dict.fromkeys([*looks, len(everything)]):
+                mine = self._team.share_of(self._due(most))
+                self._team.together(lambda mine=mine: self._measure(mine))  # type: ignore[misc]
+                self._share()
+                if most in looks and until is not None and until(self._tables(self._run, most)):
+                    return self._tables(self._settled(), most)
+        return self._tables(self._settled())
+
+    def _pending(self, examples: Iterable[int]) -> list[list[Place]]:
+        """Of each example of which something is to come, its repeats."""
+        repeats = range(self._run.cost.repeats)
+        rows = (
+            [(one, repeat) for repeat in repeats if not self._has(one, repeat)] for one in examples
+        )
+        return [row for row in rows if row]
+
+    def _due(self, most: int) -> list[list[Place]]:
+        """What is to come of the first examples, and of the next as far as calls have room."""
+        due, later = self._pending(range(most)), range(most, self._run.cost.examples)
+        each, size = self._run.cost.columns, self._run.cost.batch_size * self._team.size
+        outputs = sum(map(len, due)) * each
+        room = -outputs % size
+        for row in self._pending(later) if room else ():
+            room -= len(row) * each
+            if room < 0:
+                break
+            due.append(row)
+        return due
+
+    def _has(self, example: int, repeat: int) -> bool:
+        return all(recording.has(example, repeat) for recording in self._recordings)
+
+    def _begin(self) -> None:
+        """All that comes before the first example is generated: probes, the size of a batch."""
+        self._team.together(self._probe)
+        if self._run.finds_batch_size:
+            self._find_batch_size()
+        if self._journal is not None:
+            journal = self._journal
+            session = max(self._team.gathered(journal.next_session()))  # each may have its own disk
+            self._team.together(lambda: journal.begin(self._run, self._notes(), session))
+
+    def _probe(self) -> None:
+        for recording in self._recordings:
+            recording.probe(self._conditions)
+
+    def _find_batch_size(self) -> None:
+        """Try how many rows fit into a call, on the first examples that are to come."""
+        known = None if self._journal is None else self._journal.batch_size
+        if known is None:
+            places = [
+                place for row in self._pending(range(self._run.cost.examples)) for place in row
+            ]
+            each = self._run.cost.columns
+            cells = [Cell(*place, column) for place in places for column in range(each)]
+
+            def attempt(rows: int) -> None:
+                batch = Batch.filled(cells[:rows], rows)
+                gathered = self._conditions.gather(batch.cells)
+                for recording in self._recordings:
+                    recording.again(batch, gathered)
+
+            most = max(len(cells) // self._team.size, 1)
+            found = self._team.together(lambda: largest_that_fits(attempt, most))
+            known = min(self._team.gathered(found))
+        self._run = self._run.with_batch_size(known)
+        self._size = BatchSize(known, halve=self._run.halve)
+        for recording in self._recordings:
+            recording.run = self._run
+
+    def _measure(self, rows: Sequence[Sequence[Place]]) -> None:
+        """Generate and score some examples."""
+        places = (place for row in rows for place in row)
+        coming = batches(places, self._run.cost.columns, lambda: self._size.rows)
+        gathering = ahead(
+            coming, lambda batch: self._conditions.gather(batch.cells), thread=self._run.prefetch
+        )
+        with closing(gathering):
+            for batch, gathered in gathering:
+                for recording in self._recordings:
+                    self._add(recording, batch, gathered)
+                    self._bar.update(batch.real)
+                self._write(batch)
+                self._announce(batch)
+
+    def _add(self, recording: Recording, batch: Batch, gathered: Gathered) -> None:
+        """Generate and score one batch, in parts where memory runs out."""
+        too_large = len(batch.cells) > self._size.rows
+        if not too_large:
+            try:
+                recording.add(batch, gathered, self._conditions)
+            except Exception as error:
+                if not self._size.smaller(error, len(batch.cells)):
+                    raise
+                too_large = True
+                self._note_memory(recording, batch)
+        if too_large:  # outside of the handler, whose error holds on to what the call had made
+            free_cached()
+            for part, places in batch.parts(self._size.rows):
+                self._add(recording, part, gathered.part(places))
+
+    def _note_memory(self, recording: Recording, batch: Batch) -> None:
+        first = self._run.ids[batch.cells[0].example]
+        recording.notes.append(
+            f"memory ran out in a call of {len(batch.cells)} rows: from example {first!r} on there "
+            f"were {self._size.rows}"
+        )
+
+    def _write(self, batch: Batch) -> None:
+        """Write down what a batch has finished."""
+        rows = dict.fromkeys((cell.example, cell.repeat) for cell in batch.cells[: batch.real])
+        finished = [row for row in rows if self._has(*row)]
+        self._written |= dict.fromkeys(finished, self._size.rows)
+        if self._journal is None or not finished:
+            return
+        for place, repeat in finished:
+            for recording in self._recordings:
+                if repeat == 0 and place in recording.kept:
+                    self._journal.keep(recording.label, recording.kept[place])
+        self._journal.add([self._line_of(*row) for row in finished])
+
+    def _line_of(self, place: int, repeat: int) -> Finished:
+        run = self._run
+        measured = {one.label: one.measured(place, repeat) for one in self._recordings}
+        return Finished(
+            id=run.ids[place],
+            repeat=repeat,
+            seed=int(run.seeds[place, repeat]),
+            digest=run.checked[place].example,
+            place=run.positions[place],
+            cluster=None if run.clusters is None else run.clusters[place],
+            fields={
+                name: held[place].item() if isinstance(held[place], np.generic) else held[place]
+                for name, held in run.fields.items()
+                if held[place] is not None
+            },
+            batch_size=self._written[place, repeat],
+            values={label: values for label, (values, _) in measured.items()},
+            perfect={label: perfect for label, (_, perfect) in measured.items()},
+        )
+
+    def _recall(self) -> None:
+        """Take over what the journal holds, in every process what any of them has."""
+        journal, team = self._journal, self._team
+        if journal is None:
+            return
+        notes = {label: list(said) for label, said in journal.notes.items()}
+        known = [*journal.finished.values()]
+        places = {name: place for place, name in enumerate(self._run.ids)}
+        for rows, said in team.gathered((known, notes)):
+            for row in rows:
+                for recording in self._recordings:
+                    recording.recall(
+                        places[row.id],
+                        row.repeat,
+                        row.values[recording.label],
+                        row.perfect.get(recording.label, {}),
+                    )
+            for recording in self._recordings:
+                recording.notes += said.get(recording.label, [])
+        finished = [place for place in range(self._run.cost.examples) if self._has(place, 0)]
+        for recording in self._recordings:
+            recording.kept |= journal.kept(recording.label, finished)
+        if finished and any(team.gathered(journal.must_confirm)):
+            team.together(lambda: self._confirm(finished[0]))
+
+    def _confirm(self, place: int) -> None:
+        """Generate a finished example again: what made it may not say who it is.
+
+        Raises:
+            TableError: it came out otherwise.
+        """
+        run, name = self._run, self._run.ids[place]
+        cells = [Cell(place, 0, column) for column in range(run.cost.columns)]
+        for recording in self._recordings:
+            known, _ = recording.measured(place, 0)
+            made: dict[str, list[float]] = {detector: [] for detector in known}
+            size = self._size.rows
+            for start in range(0, len(cells), size):
+                batch = Batch.filled(cells[start : start + size], size)
+                scores = recording.again(batch, self._conditions.gather(batch.cells))
+                for detector in known:
+                    made[detector] += scores[detector].tolist()
+            for detector, values in known.items():
+                apart = np.abs(np.subtract(values, made[detector]))
+                if not (apart <= SAME * np.maximum(np.abs(values), 1)).all():
+                    raise TableError(
+                        f"the journal {run.journal} cannot be resumed: example {name!r} was "
+                        f"generated again and came out otherwise {recording.label}: {detector!r} "
+                        f"says {made[detector]} now, and said {values}. The model, the detector or "
+                        "a trigger is another than then; restore it, or give another folder"
+                    )
+            recording.notes.append(
+                f"resumed: example {name!r} was generated again and came out equal, since not "
+                "everything in this run says who it is (identity())"
+            )
+
+    def _share(self) -> None:
+        """Give every process what each has finished."""
+        if self._team.alone:
+            return
+        mine = {
+            one.label: (
+                {row: one.measured(*row) for row in self._written},
+                {place: one.kept[place] for place, repeat in self._written if place in one.kept},
+                one.notes,
+            )
+            for one in self._recordings
+        }
+        for rank, of_process in enumerate(self._team.gathered(mine)):
+            for recording in self._recordings:
+                rows, kept, notes = of_process[recording.label]
+                recording.notes += notes
+                if rank == self._team.rank:
+                    continue
+                for row, (values, perfect) in rows.items():
+                    recording.recall(*row, values, perfect)
+                recording.kept |= kept
+        for recording in self._recordings:
+            recording.notes[:] = dict.fromkeys(recording.notes)
+
+    def _check_team(self) -> None:
+        """Raise where the processes are not about the same run."""
+        if self._team.alone:
+            return
+        run = self._run
+        told = [
+            run.settings, run.sampler_identities, run.detector_identities, run.ids, run.digests,
+        ]  # fmt: skip
+        text = json.dumps(without_marks(json.loads(json.dumps(told))), sort_keys=True)
+        found = self._team.gathered(hashlib.sha256(text.encode()).hexdigest())
+        other = [rank for rank, digest in enumerate(found) if digest != found[0]]
+        if other:
+            raise InputError(
+                f"process {other[0]} was given another run than process 0: other examples, "
+                "triggers, settings or weights. Give all the same; or, if each is to measure by "
+                "itself, say split=False"
+            )
+
+    def _tables(self, run: Run, most: int | None = None) -> RowTables:
+        return {one.label: one.tables(run, most) for one in self._recordings}
+
+    def _settled(self) -> Run:
+        with suppress(Exception):  # an identity that fails now must not cost what was measured
+            return self._run.settled()
+        return self._run
+
+    def _finished(self) -> Any:
+        """Tables of what was finished, in the form in which they would have been returned.
+
+        Of several samplers, those of each under what a note on an error says of it.
+        """
+        run = self._settled()
+        found = {
+            one.label: run.scorers.unwrapped(one.tables(run))
+            for one in self._recordings
+            if one.finished
+        }
+        return found if len(self._recordings) > 1 or not found else next(iter(found.values()))
+
+    def _notes(self) -> dict[str, list[str]]:
+        return {one.label: list(dict.fromkeys(one.notes)) for one in self._recordings}
+
+    def _say_how_to_go_on(self, error: BaseException) -> None:
+        if self._journal is None:
+            return
+        done, all_of_them = min(one.finished for one in self._recordings), self._run.cost.examples
+        error.add_note(
+            f"{done} of {all_of_them} examples are finished and stand in the journal "
+            f"{self._run.journal}: the same call goes on from there"
+        )
+
+    def _progress(self) -> Any:
+        from tqdm import tqdm
+
+        rows = self._team.share_of(self._pending(range(self._run.cost.examples)))
+        outputs = sum(map(len, rows)) * self._run.cost.columns * len(self._recordings)
+        hidden = not self._run.progress or self._team.rank > 0
+        self._bar = tqdm(total=outputs, desc="coalitions", unit="output", disable=hidden)
+        return self._bar
+
+    def _announce(self, batch: Batch) -> None:
+        """Say once, after the first batch, what the run will cost."""
+        bar, cost, several = self._bar, self._run.cost, len(self._recordings)
+        seconds = sum(one.seconds for one in self._recordings)
+        if bar.disable or bar.n > batch.real * several or not seconds:
+            return
+        left = (bar.total - bar.n) / (cost.batch_size * several) * seconds
+        control = " and as many of the control" if several > 1 else ""
+        most = "at most " if self._run.looks else ""
+        said = f"{cost}{control}: {most}about {duration(left)} to go, at {seconds:.2g} s a batch"
+        bar.write(said, file=sys.stderr)
