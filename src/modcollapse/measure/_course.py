@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,12 +18,13 @@ from modcollapse.measure._conditions import ConditionBatches, Gathered
 from modcollapse.measure._journal import Journal
 from modcollapse.measure._memory import BatchSize, free_cached, largest_that_fits
 from modcollapse.measure._plan import Batch, Cell, batches, duration
-from modcollapse.measure._prepare import Run
 from modcollapse.measure._recording import Recording
+from modcollapse.measure._run import Run
 from modcollapse.measure._team import Team
 from modcollapse.table import CoalitionTable, Finished
 
-RowTables: TypeAlias = dict[str, dict[str, CoalitionTable]]
+Tables: TypeAlias = dict[str, dict[str, CoalitionTable]]
+"""Label of the sampler -> name of the detector -> table."""
 Place: TypeAlias = tuple[int, int]
 """Example and repeat, by their places in the table."""
 
@@ -37,48 +38,74 @@ class Course:
     Every batch of conditions goes to all samplers before the next.
     """
 
-    def __init__(self, run: Run, team: Team, journal: Journal | None, *, look: bool) -> None:
-        self._run, self._team, self._journal = run, team, journal
+    def __init__(
+        self, run: Run, team: Team, journal: Journal | None, bar: Any, *, look: bool
+    ) -> None:
+        self._run, self._team, self._journal, self._bar = run, team, journal, bar
         self._conditions = ConditionBatches(run)
         self._recordings = [Recording(run, label, look=look) for label in run.samplers]
         self._size = BatchSize(run.cost.batch_size, halve=run.halve)
         self._written: dict[Place, int] = {}  # rows of a call that each was finished in
-        self._bar: Any = None
+        self._counted: int | None = None  # examples of the tables, all if None
 
-    def tables(self, until: Callable[[RowTables], bool] | None) -> RowTables:
+    def carry_out(self, until: Callable[[], bool] | None) -> bool:
         """Carry it out.
 
         Args:
-            until: whether the run may stop, asked at the looks that it declares.
+            until: whether the run may stop, asked at the looks that it declares; `tables` are
+                then of the examples up to there.
 
         Returns:
-            Label of the sampler -> name of the detector -> table.
+            Whether it was stopped.
         """
-        try:
-            return self._carried_out(until)
-        except BaseException as error:
-            vars(error)["tables"] = self._finished()
-            self._say_how_to_go_on(error)
-            raise
-        finally:
-            if self._journal is not None:
-                self._journal.end(self._settled(), self._notes())
-
-    def _carried_out(self, until: Callable[[RowTables], bool] | None) -> RowTables:
+        first, everything = self._run.first, range(self._run.cost.examples)
         self._check_team()
         self._recall()
-        everything = range(self._run.cost.examples)
         if self._pending(everything):
             self._begin()
-        looks = list(self._run.looks.get("examples", ()))
-        with self._progress():
-            for most in dict.fromkeys([*looks, len(everything)]):
-                mine = self._team.share_of(self._due(most))
-                self._team.together(lambda mine=mine: self._measure(mine))  # type: ignore[misc]
-                self._share()
-                if most in looks and until is not None and until(self._tables(self._run, most)):
-                    return self._tables(self._settled(), most)
-        return self._tables(self._settled())
+            if self._journal is not None and self._run.is_stream:
+                self._journal.take()
+        if not self._run.is_stream:
+            self._bar.reset(self.to_come)
+        looks = [size - first for size in self._run.looks.get("examples", ())]
+        looks = [size for size in looks if 0 < size <= len(everything)]
+        for most in dict.fromkeys([*looks, len(everything)]):
+            mine = self._team.share_of(self._due(most))
+            self._team.together(lambda mine=mine: self._measure(mine))  # type: ignore[misc]
+            self._share()
+            if most in looks and until is not None:
+                self._counted = most
+                if until():
+                    return True
+        self._counted = None
+        return False
+
+    def tables(self) -> Tables:
+        """Label of the sampler -> name of the detector -> table of what is finished; may be none.
+
+        Of a run that was stopped, of the examples that it was stopped at.
+        """
+        return {one.label: one.tables(self._counted) for one in self._recordings if one.finished}
+
+    @property
+    def run(self) -> Run:
+        """What is carried out, with the batch size that was found."""
+        return self._run
+
+    @property
+    def made(self) -> int:
+        """Number of outputs of each sampler that were generated, or known before."""
+        return min(one.made for one in self._recordings)
+
+    def notes(self) -> dict[str, list[str]]:
+        """Label of the sampler -> what a reader of its figures is to know."""
+        return {one.label: list(dict.fromkeys(one.notes)) for one in self._recordings}
+
+    @property
+    def to_come(self) -> int:
+        """Number of outputs of all samplers that this process has still to generate."""
+        rows = self._team.share_of(self._pending(range(self._run.cost.examples)))
+        return sum(map(len, rows)) * self._run.cost.columns * len(self._recordings)
 
     def _pending(self, examples: Iterable[int]) -> list[list[Place]]:
         """Of each example of which something is to come, its repeats."""
@@ -109,10 +136,10 @@ class Course:
         self._team.together(self._probe)
         if self._run.finds_batch_size:
             self._find_batch_size()
-        if self._journal is not None:
+        if self._journal is not None and not self._journal.is_begun:
             journal = self._journal
             session = max(self._team.gathered(journal.next_session()))  # each may have its own disk
-            self._team.together(lambda: journal.begin(self._run, self._notes(), session))
+            self._team.together(lambda: journal.begin(self._run, self.notes(), session))
 
     def _probe(self) -> None:
         for recording in self._recordings:
@@ -201,7 +228,7 @@ class Course:
             repeat=repeat,
             seed=int(run.seeds[place, repeat]),
             digest=run.checked[place].example,
-            place=run.positions[place],
+            place=run.first + run.positions[place],
             cluster=None if run.clusters is None else run.clusters[place],
             fields={
                 name: held[place].item() if isinstance(held[place], np.generic) else held[place]
@@ -311,53 +338,11 @@ class Course:
                 "itself, say split=False"
             )
 
-    def _tables(self, run: Run, most: int | None = None) -> RowTables:
-        return {one.label: one.tables(run, most) for one in self._recordings}
-
-    def _settled(self) -> Run:
-        with suppress(Exception):  # an identity that fails now must not cost what was measured
-            return self._run.settled()
-        return self._run
-
-    def _finished(self) -> Any:
-        """Tables of what was finished, in the form in which they would have been returned.
-
-        Of several samplers, those of each under what a note on an error says of it.
-        """
-        run = self._settled()
-        found = {
-            one.label: run.scorers.unwrapped(one.tables(run))
-            for one in self._recordings
-            if one.finished
-        }
-        return found if len(self._recordings) > 1 or not found else next(iter(found.values()))
-
-    def _notes(self) -> dict[str, list[str]]:
-        return {one.label: list(dict.fromkeys(one.notes)) for one in self._recordings}
-
-    def _say_how_to_go_on(self, error: BaseException) -> None:
-        if self._journal is None:
-            return
-        done, all_of_them = min(one.finished for one in self._recordings), self._run.cost.examples
-        error.add_note(
-            f"{done} of {all_of_them} examples are finished and stand in the journal "
-            f"{self._run.journal}: the same call goes on from there"
-        )
-
-    def _progress(self) -> Any:
-        from tqdm import tqdm
-
-        rows = self._team.share_of(self._pending(range(self._run.cost.examples)))
-        outputs = sum(map(len, rows)) * self._run.cost.columns * len(self._recordings)
-        hidden = not self._run.progress or self._team.rank > 0
-        self._bar = tqdm(total=outputs, desc="coalitions", unit="output", disable=hidden)
-        return self._bar
-
     def _announce(self, batch: Batch) -> None:
         """Say once, after the first batch, what the run will cost."""
         bar, cost, several = self._bar, self._run.cost, len(self._recordings)
         seconds = sum(one.seconds for one in self._recordings)
-        if bar.disable or bar.n > batch.real * several or not seconds:
+        if bar.disable or bar.n > batch.real * several or not (seconds and bar.total):
             return
         left = (bar.total - bar.n) / (cost.batch_size * several) * seconds
         control = " and as many of the control" if several > 1 else ""

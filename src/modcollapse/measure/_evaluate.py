@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, Unpack, overload
+from collections.abc import Callable, Mapping
+from typing import Any, Unpack, overload
 
 from modcollapse.contracts import (
     Detector,
-    Example,
+    Examples,
     RunOptions,
     Sampler,
     Triggers,
     check_run_options,
 )
-from modcollapse.measure._course import Course
+from modcollapse.measure._course import Course, Tables
 from modcollapse.measure._journal import opened
-from modcollapse.measure._prepare import Run, prepare
+from modcollapse.measure._prepare import prepare
+from modcollapse.measure._run import Run
+from modcollapse.measure._so_far import SoFar
 from modcollapse.measure._team import Team
 from modcollapse.table import CoalitionTable
 
@@ -24,7 +26,7 @@ from modcollapse.table import CoalitionTable
 def evaluate_coalitions(
     sampler: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     **run: Unpack[RunOptions],
 ) -> dict[str, CoalitionTable]: ...
@@ -32,14 +34,14 @@ def evaluate_coalitions(
 def evaluate_coalitions(
     sampler: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     **run: Unpack[RunOptions],
 ) -> CoalitionTable: ...
 def evaluate_coalitions(
     sampler: Sampler,
     detector: Detector | Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     **run: Unpack[RunOptions],
 ) -> CoalitionTable | dict[str, CoalitionTable]:
@@ -118,10 +120,6 @@ def evaluate_coalitions(
     return prepared.scorers.unwrapped(tables)
 
 
-Tables: TypeAlias = dict[str, dict[str, CoalitionTable]]
-"""Label of the sampler -> name of the detector -> table."""
-
-
 def measure(
     run: Run, *, look: bool = True, until: Callable[[Tables], bool] | None = None
 ) -> Tables:
@@ -138,5 +136,31 @@ def measure(
         Label of the sampler -> name of the detector -> table.
     """
     team = Team.of(run.split)
-    with opened(run, team) as journal:
-        return Course(run, team, journal, look=look).tables(until)
+    with opened(run, team) as journal, _bar(run, team) as bar:
+        so_far = SoFar(run)
+        try:
+            part: Run | None = run
+            while part is not None:
+                if journal is not None:
+                    journal.turn_to(part)
+                course = Course(part, team, journal, bar, look=look and part is run)
+                so_far.follow(course)
+                if course.carry_out(until and (lambda: until(so_far.tables()))):
+                    break
+                part = course.run.following()
+            return so_far.settled_tables()
+        except BaseException as error:
+            vars(error)["tables"] = so_far.as_returned()
+            if journal is not None:
+                error.add_note(journal.how_to_go_on())
+            raise
+        finally:
+            if journal is not None and so_far.course is not None:
+                journal.end(so_far.settled_run(), so_far.course.notes())
+
+
+def _bar(run: Run, team: Team) -> Any:
+    from tqdm import tqdm
+
+    hidden = not run.progress or team.rank > 0
+    return tqdm(desc="coalitions", unit="output", disable=hidden)

@@ -14,8 +14,8 @@ from modcollapse._support.identities import says_itself, without_marks
 from modcollapse._support.validation import listed
 from modcollapse.contracts import ExampleId
 from modcollapse.errors import InputError, TableError
-from modcollapse.measure._prepare import Run
 from modcollapse.measure._recording import environment
+from modcollapse.measure._run import Run
 from modcollapse.measure._team import Team
 from modcollapse.table import (
     LOCK_FILE,
@@ -23,10 +23,11 @@ from modcollapse.table import (
     JournalContent,
     JournalWarning,
     Kept,
+    Taken,
     differences,
-    finished_line,
     header_line,
     is_journal,
+    journal_line,
     kept_folder,
     read_journal,
     write_header,
@@ -60,11 +61,46 @@ class Journal:
         self.notes: Mapping[str, Sequence[str]] = {}
         self.finished: dict[tuple[ExampleId, int], Finished] = {}
         self._header = _header(run)
+        self._taken = {} if content is None else content.taken
         if content is not None:
             self._header["journal"] = content.header["journal"]
             self.batch_size = content.header["settings"]["batch_size"]
             self.notes = content.header["notes"]
-            self.finished = self._of_this_run(content)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the header of this call is written."""
+        return self._file is not None
+
+    def turn_to(self, run: Run) -> None:
+        """Look which examples of a run, or of the next part of a stream, are finished.
+
+        Raises:
+            TableError: an example held something else when it was measured.
+        """
+        self._run = run
+        for place, told in enumerate(zip(run.ids, run.digests, strict=True), run.first):
+            before = self._taken.get(place, told) if run.is_stream else told
+            if before[0] != told[0] or (None not in (before[1], told[1]) and before != told):
+                raise TableError(
+                    f"the journal {self._folder} cannot be resumed: at place {place} of the stream "
+                    f"stood example {before[0]!r}, and {told[0]!r} stands there now or holds "
+                    "something else. Give the stream as it was then, or another folder"
+                )
+        self.finished = {} if self._content is None else self._of_this_run(self._content)
+
+    def how_to_go_on(self) -> str:
+        """How to go on after an interruption."""
+        return (
+            f"what is finished stands in the journal {self._folder}: the same call goes on from "
+            "there, and modcollapse.table.load reads the table so far"
+        )
+
+    def take(self) -> None:
+        """Write down which examples of a stream come next, before they are generated."""
+        run = self._run
+        if any(run.first + place not in self._taken for place in range(len(run.ids))):
+            self.add([Taken(run.first, run.ids, run.digests)])
 
     @property
     def must_confirm(self) -> bool:
@@ -97,14 +133,14 @@ class Journal:
         name = f"finished-{session:04d}-{self._team.rank:04d}.jsonl"
         self._file = self._folder / name
 
-    def add(self, rows: Sequence[Finished]) -> None:
+    def add(self, rows: Sequence[Finished | Taken]) -> None:
         """Add what was finished; it is on the disk when this returns.
 
         What cannot be written, as on a full disk, does not end the run: it is said once, and
         tried again with whatever comes next.
         """
         name = self._header["journal"]
-        self._unwritten += b"".join(finished_line(row, name) for row in rows)
+        self._unwritten += b"".join(journal_line(row, name) for row in rows)
         self._write()
 
     def kept(self, label: str, places: Iterable[int]) -> dict[int, Kept]:

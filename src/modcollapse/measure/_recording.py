@@ -27,7 +27,7 @@ from modcollapse.measure._conditions import (
 from modcollapse.measure._copies import on_host, own_copy
 from modcollapse.measure._look import Look, Rows
 from modcollapse.measure._plan import Batch, Cell
-from modcollapse.measure._prepare import Run, noted
+from modcollapse.measure._run import Run, noted
 from modcollapse.table import CoalitionTable, Kept, NeutralValues
 
 SEEDS = "seeds reach 2**63: where 32 bits are taken, as by numpy or set_seed, use seed % 2**32"
@@ -203,13 +203,18 @@ class Recording:
         self._scoring = perf_counter() - start
         return _Made(seeds, outputs, first, scored, numbers)
 
-    def tables(self, run: Run, most: int | None = None) -> dict[str, CoalitionTable]:
+    @property
+    def made(self) -> int:
+        """Number of outputs that were generated, or known before."""
+        return int(self.run.cost.generations - self._left.sum())
+
+    def tables(self, most: int | None = None) -> dict[str, CoalitionTable]:
         """Return a table of the finished examples for each detector.
 
         Args:
-            run: the run, with the identities that the tables are to hold.
-            most: hold no more examples than so many; all if left out.
+            most: hold only those among the first so many; all if left out.
         """
+        run = self.run
         whole = np.flatnonzero((self._left == 0).all(axis=1)[:most])
         rows = whole[np.argsort(np.array(run.positions)[whole], kind="stable")]  # as they came
         coalitions = run.cost.coalitions
@@ -234,17 +239,12 @@ class Recording:
                     "run": run.provenance(self.label, name),
                     "environments": [environment()],
                     "notes": list(dict.fromkeys(self.notes)),
-                    **({"looks": self._looks_of(run, len(rows))} if run.looks else {}),
+                    **({"looks": dict(run.looks)} if run.looks else {}),
                 },
                 kept=tuple(self.kept[row] for row in rows if row in self.kept),
             )
             for name, scorer in run.scorers.items()
         }
-
-    def _looks_of(self, run: Run, done: int) -> dict[str, Any]:
-        """The declared looks, how far the run came, and the part of all outputs that it made."""
-        made = 1 - self._left.sum() / run.cost.generations
-        return {**run.looks, "done": done, "generated": round(float(made), 4)}
 
     def _generated(
         self,

@@ -24,7 +24,7 @@ from modcollapse.analysis import (
     interaction,
     means,
 )
-from modcollapse.contracts import Detector, Example, RunOptions, Sampler, Triggers
+from modcollapse.contracts import Detector, Examples, RunOptions, Sampler, Triggers
 from modcollapse.errors import InputError
 from modcollapse.game import Index
 from modcollapse.studies._sources import tables_of
@@ -52,7 +52,7 @@ def tma(
 def tma(
     source: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -63,7 +63,7 @@ def tma(
 def tma(
     source: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -154,7 +154,7 @@ def cti(
 def cti(
     source: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     index: Index = "SII",
@@ -167,7 +167,7 @@ def cti(
 def cti(
     source: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     index: Index = "SII",
@@ -264,7 +264,7 @@ def coalition_means(
 def coalition_means(
     source: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -275,7 +275,7 @@ def coalition_means(
 def coalition_means(
     source: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -360,7 +360,7 @@ def audit(
 def audit(
     source: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -376,7 +376,7 @@ def audit(
 def audit(
     source: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,

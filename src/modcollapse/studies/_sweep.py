@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from modcollapse.analysis import Audit, analyse
-from modcollapse.contracts import Detector, Example, Sampler, SamplerSpec, Triggers
+from modcollapse.contracts import Detector, Examples, Sampler, SamplerSpec, Triggers
 from modcollapse.errors import InputError, context
 from modcollapse.measure import measure, prepare
 from modcollapse.studies._curves import Curves, rows_of
@@ -60,7 +60,7 @@ class Sweep(Curves):
 def sweep(
     sampler: Sampler,
     detector: Detector | Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     options: Mapping[str, Sequence[Any]],

@@ -20,9 +20,10 @@ from modcollapse.table._journal_file import (
     JournalWarning,
     load,
 )
-from modcollapse.table._journal_file import finished_line as finished_line
+from modcollapse.table._journal_file import Taken as Taken
 from modcollapse.table._journal_file import header_line as header_line
 from modcollapse.table._journal_file import is_journal as is_journal
+from modcollapse.table._journal_file import journal_line as journal_line
 from modcollapse.table._journal_file import kept_folder as kept_folder
 from modcollapse.table._journal_file import read_journal as read_journal
 from modcollapse.table._journal_file import write_header as write_header

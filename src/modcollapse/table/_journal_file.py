@@ -3,7 +3,8 @@
 ::
 
     header.json          what makes it this run and no other; the first line of each other file too
-    finished-0001-0000.jsonl   one file for each call and process, which nobody else writes into
+    finished-0001-0000.jsonl
+                         one file for each call and process, which nobody else writes into
     kept/                outputs for a gallery
     lock                 held while a run writes
 
@@ -27,14 +28,15 @@ from modcollapse.errors import TableError
 from modcollapse.table._file import write_whole
 from modcollapse.table._kept import Kept
 from modcollapse.table._kept_files import kept_name, read_kept
-from modcollapse.table._lines import entry_of, line_of
+from modcollapse.table._lines import beginning, entry_of, line_of
 from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._table import CoalitionTable
 
-HEADER, FINISHED = "modcollapse journal", "modcollapse finished"
+HEADER, FINISHED, TAKEN = "modcollapse journal", "modcollapse finished", "modcollapse taken"
 """What lines begin with."""
 JOURNAL_VERSION = 1
 HEADER_FILE, KEPT_FOLDER, LOCK_FILE = "header.json", "kept", "lock"
+_BEGINNING_OF_TAKEN = beginning(TAKEN, JOURNAL_VERSION)
 _LONGEST_LINE = 2**26
 """Bytes of a line (64 MiB): one that is longer was not written by a run."""
 
@@ -73,6 +75,20 @@ class Finished(NamedTuple):
     perfect: Mapping[str, Mapping[str, float]]
 
 
+class Taken(NamedTuple):
+    """Examples that were read from a stream, before they are generated.
+
+    Attributes:
+        first: number of examples that came before them.
+        ids: their names.
+        digests: of what they hold; None where that cannot be told.
+    """
+
+    first: int
+    ids: Sequence[ExampleId]
+    digests: Sequence[str | None]
+
+
 @dataclass(frozen=True)
 class JournalContent:
     """What stands in a journal.
@@ -81,11 +97,13 @@ class JournalContent:
         folder: where it lies.
         header: what makes it this run and no other.
         finished: id and repeat -> what was measured, in the order in which it was written.
+        taken: place in the stream -> id and digest of the example.
     """
 
     folder: Path
     header: Mapping[str, Any]
     finished: Mapping[tuple[ExampleId, int], Finished]
+    taken: Mapping[int, tuple[ExampleId, str | None]]
 
     def tables(self) -> dict[str, dict[str, CoalitionTable]]:
         """Label of the sampler -> name of the detector -> table of what is finished so far."""
@@ -221,7 +239,8 @@ def read_journal(folder: Path) -> JournalContent:
                 if number == 1:
                     headers.append(_checked_header(entry_of(line, HEADER, JOURNAL_VERSION)))
                 else:
-                    lines.append((where, entry_of(line, FINISHED, JOURNAL_VERSION)))
+                    kind = TAKEN if line.startswith(_BEGINNING_OF_TAKEN) else FINISHED
+                    lines.append((where, entry_of(line, kind, JOURNAL_VERSION)))
             except (ValueError, KeyError, TypeError) as error:
                 faults.append(f"{where}: {error!r:.200}")
     if not headers:
@@ -230,20 +249,27 @@ def read_journal(folder: Path) -> JournalContent:
             f"header is whole ({'; '.join(faults[:3]) or 'the files are empty'})"
         )
     header, finished = headers[0], dict[tuple[ExampleId, int], Finished]()
+    taken: dict[int, tuple[ExampleId, str | None]] = {}
     for where, entry in lines:
         try:
-            row = _finished(entry, header)
+            if entry.pop("journal", None) != header["journal"]:
+                raise ValueError("it is of another run")
+            if "ids" in entry:
+                some = Taken(**entry)
+                named = zip(some.ids, some.digests, strict=True)
+                taken |= dict(enumerate(named, some.first))
+            else:
+                row = _finished(entry, header)
+                finished[row.id, row.repeat] = row
         except (ValueError, KeyError, TypeError) as error:
             faults.append(f"{where}: {error!r:.200}")
-            continue
-        finished[row.id, row.repeat] = row
     if faults:
         _warn(
             f"{len(faults)} line(s) of the journal {folder} cannot be used and are passed over; "
             f"what they held is generated again: {'; '.join(faults[:3])}"
             + (" and more" if len(faults) > 3 else "")
         )
-    return JournalContent(folder, header, finished)
+    return JournalContent(folder, header, finished, taken)
 
 
 def write_header(folder: Path, header: Mapping[str, Any]) -> None:
@@ -256,9 +282,10 @@ def header_line(header: Mapping[str, Any]) -> bytes:
     return line_of(HEADER, JOURNAL_VERSION, header)
 
 
-def finished_line(row: Finished, journal: str) -> bytes:
-    """A finished example and repeat as a line of the journal of this name."""
-    return line_of(FINISHED, JOURNAL_VERSION, {**row._asdict(), "journal": journal})
+def journal_line(row: Finished | Taken, journal: str) -> bytes:
+    """A finished example and repeat, or examples of a stream, as a line of a journal of a name."""
+    kind = FINISHED if isinstance(row, Finished) else TAKEN
+    return line_of(kind, JOURNAL_VERSION, {**row._asdict(), "journal": journal})
 
 
 def _lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -286,8 +313,6 @@ def _checked_header(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _finished(entry: dict[str, Any], header: Mapping[str, Any]) -> Finished:
     """A line as what was measured, if it is of this run."""
-    if entry.pop("journal", None) != header["journal"]:
-        raise ValueError("it is of another run")
     row = Finished(**entry)
     columns = 2 ** len(header["modalities"]) + len(header["neutral"]) * (
         1 if len(header["modalities"]) == 1 else 2
