@@ -101,6 +101,12 @@ def tma(
             default None.
         columns: with a sampler: name that the run uses -> column of the examples, see
             ``evaluate_coalitions``, default None.
+        journal: with a sampler: folder in which finished examples are written down at once, so that
+            the same call goes on from there, see ``evaluate_coalitions``, default None.
+        split: with a sampler: share the run with the processes that torch.distributed has joined,
+            default True.
+        halve: with a sampler: halve the batch where memory runs out, default True.
+        prefetch: with a sampler: prepare conditions in a thread meanwhile, default True.
 
     Returns:
         An ``Attribution``: modality -> ``Estimate``, in the unit of the value, each between minus
@@ -212,6 +218,12 @@ def cti(
             default None.
         columns: with a sampler: name that the run uses -> column of the examples, see
             ``evaluate_coalitions``, default None.
+        journal: with a sampler: folder in which finished examples are written down at once, so that
+            the same call goes on from there, see ``evaluate_coalitions``, default None.
+        split: with a sampler: share the run with the processes that torch.distributed has joined,
+            default True.
+        halve: with a sampler: halve the batch where memory runs out, default True.
+        prefetch: with a sampler: prepare conditions in a thread meanwhile, default True.
 
     Returns:
         An ``Interaction``: ``"image+text"`` -> ``Estimate``, in the unit of the value. At M = 2 it
@@ -314,6 +326,12 @@ def coalition_means(
             default None.
         columns: with a sampler: name that the run uses -> column of the examples, see
             ``evaluate_coalitions``, default None.
+        journal: with a sampler: folder in which finished examples are written down at once, so that
+            the same call goes on from there, see ``evaluate_coalitions``, default None.
+        split: with a sampler: share the run with the processes that torch.distributed has joined,
+            default True.
+        halve: with a sampler: halve the batch where memory runs out, default True.
+        prefetch: with a sampler: prepare conditions in a thread meanwhile, default True.
 
     Returns:
         A ``CoalitionMeans``: ``"none"``, ``"image"``, ``"text"``, ``"image+text"`` -> ``Estimate``.
@@ -434,6 +452,12 @@ def audit(
             default None.
         columns: with a sampler: name that the run uses -> column of the examples, see
             ``evaluate_coalitions``, default None.
+        journal: with a sampler: folder in which finished examples are written down at once, so that
+            the same call goes on from there, see ``evaluate_coalitions``, default None.
+        split: with a sampler: share the run with the processes that torch.distributed has joined,
+            default True.
+        halve: with a sampler: halve the batch where memory runs out, default True.
+        prefetch: with a sampler: prepare conditions in a thread meanwhile, default True.
 
     Returns:
         An ``Audit``; with a single modality its ``cti`` is None.

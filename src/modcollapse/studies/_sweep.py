@@ -98,6 +98,11 @@ def sweep(
         neutral: triggers that are not the trigger, see ``evaluate_coalitions``, default None.
         columns: name that the run uses -> column of the examples, see ``evaluate_coalitions``,
             default None.
+        journal: folder in which finished examples are written down at once, so that the same call
+            goes on from there, default None.
+        split: share the run with the processes that torch.distributed has joined, default True.
+        halve: halve the batch where memory runs out, default True.
+        prefetch: prepare conditions in a thread meanwhile, default True.
 
     Returns:
         A `Sweep`: ``rows``, ``audits``, ``plot()``, ``to_frame()``, ``to_csv()``.

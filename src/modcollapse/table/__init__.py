@@ -34,6 +34,9 @@ from modcollapse.table._kept_files import read_all_kept as read_all_kept
 from modcollapse.table._kept_files import read_kept as read_kept
 from modcollapse.table._kept_files import write_all_kept as write_all_kept
 from modcollapse.table._kept_files import write_kept as write_kept
+from modcollapse.table._lines import beginning as beginning
+from modcollapse.table._lines import entry_of as entry_of
+from modcollapse.table._lines import line_of as line_of
 from modcollapse.table._neutral_values import OTHER_ROWS as OTHER_ROWS
 from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._provenance import Pairing as Pairing
