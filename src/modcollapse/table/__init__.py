@@ -15,11 +15,13 @@ from modcollapse.table._estimate import (
 from modcollapse.table._file import write_whole as write_whole
 from modcollapse.table._kept import Kept
 from modcollapse.table._kept_files import drop_kept as drop_kept
+from modcollapse.table._kept_files import is_kept_there as is_kept_there
 from modcollapse.table._kept_files import kept_name as kept_name
 from modcollapse.table._kept_files import read_all_kept as read_all_kept
 from modcollapse.table._kept_files import read_kept as read_kept
 from modcollapse.table._kept_files import write_all_kept as write_all_kept
 from modcollapse.table._kept_files import write_kept as write_kept
+from modcollapse.table._kept_values import slug as slug
 from modcollapse.table._neutral_values import OTHER_ROWS as OTHER_ROWS
 from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._provenance import Pairing as Pairing
