@@ -255,7 +255,7 @@ class TestSeveral:
 
     @pytest.mark.parametrize("held", [{}, {"a": 1}], ids=str)
     def test_what_is_no_audit_is_refused(self, held, tmp_path):
-        with pytest.raises(InputError, match="no audit here|names a int"):
+        with pytest.raises(InputError, match=r"no audit here|names a int"):
             Audits(held).save(tmp_path / "audits")
         assert not list(tmp_path.iterdir())
 
@@ -449,7 +449,7 @@ class TestDamage:
         held = json.loads((folder / "audit.json").read_text())["audits"]
         held[0]["table"]["kept"] = [name]
         self.change(folder, audits=held)
-        with pytest.raises(TableError, match="no folder named|consistent audit"):
+        with pytest.raises(TableError, match=r"no folder named|consistent audit"):
             mc.load_audit(folder)
 
     def test_tables_that_were_changed_linked_or_lost_are_named(self, folder):

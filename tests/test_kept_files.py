@@ -239,7 +239,7 @@ class TestPictures:
         from modcollapse.table import _kept_pictures
 
         monkeypatch.setattr(_kept_pictures, "MOST_PIXELS", 62)
-        with pytest.raises(InputError, match="output 0 of example 'face-7'.*7 x 9 pixels"):
+        with pytest.raises(InputError, match=r"output 0 of example 'face-7'.*7 x 9 pixels"):
             back(kept(outputs=[PICTURE, 0]))
 
 
@@ -274,8 +274,9 @@ class TestViews:
         "value",
         [
             np.full(2000, 1.5), np.full(2000, np.nan), np.zeros(2000, int), np.zeros(1023),
-            np.zeros((9, 2000)), np.zeros((0, 2000)), np.full((5, 5, 3), 7.0), np.zeros((0, 4, 4, 3)),
-            np.zeros((4, 4, 4)), torch.zeros(3, 2, 2, dtype=torch.complex64),
+            np.zeros((9, 2000)), np.zeros((0, 2000)), np.full((5, 5, 3), 7.0),
+            np.zeros((0, 4, 4, 3)), np.zeros((4, 4, 4)),
+            torch.zeros(3, 2, 2, dtype=torch.complex64),
         ],
         ids=lambda value: f"{value.dtype} {tuple(value.shape)}",
     )  # fmt: skip
@@ -450,7 +451,7 @@ class TestHostile:
     def test_no_link_is_followed(self, folder):
         (folder / "output-0.png").unlink()
         (folder / "output-0.png").symlink_to(folder.parent / "secret.png")
-        with pytest.raises(TableError, match="output-0.png is no plain file; a link"):
+        with pytest.raises(TableError, match=r"output-0\.png is no plain file; a link"):
             read_kept(folder)
 
     def test_no_linked_folder_is_entered(self, folder):
@@ -760,7 +761,7 @@ class TestTables:
             _file, "write", lambda path, header, *rest: write(path, header | {"kept": held}, *rest)
         )
         table.with_kept(()).save(path)
-        with pytest.raises(TableError, match="does not say which gallery|no folder named"):
+        with pytest.raises(TableError, match=r"does not say which gallery|no folder named"):
             mc.CoalitionTable.load(path)
         table.with_kept(()).save(path)  # can be written over
 
@@ -773,7 +774,7 @@ class TestTables:
 
     def test_what_cannot_be_saved_costs_the_gallery_alone(self, table, tmp_path):
         broken = table.with_kept([table.kept[0]._replace(outputs=[1, 2, 3, Mine()])])
-        with pytest.raises(InputError, match="output 3 of example '../0'") as caught:
+        with pytest.raises(InputError, match=r"output 3 of example '\.\./0'") as caught:
             broken.save(tmp_path / "run.npz")
         assert "was written to" in "".join(caught.value.__notes__)
         assert folders(tmp_path) == ["run.npz"]

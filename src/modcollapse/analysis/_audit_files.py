@@ -71,7 +71,7 @@ def analysed(name: str | int, audit: Sliced) -> Analysed:
     return Analysed(name, audit.table, control, audit.settings)
 
 
-def write_audits(folder: Any, audits: Sequence[Analysed], *, single: bool) -> Path:
+def write_audits(into: str | Path, audits: Sequence[Analysed], *, single: bool) -> Path:
     """Write audits into a folder: a new or an empty one, or in place of audits that are there.
 
     Raises:
@@ -81,7 +81,7 @@ def write_audits(folder: Any, audits: Sequence[Analysed], *, single: bool) -> Pa
             is written).
         FileNotFoundError: there is no folder to make it in.
     """
-    folder: Path = file_path(folder, "folder")
+    folder = file_path(into, "folder")
     before = _claimed(folder)
     try:
         names = _write_kept_of(folder / _KEPT, audits)
@@ -93,14 +93,14 @@ def write_audits(folder: Any, audits: Sequence[Analysed], *, single: bool) -> Pa
     return folder
 
 
-def read_audits(folder: Any) -> tuple[list[Analysed], bool]:
+def read_audits(of: str | Path) -> tuple[list[Analysed], bool]:
     """Read what `write_audits` wrote, and whether it was a single audit.
 
     Raises:
         FileNotFoundError: there is no such folder.
         TableError: it holds no audit, or one that is damaged, changed, or of another version.
     """
-    folder: Path = file_path(folder, "folder")
+    folder = file_path(of, "folder")
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
     where = folder / AUDIT_FILE
