@@ -35,7 +35,7 @@ from modcollapse.table import (
 AUDIT_FILE = "audit.json"
 AUDIT_FORMAT = "modcollapse audit"
 AUDIT_VERSION = 1
-_KEPT = "kept"
+_KEPT = {"table": "kept", "control": "kept-of-control"}
 _TABLE = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{16}\.npz", re.ASCII)
 _FIELDS = {"format", "version", "single", "audits"}
 
@@ -84,7 +84,7 @@ def write_audits(into: str | Path, audits: Sequence[Analysed], *, single: bool) 
     folder = file_path(into, "folder")
     before = _claimed(folder)
     try:
-        names = _write_kept_of(folder / _KEPT, audits)
+        names = _write_kept_of(folder, audits)
     except (InputError, MissingExtraError) as error:
         _write(folder, audits, {}, single, before)
         error.add_note(f"The audit was written to {folder}, without a gallery")
@@ -116,20 +116,9 @@ def read_audits(of: str | Path) -> tuple[list[Analysed], bool]:
         raise TableError(f"{where} does not hold the fields of version {AUDIT_VERSION}")
     if not held["audits"]:
         raise TableError(f"{where} names no audit: saving was broken off. Save it again")
-    gallery: dict[str, Kept] | None = {}
     try:
-        wanted = sorted({name for table in _tables(held) for name in table["kept"]})
-        if not is_kept_there(folder / _KEPT, wanted):
-            gallery = None
-            warnings.warn(
-                f"the audit in {folder} was saved with a gallery, which is not in "
-                f"{folder / _KEPT}: it is loaded without",
-                stacklevel=3,
-            )
-        else:
-            kept = read_all_kept(folder / _KEPT, wanted)
-            gallery = dict(zip(wanted, kept, strict=True))
-        audits = [_audit_of(folder, one, gallery) for one in held["audits"]]
+        galleries = {side: _read_kept_of(folder, side, held) for side in _KEPT}
+        audits = [_audit_of(folder, one, galleries) for one in held["audits"]]
         if type(held["single"]) is not bool or (held["single"] and len(audits) != 1):
             raise ValueError("it does not say whether it is a single audit")
         if len({one.name for one in audits}) != len(audits):
@@ -170,26 +159,43 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
     return held if isinstance(held, dict) and held.get("format") == AUDIT_FORMAT else None
 
 
-def _tables(held: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What a manifest says of each table."""
-    found = [audit[side] for audit in held["audits"] for side in ("table", "control")]
-    return [table for table in found if table is not None]
+def _tables(held: Mapping[str, Any], side: str) -> list[Mapping[str, Any]]:
+    """What a manifest says of each table, or of each control's."""
+    return [audit[side] for audit in held["audits"] if audit[side] is not None]
 
 
-def _write_kept_of(folder: Path, audits: Iterable[Analysed]) -> dict[int, str]:
-    """Write everything kept once; return its name by its identity."""
-    names: dict[int, str] = {}
+def _kept_in(held: Mapping[str, Any], side: str) -> set[str]:
+    return {name for table in _tables(held, side) for name in table["kept"]}
+
+
+def _write_kept_of(folder: Path, audits: Iterable[Analysed]) -> dict[tuple[str, int], str]:
+    """Write everything kept once; return its name by the side it is of and its identity."""
+    names: dict[tuple[str, int], str] = {}
     for _, table, control, _ in audits:
-        for one in (*table.kept, *(control.kept if control is not None else ())):
-            if id(one) not in names:
-                (names[id(one)],) = write_all_kept(folder, [one])
+        for side, held in (("table", table), ("control", control)):
+            for one in () if held is None else held.kept:
+                if (side, id(one)) not in names:
+                    (names[side, id(one)],) = write_all_kept(folder / _KEPT[side], [one])
     return names
+
+
+def _read_kept_of(folder: Path, side: str, held: Mapping[str, Any]) -> dict[str, Kept] | None:
+    """Everything kept by its name; None, which is said, where it is gone."""
+    wanted, there = sorted(_kept_in(held, side)), folder / _KEPT[side]
+    if not is_kept_there(there, wanted):
+        warnings.warn(
+            f"the audit in {folder} was saved with a gallery, which is not in {there}: it is "
+            "loaded without",
+            stacklevel=5,
+        )
+        return None
+    return dict(zip(wanted, read_all_kept(there, wanted), strict=True))
 
 
 def _write(
     folder: Path,
     audits: Iterable[Analysed],
-    names: Mapping[int, str],
+    names: Mapping[tuple[str, int], str],
     single: bool,
     before: Mapping[str, Any],
 ) -> None:
@@ -208,19 +214,24 @@ def _write(
         ],
     }
     write_whole(folder / AUDIT_FILE, (json.dumps(manifest, indent=1) + "\n").encode())
-    try:
-        old = _tables(before)
-        files = {table["file"] for table in old if _TABLE.fullmatch(table["file"])}
-        kept = {name for table in old for name in table["kept"]}
-    except (KeyError, TypeError):  # of another version: what it names stays
-        return
-    for file in files - {table["file"] for table in _tables(manifest)}:
-        (folder / file).unlink(missing_ok=True)
-    drop_kept(folder / _KEPT, kept - set(names.values()))
+    for side in _KEPT:
+        try:
+            files = {table["file"] for table in _tables(before, side)}
+            kept = _kept_in(before, side)
+        except (KeyError, TypeError):  # of another version: what it names stays
+            return
+        for file in files - {table["file"] for one in _KEPT for table in _tables(manifest, one)}:
+            if _TABLE.fullmatch(file):
+                (folder / file).unlink(missing_ok=True)
+        drop_kept(folder / _KEPT[side], kept - _kept_in(manifest, side))
 
 
 def _write_table(
-    folder: Path, table: CoalitionTable, name: str | int, side: str, names: Mapping[int, str]
+    folder: Path,
+    table: CoalitionTable,
+    name: str | int,
+    side: str,
+    names: Mapping[tuple[str, int], str],
 ) -> dict[str, Any]:
     part = folder / f".{secrets.token_hex(8)}.part"
     try:
@@ -231,18 +242,20 @@ def _write_table(
         os.replace(part, folder / file)
     finally:
         part.unlink(missing_ok=True)
-    kept = [names[id(one)] for one in table.kept] if names else []
+    kept = [names[side, id(one)] for one in table.kept] if names else []
     return {"file": file, "sha256": digest, "kept": kept}
 
 
-def _audit_of(folder: Path, said: Any, gallery: Mapping[str, Kept] | None) -> Analysed:
+def _audit_of(
+    folder: Path, said: Any, galleries: Mapping[str, Mapping[str, Kept] | None]
+) -> Analysed:
     if not isinstance(said["name"], str | int):
         raise ValueError(f"no detector is named {described(said['name'])}")
     settings = dict(said["settings"])
     return Analysed(
         name=said["name"],
-        table=_read_table(folder, said["table"], gallery),
-        control=said["control"] and _read_table(folder, said["control"], gallery),
+        table=_read_table(folder, said["table"], galleries["table"]),
+        control=said["control"] and _read_table(folder, said["control"], galleries["control"]),
         settings=Settings(**{**settings, "rules": Rules(**settings["rules"])}),
     )
 

@@ -380,8 +380,9 @@ adjusted for 4 figures.
     def save(self, folder: str | Path) -> Path:
         """Save the audit into a folder, for ``mc.load_audit``: tables, control, gallery, settings.
 
-        The folder holds ``audit.json``, a table in each ``.npz``, and in ``kept`` a folder for each
-        example of the gallery, with pictures to look at. No pickle.
+        The folder holds ``audit.json``, a table in each ``.npz``, and in ``kept`` and
+        ``kept-of-control`` a folder for each example of the gallery, with pictures to look at.
+        No pickle.
 
         Args:
             folder: one that does not exist, is empty, or holds an audit that was saved, which is
