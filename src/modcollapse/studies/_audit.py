@@ -14,12 +14,14 @@ from modcollapse._support.validation import whole
 from modcollapse.analysis import (
     Attribution,
     Audit,
+    Audits,
     CoalitionMeans,
     Interaction,
     Method,
     Rules,
     Settings,
     analyse,
+    as_audits,
     attribution,
     interaction,
     means,
@@ -373,7 +375,7 @@ def audit(
     simultaneous: bool = False,
     control: Mapping[str, CoalitionTable] | None = None,
     cluster: Sequence[str | int] | None = None,
-) -> dict[str, Audit]: ...
+) -> Audits: ...
 @overload
 def audit(
     source: Sampler,
@@ -389,7 +391,7 @@ def audit(
     control: Sampler | Mapping[str, CoalitionTable] | None = None,
     stop: Looks | None = None,
     **run: Unpack[RunOptions],
-) -> dict[str, Audit]: ...
+) -> Audits: ...
 @overload
 def audit(
     source: Sampler,
@@ -420,7 +422,7 @@ def audit(
     control: Any = None,
     stop: Looks | None = None,
     **run: Unpack[RunOptions],
-) -> Audit | dict[str, Audit]:
+) -> Audit | Audits:
     """Everything from one pass: the table, the mean of every coalition, TMA, CTI and a verdict.
 
     Args:
@@ -460,7 +462,8 @@ def audit(
         prefetch: with a sampler: prepare conditions in a thread meanwhile, default True.
 
     Returns:
-        An ``Audit``; with a single modality its ``cti`` is None.
+        An ``Audit``; with a single modality its ``cti`` is None. Of mappings an ``Audits``, a dict
+        of audits by name. ``save(folder)`` keeps it for ``mc.load_audit``.
 
     Raises:
         InputError: arguments that do not go together; and what ``evaluate_coalitions`` raises.
@@ -487,4 +490,4 @@ text dominates: it holds at least 98 % of the attribution; image+text interactio
         control=control,
         stop=stop,
     )
-    return tables.each(lambda pair: analyse(pair.table, settings, pair.control))
+    return as_audits(tables.each(lambda pair: analyse(pair.table, settings, pair.control)))

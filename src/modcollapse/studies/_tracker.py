@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from modcollapse._support.identities import identity, without_marks
 from modcollapse._support.validation import described, file_path, whole
-from modcollapse.analysis import Audit, analyse
+from modcollapse.analysis import Audit, Audits, analyse, as_audits
 from modcollapse.contracts import Detector, Example, Sampler, SamplerSpec, Triggers
 from modcollapse.errors import InputError
 from modcollapse.measure import Team, measure, prepare
@@ -138,7 +138,7 @@ class CollapseTracker:
         self._file = None if path is None else TrackFile(file_path(path), self._setup())
         self._rows = {} if self._file is None else self._file.read()
 
-    def __call__(self, step: int) -> Audit | dict[str, Audit] | None:
+    def __call__(self, step: int) -> Audit | Audits | None:
         """Audit at every ``every``-th step, else do nothing.
 
         Args:
@@ -149,11 +149,11 @@ class CollapseTracker:
         """
         return self.audit(step) if whole(step, "step", 0) % self.every == 0 else None
 
-    def audit(self, step: int) -> Audit | dict[str, Audit]:
+    def audit(self, step: int) -> Audit | Audits:
         """Audit now, whatever the step: at the end of a training, say.
 
         Returns:
-            The audit, or a dict of audits by name of the detector.
+            The audit, or ``Audits``, a dict of them by name of the detector.
 
         Raises:
             SamplerError: the model's outputs are not finite.
@@ -166,7 +166,7 @@ class CollapseTracker:
             run = replace(self._run, sampler_identities=weights, journal=journal)
             (tables,) = measure(run, look=False).values()
             audits = {name: analyse(table, self._settings) for name, table in tables.items()}
-            found = self._run.scorers.unwrapped(audits)
+            found = as_audits(self._run.scorers.unwrapped(audits))
             rows = list(rows_of(found, {"step": step}))
             past = {at: kept for at, kept in self._rows.items() if at < step}
             self._rows = past | {step: rows}

@@ -29,11 +29,13 @@ from modcollapse.table._journal_file import read_journal as read_journal
 from modcollapse.table._journal_file import write_header as write_header
 from modcollapse.table._kept import Kept
 from modcollapse.table._kept_files import drop_kept as drop_kept
+from modcollapse.table._kept_files import is_kept_there as is_kept_there
 from modcollapse.table._kept_files import kept_name as kept_name
 from modcollapse.table._kept_files import read_all_kept as read_all_kept
 from modcollapse.table._kept_files import read_kept as read_kept
 from modcollapse.table._kept_files import write_all_kept as write_all_kept
 from modcollapse.table._kept_files import write_kept as write_kept
+from modcollapse.table._kept_values import slug as slug
 from modcollapse.table._lines import beginning as beginning
 from modcollapse.table._lines import entry_of as entry_of
 from modcollapse.table._lines import line_of as line_of
