@@ -14,7 +14,7 @@ from modcollapse.contracts import (
     check_run_options,
 )
 from modcollapse.measure._course import Course, Tables
-from modcollapse.measure._journal import opened
+from modcollapse.measure._journal import opened_journal
 from modcollapse.measure._prepare import prepare
 from modcollapse.measure._run import Run
 from modcollapse.measure._so_far import SoFar
@@ -56,7 +56,7 @@ def evaluate_coalitions(
             mapping from name to detector, to score the same outputs several ways.
         examples: N mappings from modality to clean condition, with an optional ``"id"`` and what
             the detector wants. Each is read twice: to be checked, and to be used. A
-            ``pathlib.Path`` to a picture, a folder of frames or a ``.wav`` file is opened when the
+            ``pathlib.Path`` to a picture, a folder of frames or a ``.wav`` file is opened_journal when the
             example is read.
         triggers: modality -> trigger, M of them; their order is the order of the players.
         seed: run seed, default 0; the noise of an example follows from it, its id and the repeat.
@@ -136,7 +136,7 @@ def measure(
         Label of the sampler -> name of the detector -> table.
     """
     team = Team.of(run.split)
-    with opened(run, team) as journal, _bar(run, team) as bar:
+    with opened_journal(run, team) as journal, _bar(run, team) as bar:
         so_far = SoFar(run)
         try:
             part: Run | None = run

@@ -241,7 +241,7 @@ class Journal:
 
 
 @contextmanager
-def opened(run: Run, team: Team) -> Iterator[Journal | None]:
+def opened_journal(run: Run, team: Team) -> Iterator[Journal | None]:
     """Open the journal of a run, if it has one; no other run can meanwhile.
 
     Raises:

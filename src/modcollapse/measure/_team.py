@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from modcollapse.errors import InputError, SamplerError
 
-Thing = TypeVar("Thing")
+Held = TypeVar("Held")
 
 
 class Team(NamedTuple):
@@ -53,11 +53,11 @@ class Team(NamedTuple):
         """Whether there is no other process."""
         return self.size == 1
 
-    def share_of(self, things: Sequence[Thing]) -> list[Thing]:
+    def share_of(self, things: Sequence[Held]) -> list[Held]:
         """The part that is for this process."""
         return list(things[self.rank :: self.size])
 
-    def gathered(self, thing: Thing) -> list[Thing]:
+    def gathered(self, thing: Held) -> list[Held]:
         """What every process has, in the order of their ranks; all must call this."""
         if self.alone:
             return [thing]
@@ -67,11 +67,11 @@ class Team(NamedTuple):
         distributed.all_gather_object(found, thing)
         return found
 
-    def of_first(self, thing: Thing) -> Thing:
+    def of_first(self, thing: Held) -> Held:
         """What the first process has."""
         return self.gathered(thing)[0]
 
-    def together(self, work: Callable[[], Thing]) -> Thing:
+    def together(self, work: Callable[[], Held]) -> Held:
         """Do a part of the work, and go on only if no process failed at its own.
 
         Raises:
