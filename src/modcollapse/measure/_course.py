@@ -25,7 +25,7 @@ from modcollapse.table import CoalitionTable, Finished
 
 Tables: TypeAlias = dict[str, dict[str, CoalitionTable]]
 """Label of the sampler -> name of the detector -> table."""
-Spot: TypeAlias = tuple[int, int]
+Turn: TypeAlias = tuple[int, int]
 """Example and repeat, by their places in the table."""
 
 SAME = 1e-5
@@ -45,7 +45,7 @@ class Course:
         self._conditions = ConditionBatches(run)
         self._recordings = [Recording(run, label, look=look) for label in run.samplers]
         self._size = BatchSize(run.cost.batch_size, halve=run.halve)
-        self._written: dict[Spot, int] = {}  # rows of a call that each was finished in
+        self._written: dict[Turn, int] = {}  # rows of a call that each was finished in
         self._counted: int | None = None  # examples of the tables, all if None
 
     def carry_out(self, until: Callable[[], bool] | None) -> bool:
@@ -107,7 +107,7 @@ class Course:
         rows = self._team.share_of(self._pending(range(self._run.cost.examples)))
         return sum(map(len, rows)) * self._run.cost.columns * len(self._recordings)
 
-    def _pending(self, examples: Iterable[int]) -> list[list[Spot]]:
+    def _pending(self, examples: Iterable[int]) -> list[list[Turn]]:
         """Of each example of which something is to come, its repeats."""
         repeats = range(self._run.cost.repeats)
         rows = (
@@ -115,7 +115,7 @@ class Course:
         )
         return [row for row in rows if row]
 
-    def _due(self, most: int) -> list[list[Spot]]:
+    def _due(self, most: int) -> list[list[Turn]]:
         """What is to come of the first examples, and of the next as far as calls have room."""
         due, later = self._pending(range(most)), range(most, self._run.cost.examples)
         each, size = self._run.cost.columns, self._run.cost.batch_size * self._team.size
@@ -169,7 +169,7 @@ class Course:
         for recording in self._recordings:
             recording.run = self._run
 
-    def _measure(self, rows: Sequence[Sequence[Spot]]) -> None:
+    def _measure(self, rows: Sequence[Sequence[Turn]]) -> None:
         """Generate and score some examples."""
         places = (place for row in rows for place in row)
         coming = batches(places, self._run.cost.columns, lambda: self._size.rows)

@@ -55,8 +55,10 @@ def evaluate_coalitions(
         detector: ``detector(outputs, examples) -> B numbers``, see ``contracts.Detector``; or a
             mapping from name to detector, to score the same outputs several ways.
         examples: N mappings from modality to clean condition, with an optional ``"id"`` and what
-            the detector wants. Each is read twice: to be checked, and to be used. A
-            ``pathlib.Path`` to a picture, a folder of frames or a ``.wav`` file is opened_journal when the
+            the detector wants: a sequence, of which each is read twice, to be checked and to be
+            used; or a stream (an iterator, a streaming data set), which is read once, and checked
+            and generated some at a time. A
+            ``pathlib.Path`` to a picture, a folder of frames or a ``.wav`` file is opened when the
             example is read.
         triggers: modality -> trigger, M of them; their order is the order of the players.
         seed: run seed, default 0; the noise of an example follows from it, its id and the repeat.
