@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import copy_context
 from itertools import chain
 from typing import TypeVar
@@ -22,7 +23,8 @@ def ahead(
 
     Args:
         things: read one ahead of what was yielded.
-        make: called for one after the other, in the gradient and inference mode of the caller.
+        make: called for one after the other, in the caller's modes of torch: of gradients, of
+            inference, of number formats (autocast), of devices.
         thread: make each when it is due instead, in the caller's thread.
 
     >>> list(ahead([1, 2, 3], lambda number: number**2))
@@ -51,9 +53,25 @@ def _in_modes_of_caller(make: Callable[[Coming], Prepared]) -> Callable[[Coming]
     import torch
 
     inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    formats = {
+        kind: torch.get_autocast_dtype(kind)
+        for kind in ("cpu", "cuda", "mps", "xpu")
+        if torch.is_autocast_enabled(kind)
+    }
+    default = torch.get_default_device()
+    started: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpu = torch.cuda.current_device() if started else None
 
     def made(thing: Coming) -> Prepared:
-        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+        with ExitStack() as modes:
+            modes.enter_context(torch.inference_mode(inference))
+            modes.enter_context(torch.set_grad_enabled(gradients))
+            for kind, dtype in formats.items():
+                modes.enter_context(torch.autocast(kind, dtype=dtype))
+            if default.type != "cpu":
+                modes.enter_context(default)
+            if gpu is not None:
+                modes.enter_context(torch.cuda.device(gpu))
             return make(thing)
 
     return made

@@ -147,25 +147,23 @@ class Course:
 
     def _find_batch_size(self) -> None:
         """Try how many rows fit into a call, on the first examples that are to come."""
-        known = None if self._journal is None else self._journal.batch_size
-        if known is None:
-            places = [
-                place for row in self._pending(range(self._run.cost.examples)) for place in row
-            ]
-            each = self._run.cost.columns
-            cells = [Cell(*place, column) for place in places for column in range(each)]
+        places = [place for row in self._pending(range(self._run.cost.examples)) for place in row]
+        each = self._run.cost.columns
+        cells = [Cell(*place, column) for place in places for column in range(each)]
 
-            def attempt(rows: int) -> None:
-                batch = Batch.filled(cells[:rows], rows)
-                gathered = self._conditions.gather(batch.cells)
-                for recording in self._recordings:
-                    recording.again(batch, gathered)
+        def attempt(rows: int) -> None:
+            batch = Batch.filled(cells[:rows], rows)
+            gathered = self._conditions.gather(batch.cells)
+            for recording in self._recordings:
+                recording.again(batch, gathered, {})
 
-            most = max(len(cells) // self._team.size, 1)
-            found = self._team.together(lambda: largest_that_fits(attempt, most))
-            known = min(self._team.gathered(found))
-        self._run = self._run.with_batch_size(known)
-        self._size = BatchSize(known, halve=self._run.halve)
+        most = max(len(cells) // self._team.size, 1)
+        found = self._team.together(lambda: largest_that_fits(attempt, most))
+        self._in_batches_of(min(self._team.gathered(found)))
+
+    def _in_batches_of(self, rows: int) -> None:
+        self._run = self._run.with_batch_size(rows)
+        self._size = BatchSize(rows, halve=self._run.halve)
         for recording in self._recordings:
             recording.run = self._run
 
@@ -245,6 +243,9 @@ class Course:
         journal, team = self._journal, self._team
         if journal is None:
             return
+        known_sizes = [size for size in team.gathered(journal.batch_size) if size is not None]
+        if self._run.finds_batch_size and known_sizes:
+            self._in_batches_of(known_sizes[0])
         notes = {label: list(said) for label, said in journal.notes.items()}
         known = [*journal.finished.values()]
         places = {name: place for place, name in enumerate(self._run.ids)}
@@ -275,13 +276,7 @@ class Course:
         cells = [Cell(place, 0, column) for column in range(run.cost.columns)]
         for recording in self._recordings:
             known, _ = recording.measured(place, 0)
-            made: dict[str, list[float]] = {detector: [] for detector in known}
-            size = self._size.rows
-            for start in range(0, len(cells), size):
-                batch = Batch.filled(cells[start : start + size], size)
-                scores = recording.again(batch, self._conditions.gather(batch.cells))
-                for detector in known:
-                    made[detector] += scores[detector].tolist()
+            made = self._again(recording, cells, known)
             for detector, values in known.items():
                 apart = np.abs(np.subtract(values, made[detector]))
                 if not (apart <= SAME * np.maximum(np.abs(values), 1)).all():
@@ -295,6 +290,27 @@ class Course:
                 f"resumed: example {name!r} was generated again and came out equal, since not "
                 "everything in this run says who it is (identity())"
             )
+
+    def _again(
+        self, recording: Recording, cells: Sequence[Cell], detectors: Iterable[str]
+    ) -> dict[str, list[float]]:
+        """Generate one example again: name of the detector -> value of each of its cells."""
+        made: dict[str, list[float]] = {name: [] for name in detectors}
+        carried: dict[Place, Any] = {}
+        while rest := cells[len(next(iter(made.values()))) :]:
+            batch = Batch.filled([*rest[: self._size.rows]], self._size.rows)
+            try:
+                scores = recording.again(batch, self._conditions.gather(batch.cells), carried)
+            except Exception as error:
+                if not self._size.smaller(error, len(batch.cells)):
+                    raise
+                self._note_memory(recording, batch)
+            else:
+                for name, values in made.items():
+                    values += scores[name].tolist()
+                continue
+            free_cached()
+        return made
 
     def _share(self) -> None:
         """Give every process what each has finished."""

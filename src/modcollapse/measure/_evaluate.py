@@ -13,6 +13,7 @@ from modcollapse.contracts import (
     Triggers,
     check_run_options,
 )
+from modcollapse.errors import TableError
 from modcollapse.measure._course import Course, Tables
 from modcollapse.measure._journal import opened_journal
 from modcollapse.measure._prepare import prepare
@@ -153,7 +154,7 @@ def measure(
             return so_far.settled_tables()
         except BaseException as error:
             vars(error)["tables"] = so_far.as_returned()
-            if journal is not None:
+            if journal is not None and not isinstance(error, TableError):  # which refuses it
                 error.add_note(journal.how_to_go_on())
             raise
         finally:

@@ -18,7 +18,9 @@ from modcollapse.measure._recording import environment
 from modcollapse.measure._run import Run
 from modcollapse.measure._team import Team
 from modcollapse.table import (
+    KEPT_FOLDER,
     LOCK_FILE,
+    OF_EACH,
     Finished,
     JournalContent,
     JournalWarning,
@@ -30,6 +32,7 @@ from modcollapse.table import (
     journal_line,
     kept_folder,
     read_journal,
+    sync_folder,
     write_header,
     write_kept,
 )
@@ -37,7 +40,7 @@ from modcollapse.table import (
 if TYPE_CHECKING:
     from filelock import FileLock
 
-_NOT_OF_RUN = ("repeats", "notes", "journal", "environment")
+_NOT_OF_RUN = ("repeats", "looks", "notes", "journal", "environment")
 """Of a header, what may be another when a run is resumed or extended; environments are compared
 without the version of Python."""
 
@@ -91,9 +94,10 @@ class Journal:
 
     def how_to_go_on(self) -> str:
         """How to go on after an interruption."""
+        but = ", as far as it could be written" if self._unwritten else ""
         return (
-            f"what is finished stands in the journal {self._folder}: the same call goes on from "
-            "there, and modcollapse.table.load reads the table so far"
+            f"what is finished stands in the journal {self._folder}{but}: the same call goes on "
+            "from there, and modcollapse.table.load reads the table so far"
         )
 
     def take(self) -> None:
@@ -129,7 +133,10 @@ class Journal:
         """
         self._header = {**_header(run, notes), "journal": self._header["journal"]}
         if self._team.rank == 0:
-            write_header(self._folder, self._header)
+            try:
+                write_header(self._folder, self._header)
+            except OSError as error:
+                raise _unwritable(self._folder, error) from error
         name = f"finished-{session:04d}-{self._team.rank:04d}.jsonl"
         self._file = self._folder / name
 
@@ -182,7 +189,10 @@ class Journal:
         if self._team.rank == 0 and self._file is not None:
             header = {**_header(run, notes), "journal": self._header["journal"]}
             if header != self._header:
-                write_header(self._folder, header)
+                try:
+                    write_header(self._folder, header)
+                except OSError as error:
+                    _warn(f"what the run has found out could not be written: {error}")
 
     def _write(self, *, last: bool = False) -> None:
         if not self._unwritten or self._file is None:
@@ -202,21 +212,23 @@ class Journal:
             TableError: an example held something else when it was measured.
         """
         run, found, other = self._run, dict[tuple[ExampleId, int], Finished](), list[str]()
-        for example_id, seeds, checked in zip(run.ids, run.seeds, run.checked, strict=True):
-            for repeat, seed in enumerate(seeds.tolist()):
+        for place, (example_id, checked) in enumerate(zip(run.ids, run.checked, strict=True)):
+            for repeat, seed in enumerate(run.seeds[place].tolist()):
                 row = content.finished.get((example_id, repeat))
                 if row is None:
                     continue
-                if row.seed != seed or (row.digest is not None and row.digest != checked.example):
+                held_other = row.digest is not None and row.digest != checked.example
+                grouped_other = run.clusters is not None and row.cluster != run.clusters[place]
+                if row.seed != seed or held_other or grouped_other:
                     other.append(repr(example_id))
                     break
                 found[example_id, repeat] = row
         if other:
             raise TableError(
                 f"the journal {self._folder} cannot be resumed: {len(other)} of its examples held "
-                f"something else when they were measured ({listed(other[:3])}"
-                f"{', ...' if len(other) > 3 else ''}). Give them ids of their own, restore what "
-                "they held, or give another folder"
+                "something else, or were in another group, when they were measured "
+                f"({listed(other[:3])}{', ...' if len(other) > 3 else ''}). Give them ids of their "
+                "own, restore what they held, or give another folder"
             )
         return found
 
@@ -275,25 +287,46 @@ def _locked(folder: Path, team: Team) -> FileLock:
             "folder; modcollapse.table.load reads the table so far"
         ) from None
     except OSError as error:
-        raise InputError(f"journal={str(folder)!r} cannot be written: {error}") from error
+        raise _unwritable(folder, error) from error
     return lock
 
 
 def _check_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+        links = [path for path in _outer(folder) if path.is_symlink()]
+        if links:
+            raise TableError(
+                f"journal={str(folder)!r} holds a link, {links[0].relative_to(folder)}, and what "
+                "is written into a journal stays there. Put a folder or a file in its place"
+            )
         held = {path.name for path in folder.iterdir()} - {LOCK_FILE}
         probe = folder / f".{secrets.token_hex(4)}.part"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"journal={str(folder)!r} cannot be written: {error}") from error
+        raise _unwritable(folder, error) from error
     held = {name for name in held if not name.startswith(".")}  # of a write that was cut off
     if held and not is_journal(folder):
         raise TableError(
             f"journal={str(folder)!r} holds something else than a journal: "
             f"{listed(sorted(held)[:3])}. Give a new folder"
         )
+
+
+def _outer(folder: Path) -> Iterator[Path]:
+    """What a journal is written into: all but the files of a kept example."""
+    yield from folder.iterdir()
+    for kept in folder.glob(KEPT_FOLDER):
+        for samplers in kept.iterdir():
+            yield samplers
+            yield from samplers.iterdir()
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"journal={str(folder)!r} cannot be written: {error}")
 
 
 def _read(folder: Path) -> JournalContent | None:
@@ -313,7 +346,7 @@ def _header(run: Run, notes: Mapping[str, Sequence[str]] | None = None) -> dict[
                 "identity": run.detector_identities[name],
                 "bounds": scorer.bounds and list(scorer.bounds),
                 "binary": scorer.binary,
-                "perfect": "of each example" if callable(scorer.perfect) else scorer.perfect,
+                "perfect": OF_EACH if callable(scorer.perfect) else scorer.perfect,
             }
             for name, scorer in run.scorers.items()
         },
@@ -321,6 +354,7 @@ def _header(run: Run, notes: Mapping[str, Sequence[str]] | None = None) -> dict[
         "clustered": run.clusters is not None,
         "settings": settings,
         "repeats": run.cost.repeats,
+        "looks": dict(run.looks),
         "environment": environment(),
         "notes": {label: list(said) for label, said in (notes or {}).items()},
     }
@@ -343,6 +377,8 @@ def _append(path: Path, lines: bytes, header: bytes) -> None:
             file.write((header if new or not before else b"") + lines)
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            sync_folder(path.parent)
     except OSError:
         if path.exists():
             os.truncate(path, before)

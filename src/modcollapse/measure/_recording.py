@@ -156,7 +156,9 @@ class Recording:
         with noted(self.label):
             where = RowNames(batch.cells, self.run.ids, self._labels)
             given = own_copy(dict(gathered.conditions)) if look else gathered.conditions
-            made = self._made(batch, gathered, where, copied=look)
+            carried = dict(self._carried)  # as it was, should the call fail and be made in parts
+            made = self._made(batch, gathered, where, carried, copied=look)
+            self._carried = carried
             finite, *rows = made.numbers[:, : batch.real]
             _scores.check_finite_outputs(finite, where)
             scores = iter(rows)
@@ -181,24 +183,38 @@ class Recording:
             for cell in batch.cells[: batch.real]:
                 self._left[cell.example, cell.repeat] -= 1
 
-    def again(self, batch: Batch, gathered: Gathered) -> dict[str, FloatArray]:
-        """Generate and score one batch and record nothing: name of the detector -> its scores."""
+    def again(
+        self, batch: Batch, gathered: Gathered, carried: dict[tuple[int, int], Any]
+    ) -> dict[str, FloatArray]:
+        """Generate and score one batch and record nothing: name of the detector -> its scores.
+
+        Args:
+            batch: what to generate.
+            gathered: its conditions.
+            carried: clean outputs of the example that the batch before ended within.
+        """
         with noted(self.label):
             where = RowNames(batch.cells, self.run.ids, self._labels)
-            made = self._made(batch, gathered, where, copied=False)
+            made = self._made(batch, gathered, where, carried, copied=False)
         named = zip(made.scored, made.numbers, strict=True)
         return {score.name: row[: batch.real] for score, row in named}
 
-    def _made(self, batch: Batch, gathered: Gathered, where: RowNames, *, copied: bool) -> _Made:
+    def _made(
+        self,
+        batch: Batch,
+        gathered: Gathered,
+        where: RowNames,
+        carried: dict[tuple[int, int], Any],
+        *,
+        copied: bool,
+    ) -> _Made:
         seeds = [int(self.run.seeds[cell.example, cell.repeat]) for cell in batch.cells]
         start = perf_counter()
         outputs = self._generated(gathered.conditions, seeds, gathered, where)
         self._generating = perf_counter() - start
         first = own_copy(outputs) if copied else None  # before the sampler is called again
         start = perf_counter()
-        scored = self._scored(
-            outputs, gathered.examples, batch.cells, self._carried, gathered, where
-        )
+        scored = self._scored(outputs, gathered.examples, batch.cells, carried, gathered, where)
         numbers = _scores.to_host([score.values for score in scored])
         self._scoring = perf_counter() - start
         return _Made(seeds, outputs, first, scored, numbers)

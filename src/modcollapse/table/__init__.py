@@ -12,8 +12,11 @@ from modcollapse.table._estimate import (
     sample_size,
     value_text,
 )
+from modcollapse.table._file import sync_folder as sync_folder
 from modcollapse.table._file import write_whole as write_whole
+from modcollapse.table._journal_file import KEPT_FOLDER as KEPT_FOLDER
 from modcollapse.table._journal_file import LOCK_FILE as LOCK_FILE
+from modcollapse.table._journal_file import OF_EACH as OF_EACH
 from modcollapse.table._journal_file import Finished as Finished
 from modcollapse.table._journal_file import JournalContent as JournalContent
 from modcollapse.table._journal_file import (
