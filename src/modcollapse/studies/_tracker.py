@@ -122,6 +122,7 @@ class CollapseTracker:
         self._modules = _modules(self._pipeline, modules)
         with self._evaluating():
             run.setdefault("progress", False)
+            run.setdefault("split", False)  # one process of the training calls it
             self._run = prepare({"": sampler}, detector, examples, triggers, **run)
         check_analysis(self._run, self._settings)
         self._file = None if path is None else TrackFile(file_path(path), self._setup())

@@ -13,6 +13,7 @@ from modcollapse.table._estimate import (
     value_text,
 )
 from modcollapse.table._file import write_whole as write_whole
+from modcollapse.table._journal_file import HEADER_FILE as HEADER_FILE
 from modcollapse.table._journal_file import LOCK_FILE as LOCK_FILE
 from modcollapse.table._journal_file import Finished as Finished
 from modcollapse.table._journal_file import JournalContent as JournalContent
