@@ -138,8 +138,9 @@ class Course:
             self._find_batch_size()
         if self._journal is not None and not self._journal.is_begun:
             journal = self._journal
-            session = max(self._team.gathered(journal.next_session()))  # each may have its own disk
-            self._team.together(lambda: journal.begin(self._run, self.notes(), session))
+            told = self._team.gathered((journal.next_session(), journal.name))
+            session, name = max(told)[0], told[0][1]  # each may have its own disk
+            self._team.together(lambda: journal.begin(self._run, self.notes(), session, name))
 
     def _probe(self) -> None:
         for recording in self._recordings:
@@ -262,7 +263,9 @@ class Course:
                 recording.notes += said.get(recording.label, [])
         finished = [place for place in range(self._run.cost.examples) if self._has(place, 0)]
         for recording in self._recordings:
-            recording.kept |= journal.kept(recording.label, finished)
+            for kept in team.gathered(journal.kept(recording.label, finished)):
+                recording.kept |= kept  # each process may have its own disk
+            journal.warn_of_unkept(place for place in finished if place not in recording.kept)
         if finished and any(team.gathered(journal.must_confirm)):
             team.together(lambda: self._confirm(finished[0]))
 
@@ -296,7 +299,7 @@ class Course:
     ) -> dict[str, list[float]]:
         """Generate one example again: name of the detector -> value of each of its cells."""
         made: dict[str, list[float]] = {name: [] for name in detectors}
-        carried: dict[Place, Any] = {}
+        carried: dict[Turn, Any] = {}
         while rest := cells[len(next(iter(made.values()))) :]:
             batch = Batch.filled([*rest[: self._size.rows]], self._size.rows)
             try:
@@ -343,6 +346,7 @@ class Course:
         run = self._run
         told = [
             run.settings, run.sampler_identities, run.detector_identities, run.ids, run.digests,
+            run.looks, run.keep, run.finds_batch_size,
         ]  # fmt: skip
         text = json.dumps(without_marks(json.loads(json.dumps(told))), sort_keys=True)
         found = self._team.gathered(hashlib.sha256(text.encode()).hexdigest())

@@ -128,6 +128,7 @@ class CollapseTracker:
         self._modules = _modules(self._pipeline, modules)
         with self._evaluating():
             run.setdefault("progress", False)
+            run.setdefault("split", False)  # one process of the training calls it
             self._run = prepare({"": sampler}, detector, examples, triggers, **run)
         if self._run.is_stream:
             raise InputError(
