@@ -242,3 +242,31 @@ def test_several_detectors_and_a_control():
     of_list = mc.audit(SAMPLER, both, EXAMPLES, TRIGGERS, control=control, progress=False)
     for name in both:
         assert str(of_stream[name]) == str(of_list[name])
+
+
+def test_a_stream_whose_beginning_is_finished_is_still_looked_at(tmp_path):
+    """And one finished example is generated again for all of it, not one for each part."""
+    measured(iter(EXAMPLES[:130]), journal=tmp_path)
+    calls = []
+
+    class Probing:
+        modalities = PAIR
+
+        def __call__(self, conditions, seeds):
+            calls.append(len(seeds))
+            return SAMPLER(conditions, seeds)
+
+        def probe(self, conditions, seeds):
+            calls.append("probe")
+            return ["was probed"]
+
+        def identity(self):
+            return {"class": "modcollapse.samplers.PlantedSampler", "noise": 0.1}
+
+    folder = tmp_path / "probing"
+    run = {"progress": False, "journal": folder}
+    evaluate_coalitions(Probing(), DETECTOR, iter(EXAMPLES[:130]), TRIGGERS, **run)
+    calls.clear()
+    found = evaluate_coalitions(Probing(), DETECTOR, iter(EXAMPLES), TRIGGERS, **run)
+    assert calls == [8, "probe"] + [8] * 10  # once again, then 20 new examples
+    assert found.run_notes.count("was probed") == 1

@@ -36,6 +36,9 @@ class Course:
     """A run under way: what is finished, by journal and by process, and what is still to come.
 
     Every batch of conditions goes to all samplers before the next.
+
+    Attributes:
+        begun: whether something had to be generated.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Course:
         self._size = BatchSize(run.cost.batch_size, halve=run.halve)
         self._written: dict[Turn, int] = {}  # rows of a call that each was finished in
         self._counted: int | None = None  # examples of the tables, all if None
+        self.begun = False
 
     def carry_out(self, until: Callable[[], bool] | None) -> bool:
         """Carry it out.
@@ -133,6 +137,7 @@ class Course:
 
     def _begin(self) -> None:
         """All that comes before the first example is generated: probes, the size of a batch."""
+        self.begun = True
         self._team.together(self._probe)
         if self._run.finds_batch_size:
             self._find_batch_size()
@@ -268,6 +273,7 @@ class Course:
             journal.warn_of_unkept(place for place in finished if place not in recording.kept)
         if finished and any(team.gathered(journal.must_confirm)):
             team.together(lambda: self._confirm(finished[0]))
+            journal.confirmed = True
 
     def _confirm(self, place: int) -> None:
         """Generate a finished example again: what made it may not say who it is.

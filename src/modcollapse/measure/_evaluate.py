@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Unpack, overload
 
 from modcollapse.contracts import (
@@ -145,12 +146,13 @@ def measure(
             part: Run | None = run
             while part is not None:
                 if journal is not None:
-                    journal.turn_to(part)
-                course = Course(part, team, journal, bar, look=look and part is run)
+                    team.together(partial(journal.turn_to, part))
+                course = Course(part, team, journal, bar, look=look)
                 so_far.follow(course)
                 if course.carry_out(until and (lambda: until(so_far.tables()))):
                     break
-                part = course.run.following()
+                look = look and not course.begun
+                part = team.together(course.run.following)
             return so_far.settled_tables()
         except BaseException as error:
             vars(error)["tables"] = so_far.as_returned()

@@ -53,11 +53,13 @@ class Journal:
         finished: id and repeat -> what was measured before, of the examples of this run.
         notes: label of the sampler -> what the run had found out before.
         batch_size: rows of a call, as the journal was begun; None of a new one.
+        confirmed: whether a finished example was generated again and came out equal.
     """
 
     def __init__(self, run: Run, folder: Path, team: Team) -> None:
         self._run, self._folder, self._team = run, folder, team
         self._unwritten = b""
+        self.confirmed = False
         self._file: Path | None = None
         content = self._content = _read(folder)
         self._check_alike(content)
@@ -117,7 +119,7 @@ class Journal:
             *(trigger.call for trigger in run.triggers.values()),
             *(one.call for named in run.neutral.values() for one in named.values()),
         ]
-        return bool(self.finished) and not all(map(says_itself, things))
+        return not self.confirmed and bool(self.finished) and not all(map(says_itself, things))
 
     def next_session(self) -> int:
         """A number for the files of this call that none has yet."""
