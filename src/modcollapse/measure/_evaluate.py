@@ -157,7 +157,7 @@ def measure(
         except BaseException as error:
             vars(error)["tables"] = so_far.as_returned()
             if journal is not None and not isinstance(error, TableError):  # which refuses it
-                error.add_note(journal.how_to_go_on())
+                error.add_note(journal.how_to_go_on(so_far.finished))
             raise
         finally:
             if journal is not None and so_far.course is not None:

@@ -95,12 +95,13 @@ class Journal:
                 )
         self.finished = {} if self._content is None else self._of_this_run(self._content)
 
-    def how_to_go_on(self) -> str:
-        """How to go on after an interruption."""
+    def how_to_go_on(self, finished: int) -> str:
+        """How to go on after an interruption, so many examples being finished."""
         but = ", as far as it could be written" if self._unwritten else ""
+        examples = "1 example is" if finished == 1 else f"{finished} examples are"
         return (
-            f"what is finished stands in the journal {self._folder}{but}: the same call goes on "
-            "from there, and modcollapse.table.load reads the table so far"
+            f"{examples} finished, and written down in the journal {self._folder}{but}: the same call goes "
+            "on from there, and modcollapse.table.load reads the table so far"
         )
 
     def take(self) -> None:
