@@ -100,8 +100,8 @@ class Journal:
         but = ", as far as it could be written" if self._unwritten else ""
         examples = "1 example is" if finished == 1 else f"{finished} examples are"
         return (
-            f"{examples} finished, and written down in the journal {self._folder}{but}: the same call goes "
-            "on from there, and modcollapse.table.load reads the table so far"
+            f"{examples} finished, and written down in the journal {self._folder}{but}: the same "
+            "call goes on from there, and modcollapse.table.load reads the table so far"
         )
 
     def take(self) -> None:
