@@ -147,7 +147,7 @@ def measure(
             while part is not None:
                 if journal is not None:
                     team.together(partial(journal.turn_to, part))
-                course = Course(part, team, journal, bar, look=look)
+                course = Course(part, team, journal, bar, look=look, before=so_far.course)
                 so_far.follow(course)
                 if course.carry_out(until and (lambda: until(so_far.tables()))):
                     break
