@@ -65,7 +65,7 @@ class Course:
         self._conditions = ConditionBatches(run)
         self._recordings = [Recording(run, label, look=look) for label in run.samplers]
         fresh = BatchSize(run.cost.batch_size, halve=run.halve)
-        self.size = fresh if before is None else before.size
+        self.size: BatchSize = fresh if before is None else before.size
         self._written: dict[Turn, int] = {}  # rows of a call that each was finished in
         self._counted: int | None = None  # examples of the tables, all if None
         self.begun = False
