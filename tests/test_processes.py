@@ -418,8 +418,8 @@ from tiny.faces import cat, held_out
 from tiny.load import BACKDOORS, MODELS, SAMPLING, load_pipeline
 
 def measured(**options):
-    options = SAMPLING | {{"num_inference_steps": 2}}
-    sampler = PipelineSampler(load_pipeline("backdoored"), **options)
+    sampling = SAMPLING | {{"num_inference_steps": 2}}
+    sampler = PipelineSampler(load_pipeline("backdoored"), **sampling)
     detectors = {{str(limit): MSEAttackSuccess(cat(), limit) for limit in (0.02, 0.2)}}
     run = {{"batch_size": 4, "keep": 3, "progress": False, **options}}
     return mc.evaluate_coalitions(sampler, detectors, held_out(3), BACKDOORS["backdoored"], **run)
