@@ -30,6 +30,7 @@ from modcollapse.table import (
     is_journal,
     kept_folder,
     read_journal,
+    sync_folder,
     write_header,
     write_kept,
 )
@@ -321,6 +322,8 @@ def _append(path: Path, lines: bytes, header: bytes) -> None:
             file.write((header if new or not before else b"") + lines)
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            sync_folder(path.parent)
     except OSError:
         if path.exists():
             os.truncate(path, before)

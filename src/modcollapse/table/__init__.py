@@ -12,6 +12,7 @@ from modcollapse.table._estimate import (
     sample_size,
     value_text,
 )
+from modcollapse.table._file import sync_folder as sync_folder
 from modcollapse.table._file import write_whole as write_whole
 from modcollapse.table._journal_file import HEADER_FILE as HEADER_FILE
 from modcollapse.table._journal_file import LOCK_FILE as LOCK_FILE
