@@ -370,7 +370,7 @@ class Course:
         run = self._run
         told = [
             run.settings, run.sampler_identities, run.detector_identities, run.ids, run.digests,
-            run.looks, run.keep, run.finds_batch_size,
+            run.looks, run.keep, run.finds_batch_size, list(map(str, run.clusters or ())),
         ]  # fmt: skip
         text = json.dumps(without_marks(json.loads(json.dumps(told))), sort_keys=True)
         found = self._team.gathered(hashlib.sha256(text.encode()).hexdigest())
