@@ -11,6 +11,7 @@ from modcollapse.measure._plan import Cost, generation_cost, noise_seed
 from modcollapse.measure._prepare import prepare
 from modcollapse.measure._recording import environment as environment
 from modcollapse.measure._run import Run
+from modcollapse.measure._team import Team as Team
 
 __all__ = [
     "Cost",

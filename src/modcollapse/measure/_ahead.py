@@ -9,13 +9,13 @@ from contextvars import copy_context
 from itertools import chain
 from typing import TypeVar
 
-From = TypeVar("From")
-Made = TypeVar("Made")
+Coming = TypeVar("Coming")
+Prepared = TypeVar("Prepared")
 
 
 def ahead(
-    things: Iterable[From], make: Callable[[From], Made], *, thread: bool = True
-) -> Generator[tuple[From, Made]]:
+    things: Iterable[Coming], make: Callable[[Coming], Prepared], *, thread: bool = True
+) -> Generator[tuple[Coming, Prepared]]:
     """Yield each thing with what is made of it, the next being made in a thread meanwhile.
 
     What ``make`` raises is raised when its thing is due. Close it where it may not be read to its
@@ -37,10 +37,10 @@ def ahead(
     make = _in_modes_of_caller(make)
     with ThreadPoolExecutor(1, "modcollapse-ahead") as pool:
 
-        def started(thing: From) -> tuple[From, Future[Made]]:
+        def started(thing: Coming) -> tuple[Coming, Future[Prepared]]:
             return thing, pool.submit(copy_context().run, make, thing)
 
-        coming: tuple[From, Future[Made]] | None = None
+        coming: tuple[Coming, Future[Prepared]] | None = None
         for following in chain(map(started, things), [None]):
             if coming is not None:
                 thing, making = coming
@@ -48,7 +48,7 @@ def ahead(
             coming = following
 
 
-def _in_modes_of_caller(make: Callable[[From], Made]) -> Callable[[From], Made]:
+def _in_modes_of_caller(make: Callable[[Coming], Prepared]) -> Callable[[Coming], Prepared]:
     """The same in a thread of its own, where torch would begin with its defaults."""
     import torch
 
@@ -62,7 +62,7 @@ def _in_modes_of_caller(make: Callable[[From], Made]) -> Callable[[From], Made]:
     started: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     gpu = torch.cuda.current_device() if started else None
 
-    def made(thing: From) -> Made:
+    def made(thing: Coming) -> Prepared:
         with ExitStack() as modes:
             modes.enter_context(torch.inference_mode(inference))
             modes.enter_context(torch.set_grad_enabled(gradients))

@@ -25,7 +25,7 @@ from modcollapse.table import CoalitionTable, Finished
 
 Tables: TypeAlias = dict[str, dict[str, CoalitionTable]]
 """Label of the sampler -> name of the detector -> table."""
-Place: TypeAlias = tuple[int, int]
+Turn: TypeAlias = tuple[int, int]
 """Example and repeat, by their places in the table."""
 
 SAME = 1e-5
@@ -36,6 +36,9 @@ class Course:
     """A run under way: what is finished, by journal and by process, and what is still to come.
 
     Every batch of conditions goes to all samplers before the next.
+
+    Attributes:
+        begun: whether something had to be generated.
     """
 
     def __init__(
@@ -45,8 +48,9 @@ class Course:
         self._conditions = ConditionBatches(run)
         self._recordings = [Recording(run, label, look=look) for label in run.samplers]
         self._size = BatchSize(run.cost.batch_size, halve=run.halve)
-        self._written: dict[Place, int] = {}  # rows of a call that each was finished in
+        self._written: dict[Turn, int] = {}  # rows of a call that each was finished in
         self._counted: int | None = None  # examples of the tables, all if None
+        self.begun = False
 
     def carry_out(self, until: Callable[[], bool] | None) -> bool:
         """Carry it out.
@@ -107,7 +111,7 @@ class Course:
         rows = self._team.share_of(self._pending(range(self._run.cost.examples)))
         return sum(map(len, rows)) * self._run.cost.columns * len(self._recordings)
 
-    def _pending(self, examples: Iterable[int]) -> list[list[Place]]:
+    def _pending(self, examples: Iterable[int]) -> list[list[Turn]]:
         """Of each example of which something is to come, its repeats."""
         repeats = range(self._run.cost.repeats)
         rows = (
@@ -115,7 +119,7 @@ class Course:
         )
         return [row for row in rows if row]
 
-    def _due(self, most: int) -> list[list[Place]]:
+    def _due(self, most: int) -> list[list[Turn]]:
         """What is to come of the first examples, and of the next as far as calls have room."""
         due, later = self._pending(range(most)), range(most, self._run.cost.examples)
         each, size = self._run.cost.columns, self._run.cost.batch_size * self._team.size
@@ -133,13 +137,15 @@ class Course:
 
     def _begin(self) -> None:
         """All that comes before the first example is generated: probes, the size of a batch."""
+        self.begun = True
         self._team.together(self._probe)
         if self._run.finds_batch_size:
             self._find_batch_size()
         if self._journal is not None and not self._journal.is_begun:
             journal = self._journal
-            session = max(self._team.gathered(journal.next_session()))  # each may have its own disk
-            self._team.together(lambda: journal.begin(self._run, self.notes(), session))
+            told = self._team.gathered((journal.next_session(), journal.name))
+            session, name = max(told)[0], told[0][1]  # each may have its own disk
+            self._team.together(lambda: journal.begin(self._run, self.notes(), session, name))
 
     def _probe(self) -> None:
         for recording in self._recordings:
@@ -167,7 +173,7 @@ class Course:
         for recording in self._recordings:
             recording.run = self._run
 
-    def _measure(self, rows: Sequence[Sequence[Place]]) -> None:
+    def _measure(self, rows: Sequence[Sequence[Turn]]) -> None:
         """Generate and score some examples."""
         places = (place for row in rows for place in row)
         coming = batches(places, self._run.cost.columns, lambda: self._size.rows)
@@ -262,9 +268,12 @@ class Course:
                 recording.notes += said.get(recording.label, [])
         finished = [place for place in range(self._run.cost.examples) if self._has(place, 0)]
         for recording in self._recordings:
-            recording.kept |= journal.kept(recording.label, finished)
+            for kept in team.gathered(journal.kept(recording.label, finished)):
+                recording.kept |= kept  # each process may have its own disk
+            journal.warn_of_unkept(place for place in finished if place not in recording.kept)
         if finished and any(team.gathered(journal.must_confirm)):
             team.together(lambda: self._confirm(finished[0]))
+            journal.confirmed = True
 
     def _confirm(self, place: int) -> None:
         """Generate a finished example again: what made it may not say who it is.
@@ -296,7 +305,7 @@ class Course:
     ) -> dict[str, list[float]]:
         """Generate one example again: name of the detector -> value of each of its cells."""
         made: dict[str, list[float]] = {name: [] for name in detectors}
-        carried: dict[Place, Any] = {}
+        carried: dict[Turn, Any] = {}
         while rest := cells[len(next(iter(made.values()))) :]:
             batch = Batch.filled([*rest[: self._size.rows]], self._size.rows)
             try:
@@ -343,6 +352,7 @@ class Course:
         run = self._run
         told = [
             run.settings, run.sampler_identities, run.detector_identities, run.ids, run.digests,
+            run.looks, run.keep, run.finds_batch_size,
         ]  # fmt: skip
         text = json.dumps(without_marks(json.loads(json.dumps(told))), sort_keys=True)
         found = self._team.gathered(hashlib.sha256(text.encode()).hexdigest())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Unpack, overload
 
 from modcollapse.contracts import (
@@ -15,7 +16,7 @@ from modcollapse.contracts import (
 )
 from modcollapse.errors import TableError
 from modcollapse.measure._course import Course, Tables
-from modcollapse.measure._journal import opened
+from modcollapse.measure._journal import opened_journal
 from modcollapse.measure._prepare import prepare
 from modcollapse.measure._run import Run
 from modcollapse.measure._so_far import SoFar
@@ -56,7 +57,9 @@ def evaluate_coalitions(
         detector: ``detector(outputs, examples) -> B numbers``, see ``contracts.Detector``; or a
             mapping from name to detector, to score the same outputs several ways.
         examples: N mappings from modality to clean condition, with an optional ``"id"`` and what
-            the detector wants. Each is read twice: to be checked, and to be used. A
+            the detector wants: a sequence, of which each is read twice, to be checked and to be
+            used; or a stream (an iterator, a streaming data set), which is read once, and checked
+            and generated some at a time. A
             ``pathlib.Path`` to a picture, a folder of frames or a ``.wav`` file is opened when the
             example is read.
         triggers: modality -> trigger, M of them; their order is the order of the players.
@@ -137,23 +140,24 @@ def measure(
         Label of the sampler -> name of the detector -> table.
     """
     team = Team.of(run.split)
-    with opened(run, team) as journal, _bar(run, team) as bar:
+    with opened_journal(run, team) as journal, _bar(run, team) as bar:
         so_far = SoFar(run)
         try:
             part: Run | None = run
             while part is not None:
                 if journal is not None:
-                    journal.turn_to(part)
-                course = Course(part, team, journal, bar, look=look and part is run)
+                    team.together(partial(journal.turn_to, part))
+                course = Course(part, team, journal, bar, look=look)
                 so_far.follow(course)
                 if course.carry_out(until and (lambda: until(so_far.tables()))):
                     break
-                part = course.run.following()
+                look = look and not course.begun
+                part = team.together(course.run.following)
             return so_far.settled_tables()
         except BaseException as error:
             vars(error)["tables"] = so_far.as_returned()
             if journal is not None and not isinstance(error, TableError):  # which refuses it
-                error.add_note(journal.how_to_go_on())
+                error.add_note(journal.how_to_go_on(so_far.finished))
             raise
         finally:
             if journal is not None and so_far.course is not None:

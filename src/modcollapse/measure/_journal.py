@@ -18,6 +18,7 @@ from modcollapse.measure._recording import environment
 from modcollapse.measure._run import Run
 from modcollapse.measure._team import Team
 from modcollapse.table import (
+    HEADER_FILE,
     KEPT_FOLDER,
     LOCK_FILE,
     OF_EACH,
@@ -52,11 +53,13 @@ class Journal:
         finished: id and repeat -> what was measured before, of the examples of this run.
         notes: label of the sampler -> what the run had found out before.
         batch_size: rows of a call, as the journal was begun; None of a new one.
+        confirmed: whether a finished example was generated again and came out equal.
     """
 
     def __init__(self, run: Run, folder: Path, team: Team) -> None:
         self._run, self._folder, self._team = run, folder, team
         self._unwritten = b""
+        self.confirmed = False
         self._file: Path | None = None
         content = self._content = _read(folder)
         self._check_alike(content)
@@ -92,12 +95,13 @@ class Journal:
                 )
         self.finished = {} if self._content is None else self._of_this_run(self._content)
 
-    def how_to_go_on(self) -> str:
-        """How to go on after an interruption."""
+    def how_to_go_on(self, finished: int) -> str:
+        """How to go on after an interruption, so many examples being finished."""
         but = ", as far as it could be written" if self._unwritten else ""
+        examples = "1 example is" if finished == 1 else f"{finished} examples are"
         return (
-            f"what is finished stands in the journal {self._folder}{but}: the same call goes on "
-            "from there, and modcollapse.table.load reads the table so far"
+            f"{examples} finished, and written down in the journal {self._folder}{but}: the same "
+            "call goes on from there, and modcollapse.table.load reads the table so far"
         )
 
     def take(self) -> None:
@@ -116,29 +120,35 @@ class Journal:
             *(trigger.call for trigger in run.triggers.values()),
             *(one.call for named in run.neutral.values() for one in named.values()),
         ]
-        return bool(self.finished) and not all(map(says_itself, things))
+        return not self.confirmed and bool(self.finished) and not all(map(says_itself, things))
 
     def next_session(self) -> int:
         """A number for the files of this call that none has yet."""
         taken = [path.name.split("-")[1] for path in self._folder.glob("finished-*-*.jsonl")]
         return 1 + max((int(number) for number in taken if number.isdecimal()), default=0)
 
-    def begin(self, run: Run, notes: Mapping[str, Sequence[str]], session: int) -> None:
+    @property
+    def name(self) -> str:
+        """What ties lines to their journal."""
+        return str(self._header["journal"])
+
+    def begin(self, run: Run, notes: Mapping[str, Sequence[str]], session: int, name: str) -> None:
         """Write the header, before the first example is generated.
 
         Args:
             run: with the batch size that it will have.
             notes: label of the sampler -> what was found out so far.
             session: number of the files of this call.
+            name: of a new journal, the same in every process.
         """
-        self._header = {**_header(run, notes), "journal": self._header["journal"]}
-        if self._team.rank == 0:
+        name = name if self._content is None else self.name
+        self._header = {**_header(run, notes), "journal": name}
+        if self._team.rank == 0 or not (self._folder / HEADER_FILE).exists():
             try:
                 write_header(self._folder, self._header)
             except OSError as error:
                 raise _unwritable(self._folder, error) from error
-        name = f"finished-{session:04d}-{self._team.rank:04d}.jsonl"
-        self._file = self._folder / name
+        self._file = self._folder / f"finished-{session:04d}-{self._team.rank:04d}.jsonl"
 
     def add(self, rows: Sequence[Finished | Taken]) -> None:
         """Add what was finished; it is on the disk when this returns.
@@ -146,12 +156,11 @@ class Journal:
         What cannot be written, as on a full disk, does not end the run: it is said once, and
         tried again with whatever comes next.
         """
-        name = self._header["journal"]
-        self._unwritten += b"".join(journal_line(row, name) for row in rows)
+        self._unwritten += b"".join(journal_line(row, self.name) for row in rows)
         self._write()
 
     def kept(self, label: str, places: Iterable[int]) -> dict[int, Kept]:
-        """What was kept of finished examples, as far as this run asks for it.
+        """What was kept here of finished examples, as far as this run asks for it.
 
         Args:
             label: of the sampler.
@@ -160,14 +169,16 @@ class Journal:
         asked = {self._run.ids[place]: place for place in places if place < self._run.keep}
         if self._content is None or not asked:
             return {}
-        found = {asked[one.id]: one for one in self._content.kept(label, asked)}
-        missing = [repr(name) for name, place in asked.items() if place not in found]
+        return {asked[one.id]: one for one in self._content.kept(label, asked)}
+
+    def warn_of_unkept(self, places: Iterable[int]) -> None:
+        """Say which finished examples a gallery was asked of and has not."""
+        missing = [repr(self._run.ids[place]) for place in places if place < self._run.keep]
         if missing:
             _warn(
                 f"{listed(missing[:3])}{', ...' if len(missing) > 3 else ''} were finished without "
                 "their outputs being kept, and are not generated twice: they are not in the gallery"
             )
-        return found
 
     def keep(self, label: str, kept: Kept) -> None:
         """Save what was kept of an example, before the example is added."""
@@ -187,7 +198,7 @@ class Journal:
         """
         self._write(last=True)
         if self._team.rank == 0 and self._file is not None:
-            header = {**_header(run, notes), "journal": self._header["journal"]}
+            header = {**_header(run, notes), "journal": self.name}
             if header != self._header:
                 try:
                     write_header(self._folder, header)
@@ -253,15 +264,21 @@ class Journal:
 
 
 @contextmanager
-def opened(run: Run, team: Team) -> Iterator[Journal | None]:
+def opened_journal(run: Run, team: Team) -> Iterator[Journal | None]:
     """Open the journal of a run, if it has one; no other run can meanwhile.
 
     Raises:
-        InputError: its folder cannot be written into.
+        InputError: its folder cannot be written into, or not every process has one.
         TableError: it is of another run, another process writes into it, or the folder holds
             something else.
     """
     folder = run.journal
+    without = [rank for rank, has in enumerate(team.gathered(folder is not None)) if not has]
+    if len(without) not in (0, team.size):
+        raise InputError(
+            f"process {without[0]} was given no journal=, and others were. Give it in all: each "
+            "writes its own file there"
+        )
     if folder is None:
         yield None
         return

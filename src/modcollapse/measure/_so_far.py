@@ -34,6 +34,14 @@ class SoFar:
                     _add(self._before.setdefault((label, name), []), table)
         self.course = course
 
+    @property
+    def finished(self) -> int:
+        """Number of examples that every sampler has finished."""
+        found = self.tables()
+        if len(found) < len(self.run.samplers):
+            return 0
+        return min(len(table) for of in found.values() for table in of.values())
+
     def tables(self) -> Tables:
         """Label of the sampler -> name of the detector -> table of what is finished."""
         found: Tables = {}

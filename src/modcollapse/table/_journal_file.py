@@ -27,9 +27,9 @@ from modcollapse._support.validation import listed
 from modcollapse.contracts import ExampleId
 from modcollapse.errors import TableError
 from modcollapse.table._file import write_whole
+from modcollapse.table._json_lines import beginning, entry_of, line_of
 from modcollapse.table._kept import Kept
 from modcollapse.table._kept_files import kept_name, read_kept
-from modcollapse.table._lines import beginning, entry_of, line_of
 from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._table import CoalitionTable
 
