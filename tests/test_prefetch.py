@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -134,6 +136,12 @@ class TestErrors:
     def test_which_closes_the_run_before_the_first(self, prefetch):
         with pytest.raises(KeyboardInterrupt):
             evaluate(sampler=Said(at=0, error=KeyboardInterrupt()), prefetch=prefetch)
+
+
+def test_while_another_thread_imports_pillow(monkeypatch):
+    """The module is there before what it holds."""
+    monkeypatch.setitem(sys.modules, "PIL.Image", ModuleType("PIL.Image"))
+    check_equal(evaluate(prefetch=True), evaluate(prefetch=False))
 
 
 WEIGHT = torch.rand(16, 16, generator=torch.Generator().manual_seed(0))
