@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -456,10 +456,15 @@ def _short(names: list[str], most: int = 4) -> str:
 
 def environment() -> dict[str, str]:
     """Versions of Python and of what values depend on."""
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    found = {package: _version(package) for package in _PACKAGES}
+    installed = {package: version for package, version in found.items() if version is not None}
+    return {"python": platform.python_version(), **installed}
+
+
+@cache
+def _version(package: str) -> str | None:
+    """Version of a package; asking takes milliseconds, and a run asks often."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
