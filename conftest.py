@@ -1,4 +1,7 @@
-"""Settings of all tests: one thread a process, and none is timed by hypothesis."""
+"""Settings of all tests: one thread a process, and none is timed by hypothesis.
+
+Here, and not in tests/, so that they hold for the doctests of src/ as well.
+"""
 
 from __future__ import annotations
 
