@@ -185,7 +185,7 @@ class Journal:
         folder = kept_folder(self._folder, self._header, label, kept.id)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            write_kept(folder, kept)
+            write_kept(folder, kept, replace=True)  # none but a journal's is named like this
         except OSError as error:
             _warn(f"the kept outputs of example {kept.id!r} could not be saved: {error}")
 

@@ -53,7 +53,7 @@ def kept_name(example_id: ExampleId) -> str:
     return _tied(example_id, f"{kind} {example_id}".encode("utf-8", "surrogatepass"))
 
 
-def write_kept(folder: Path, kept: Kept) -> None:
+def write_kept(folder: Path, kept: Kept, *, replace: bool = False) -> None:
     """Write what is kept of one example into a folder of its own; it appears whole or not at all.
 
     An equal one stays as it is, another one of ours is replaced.
@@ -62,6 +62,7 @@ def write_kept(folder: Path, kept: Kept) -> None:
         folder: name of it; the folder that it lies in exists.
         kept: one example. What of ``example`` is no plain data, picture, array or tensor is left
             out, with a warning.
+        replace: put it in place of whatever lies there, a damaged one of ours for instance.
 
     Raises:
         InputError: an output or a triggered condition cannot be saved, or the folder holds
@@ -69,7 +70,7 @@ def write_kept(folder: Path, kept: Kept) -> None:
         MissingExtraError: safetensors is not installed, and there are arrays or tensors.
         FileNotFoundError: there is no folder to write it into.
     """
-    _put(Path(os.path.realpath(folder)), _packed(kept))
+    _put(Path(os.path.realpath(folder)), _packed(kept), replace=replace)
 
 
 def read_kept(folder: Path) -> Kept:
@@ -207,11 +208,11 @@ def _packed(kept: Kept) -> dict[str, bytes]:
     return {MANIFEST: (json.dumps(manifest, indent=1) + "\n").encode(), **files}
 
 
-def _put(folder: Path, files: Mapping[str, bytes]) -> None:
+def _put(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -> None:
     """Put files into a folder: all of them, or none."""
     if not folder.parent.is_dir():
         raise FileNotFoundError(f"cannot write {folder}: there is no folder {folder.parent}")
-    if _is_taken(folder, files[MANIFEST]):
+    if _is_taken(folder, files[MANIFEST], replace=replace):
         return
     part = folder.with_name(f".{secrets.token_hex(8)}.part")
     os.mkdir(part)
@@ -249,7 +250,7 @@ def _delete(folder: Path) -> None:
     shutil.rmtree(old)
 
 
-def _is_taken(folder: Path, manifest: bytes) -> bool:
+def _is_taken(folder: Path, manifest: bytes, *, replace: bool) -> bool:
     """Whether the very same lies there whole; InputError where something else than ours does."""
     if not folder.exists():
         return False
@@ -259,7 +260,7 @@ def _is_taken(folder: Path, manifest: bytes) -> bool:
         there = _bytes_of(folder, MANIFEST)
     except TableError:
         there = b""
-    if KEPT_FORMAT.encode() not in there:
+    if KEPT_FORMAT.encode() not in there and not replace:
         raise InputError(f"{folder} holds something else than a kept example; it is left as it is")
     try:
         return there == manifest and bool(_files_of(folder, _manifest(folder, there)))
