@@ -220,41 +220,44 @@ def test_a_missing_extra_is_named():
         require("no_such", extra="clip", needed_by="ClipShift")
 
 
-@pytest.mark.parametrize(
-    ("module", "code", "extra"),
-    [
-        ("matplotlib", "mc.tma(table).plot()", "plot"),
-        ("matplotlib", "mc.audit(table).plot()", "plot"),
-        ("matplotlib", "mc.compare(table, table.select(range(40))).plot()", "plot"),
-        ("pandas", "mc.tma(table).to_frame()", "frame"),
-        ("diffusers", "mc.samplers.PipelineSampler(object())", "diffusers"),
-        ("torchmetrics", "mc.studies.TriggerModalityAttribution(['a', 'b'])", "metrics"),
-        ("transformers", "mc.samplers.VLMSampler(object(), object())", "vlm"),
-        ("torchmetrics", "mc.detectors.SSIM('x.png')", "metrics"),
-        ("transformers", "mc.detectors.ClipModel('no/model')", "clip"),
-        ("open_clip", "mc.detectors.ClipShift('x.png', 'ViT-B-32', 'openai')", "clip"),
-    ],
-)
-def test_what_needs_an_extra_says_so_where_it_is_not_installed(module, code, extra, tmp_path):
-    """A fresh interpreter that cannot find the module, as after a bare install."""
+NEED_AN_EXTRA = [
+    ("matplotlib", "mc.tma(table).plot()", "plot"),
+    ("matplotlib", "mc.audit(table).plot()", "plot"),
+    ("matplotlib", "mc.compare(table, table.select(range(40))).plot()", "plot"),
+    ("pandas", "mc.tma(table).to_frame()", "frame"),
+    ("diffusers", "mc.samplers.PipelineSampler(object())", "diffusers"),
+    ("torchmetrics", "mc.studies.TriggerModalityAttribution(['a', 'b'])", "metrics"),
+    ("transformers", "mc.samplers.VLMSampler(object(), object())", "vlm"),
+    ("torchmetrics", "mc.detectors.SSIM('x.png')", "metrics"),
+    ("open_clip", "mc.detectors.ClipShift('x.png', 'ViT-B-32', 'openai')", "clip"),
+    ("transformers", "mc.detectors.ClipModel('no/model')", "clip"),
+]
+
+
+def test_what_needs_an_extra_says_so_where_it_is_not_installed(tmp_path):
+    """A fresh interpreter that cannot find one module after the other, as after a bare install."""
     script = f"""
-import sys
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == {module!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Missing())
+import json, sys
 import numpy as np
 from PIL import Image
 Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("x.png")
 import modcollapse as mc
 table = mc.CoalitionTable.from_values(np.random.default_rng(0).normal(size=(40, 4)), ["a", "b"])
-try:
-    {code}
-except mc.errors.MissingExtraError as error:
-    print(error)
+said = []
+for module, code, _ in {NEED_AN_EXTRA!r}:
+    assert module not in sys.modules, module  # else it would be found
+    sys.modules[module] = None
+    try:
+        eval(code)
+        said.append("nothing")
+    except mc.errors.MissingExtraError as error:
+        said.append(str(error))
+    del sys.modules[module]
+print(json.dumps(said))
 """
     out = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
     )
-    assert f'pip install "modcollapse[{extra}]"' in out.stdout
+    assert out.returncode == 0, out.stderr
+    for (module, code, extra), said in zip(NEED_AN_EXTRA, json.loads(out.stdout), strict=True):
+        assert f'needs {module}: pip install "modcollapse[{extra}]"' in said, code

@@ -621,7 +621,7 @@ class TestOverlay:
             ALPHA["RGBA"], 0.5, (0.5, 0.5)
         )
 
-    @pytest.mark.parametrize("kind", [*ALPHA.keys() - {"RGBA", "WebP"}, *DEEP])
+    @pytest.mark.parametrize("kind", [*sorted(ALPHA.keys() - {"RGBA", "WebP"}), *DEEP])
     def test_the_advice_yields_what_one_sees(self, kind: str) -> None:
         picture = (ALPHA | DEEP)[kind]
         said = refusal(lambda one: ImageOverlay(one, 0.5, (0.5, 0.5)), picture)

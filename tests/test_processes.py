@@ -23,6 +23,7 @@ import torch
 
 import modcollapse as mc
 from modcollapse.errors import InputError
+from modcollapse.measure import _team
 from modcollapse.samplers import planted_game
 from modcollapse.table import JournalWarning, load
 
@@ -191,15 +192,20 @@ def on_two(rank: int, folder: Path) -> Iterator[dict[str, Any]]:
         stop=mc.Looks(shuffled=False) if rank else None, progress=False,
     )  # fmt: skip
     found["other keep"] = refusal(measured, 4, keep=rank)
+    found["other groups"] = refusal(measured, 4, cluster="of" if rank else "place")
     found["one journal"] = refusal(measured, 4, journal=folder / "one" if rank else None)
     found["no folder"] = refusal(measured, 4, journal=__file__ if rank else folder / "not")
     found["by itself"] = len(measured(2 + rank, split=False)["values"])
     found["tracked"] = tracked() if rank == 0 else None
 
+    # One does not make the call.
+    _team._MEETING = timedelta(seconds=1)
+    rejoin(rank, folder / "first", seconds=100)
+    found["missed"] = refusal(measured, 2) if rank == 0 else None
+
     # The timeout of the group is none of the run's.
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
-    join(rank, 2, f"file://{folder / 'store'}", seconds=1)
+    _team._MEETING = timedelta(seconds=100)
+    rejoin(rank, folder / "second", seconds=1)
     sleepy = Sampler(accident=lambda: time.sleep(2), at=0) if rank else None
     found["waited"] = measured(2, sleepy)
     yield found
@@ -228,6 +234,15 @@ def join(rank: int, size: int, where: str, seconds: float) -> None:
         init_method=where,
         timeout=timedelta(seconds=seconds),
     )
+
+
+def rejoin(rank: int, store: Path, seconds: float) -> None:
+    """Leave the group of two, and make another at the same time."""
+    torch.distributed.destroy_process_group()
+    (Path(f"{store}-{rank}")).touch()
+    while not Path(f"{store}-{1 - rank}").exists():
+        time.sleep(0.01)
+    join(rank, 2, f"file://{store}", seconds)
 
 
 def on_a_process(rank: int, size: int, where: str, work: Any, folder: Path) -> None:
@@ -338,7 +353,7 @@ def test_what_one_raises_is_raised_in_all_and_they_go_on_from_their_own_disks(tw
     assert sum(found["own lines"] for found in two) == 7 * 2
 
 
-@pytest.mark.parametrize("other", ["examples", "weights", "looks", "keep"])
+@pytest.mark.parametrize("other", ["examples", "weights", "looks", "keep", "groups"])
 def test_processes_that_are_not_about_the_same_run_are_refused(two, other):
     for found in two:
         refused = found[f"other {other}"]
@@ -361,6 +376,11 @@ def told_values(n: int) -> list[Any]:
     return mc.evaluate_coalitions(
         Sampler(), DETECTORS["value"], examples_of(n), TRIGGERS, **options
     ).values.tolist()
+
+
+def test_one_that_waits_for_a_call_that_the_other_does_not_make_is_told(two):
+    assert two[0]["missed"].startswith("InputError: not all 2 processes began this run")
+    assert "split=False" in two[0]["missed"]
 
 
 def test_one_waits_for_a_slower_one_beyond_the_timeout_of_the_group(two, alone):
@@ -418,8 +438,8 @@ from tiny.faces import cat, held_out
 from tiny.load import BACKDOORS, MODELS, SAMPLING, load_pipeline
 
 def measured(**options):
-    options = SAMPLING | {{"num_inference_steps": 2}}
-    sampler = PipelineSampler(load_pipeline("backdoored"), **options)
+    sampling = SAMPLING | {{"num_inference_steps": 2}}
+    sampler = PipelineSampler(load_pipeline("backdoored"), **sampling)
     detectors = {{str(limit): MSEAttackSuccess(cat(), limit) for limit in (0.02, 0.2)}}
     run = {{"batch_size": 4, "keep": 3, "progress": False, **options}}
     return mc.evaluate_coalitions(sampler, detectors, held_out(3), BACKDOORS["backdoored"], **run)
@@ -429,6 +449,9 @@ if __name__ == "__main__":
     assert state.num_processes == 2
     for name, table in measured(journal=folder / "journal").items():
         table.save(folder / f"{{name}}-{{state.process_index}}.npz")
+    if state.is_main_process:  # which measures by itself, too
+        for name, table in measured(split=False).items():
+            table.save(folder / f"{{name}}-alone.npz")
     state.destroy_process_group()
 """
 
@@ -441,23 +464,18 @@ def test_torchrun_and_accelerate_measure_a_pipeline_of_diffusers(tmp_path):
     run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     started = subprocess.Popen(
         [sys.executable, *run],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # torchrun says it if nobody does
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     said, _ = started.communicate(timeout=120)
     assert started.returncode == 0, said
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        names: dict[str, Any] = {"__name__": "script"}
-        exec(SCRIPT.format(examples=str(MODELS.parent)), names)
-        alone = names["measured"]()
-    finally:
-        torch.set_num_threads(threads)
-    for name, table in alone.items():
-        tables = [mc.CoalitionTable.load(tmp_path / f"{name}-{rank}.npz") for rank in (0, 1)]
+    for name in ("0.02", "0.2"):
+        table, *tables = (
+            mc.CoalitionTable.load(tmp_path / f"{name}-{who}.npz") for who in ("alone", 0, 1)
+        )
+        assert len(table) == len(table.kept) == 3
         for found in tables:
             for what in ("values", "seeds", "ids", "digests", "provenance"):
                 assert told(found)[what] == told(table)[what]

@@ -270,3 +270,20 @@ def test_a_stream_whose_beginning_is_finished_is_still_looked_at(tmp_path):
     found = evaluate_coalitions(Probing(), DETECTOR, iter(EXAMPLES), TRIGGERS, **run)
     assert calls == [8, "probe"] + [8] * 10  # once again, then 20 new examples
     assert found.run_notes.count("was probed") == 1
+
+
+def test_memory_that_ran_out_is_not_asked_for_again_in_the_next_part():
+    too_many = []
+
+    def sampler(conditions, seeds):
+        if len(seeds) > 4:
+            too_many.append(len(seeds))
+            raise MemoryError
+        return SAMPLER(conditions, seeds)
+
+    found = evaluate_coalitions(sampler, DETECTOR, iter(EXAMPLES), TRIGGERS, progress=False)
+    np.testing.assert_array_equal(found.values, measured(EXAMPLES).values)
+    assert too_many == [8]
+    assert [note for note in found.run_notes if "memory" in note] == [
+        "memory ran out in a call of 8 rows: from example 0 on there were 4"
+    ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import socket
 import traceback
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,52 +176,59 @@ def test_names_and_orders_that_are_none_are_refused():
             CrossTriggerInteraction(["image", "text"], **options)
 
 
-def on_a_process(rank: int, port: int, shares: list[np.ndarray], found) -> None:
-    """Hold one share of the values, reduce, and send what was computed."""
+def on_a_process(rank: int, meeting: Path, cases: list[list[np.ndarray]], found) -> None:
+    """Hold one share of the values of each case, reduce, and send what was computed."""
     try:
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        torch.distributed.init_process_group("gloo", rank=rank, world_size=len(shares))
-        both = MetricCollection(
-            [TriggerModalityAttribution(NAMES), CrossTriggerInteraction(NAMES, order=2)]
+        torch.distributed.init_process_group(
+            "gloo", init_method=meeting.as_uri(), rank=rank, world_size=2
         )
-        for part in shares[rank]:
-            both.update(torch.from_numpy(part[None]))
-        if len(shares[rank]) == 0:
-            both["TriggerModalityAttribution"]._update_count = 1  # no warning that nothing came
-            both["CrossTriggerInteraction"]._update_count = 1
-        reduced = {name: value.tolist() for name, value in both.compute().items()}
-        table = both["TriggerModalityAttribution"].table()
-        own = len(both["TriggerModalityAttribution"].table().values)  # the shares are as before
-        found.put((rank, reduced, table.values[:, 0].tolist(), own))
+        found.put((rank, [reduced(shares[rank]) for shares in cases]))
         torch.distributed.destroy_process_group()
     except BaseException:
-        found.put((rank, traceback.format_exc(), None, None))
+        found.put((rank, traceback.format_exc()))
 
 
-@pytest.mark.parametrize("sizes", [(5, 2), (4, 0)])
-def test_two_processes_compute_what_one_computes_of_all_examples(sizes):
-    values = values_of(sum(sizes), 3, repeats=2)
-    shares = np.split(values, [sizes[0]])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def reduced(share: np.ndarray) -> tuple[dict[str, list[float]], list[Any], int]:
+    """Metrics of all processes, the values in the table, and their number."""
+    both = MetricCollection(
+        [TriggerModalityAttribution(NAMES), CrossTriggerInteraction(NAMES, order=2)]
+    )
+    for part in share:
+        both.update(torch.from_numpy(part[None]))
+    if len(share) == 0:
+        both["TriggerModalityAttribution"]._update_count = 1  # no warning that nothing came
+        both["CrossTriggerInteraction"]._update_count = 1
+    metrics = {name: value.tolist() for name, value in both.compute().items()}
+    table = both["TriggerModalityAttribution"].table()
+    own = len(both["TriggerModalityAttribution"].table().values)  # the shares are as before
+    return metrics, table.values[:, 0].tolist(), own
+
+
+def test_two_processes_compute_what_one_computes_of_all_examples(tmp_path):
+    """Both hold values, or one holds all of them."""
+    held = [values_of(7, 3, repeats=2), values_of(4, 3, repeats=2)]
+    cases = [np.split(values, [count]) for values, count in zip(held, (5, 4), strict=True)]
     # Forks of a process whose threads have computed hang in their first tensor operation.
     spawned = multiprocessing.get_context("spawn")
     found = spawned.Queue()
     processes = [
-        spawned.Process(target=on_a_process, args=(rank, port, shares, found)) for rank in (0, 1)
+        spawned.Process(target=on_a_process, args=(rank, tmp_path / "meeting", cases, found))
+        for rank in (0, 1)
     ]
     for process in processes:
         process.start()
     results = [found.get(timeout=120) for _ in processes]
     for process in processes:
         process.join(60)
-    table = mc.CoalitionTable.from_values(values, NAMES)
-    for _, reduced, held, count in results:
-        assert not isinstance(reduced, str), reduced
-        assert reduced["TriggerModalityAttribution"] == pytest.approx(
-            means(mc.tma(table)), abs=1e-12
-        )
-        assert reduced["CrossTriggerInteraction"] == pytest.approx(means(mc.cti(table)), abs=1e-12)
-        assert held == table.example_values.tolist()
-        assert count == sum(sizes)
+    for _, of_cases in results:
+        assert not isinstance(of_cases, str), of_cases
+        for values, (metrics, held_by_table, count) in zip(held, of_cases, strict=True):
+            table = mc.CoalitionTable.from_values(values, NAMES)
+            assert metrics["TriggerModalityAttribution"] == pytest.approx(
+                means(mc.tma(table)), abs=1e-12
+            )
+            assert metrics["CrossTriggerInteraction"] == pytest.approx(
+                means(mc.cti(table)), abs=1e-12
+            )
+            assert held_by_table == table.example_values.tolist()
+            assert count == len(values)

@@ -37,17 +37,35 @@ class Course:
 
     Every batch of conditions goes to all samplers before the next.
 
+    Args:
+        run: what to carry out.
+        team: the processes that share it.
+        journal: of the run, turned to it; None where it has none.
+        bar: of the progress.
+        look: look at samplers and detectors first, if the run says so.
+        before: the course of the part of a stream that came before; memory that ran out there
+            would run out again.
+
     Attributes:
         begun: whether something had to be generated.
+        size: rows of a call.
     """
 
     def __init__(
-        self, run: Run, team: Team, journal: Journal | None, bar: Any, *, look: bool
+        self,
+        run: Run,
+        team: Team,
+        journal: Journal | None,
+        bar: Any,
+        *,
+        look: bool,
+        before: Course | None = None,
     ) -> None:
         self._run, self._team, self._journal, self._bar = run, team, journal, bar
         self._conditions = ConditionBatches(run)
         self._recordings = [Recording(run, label, look=look) for label in run.samplers]
-        self._size = BatchSize(run.cost.batch_size, halve=run.halve)
+        fresh = BatchSize(run.cost.batch_size, halve=run.halve)
+        self.size: BatchSize = fresh if before is None else before.size
         self._written: dict[Turn, int] = {}  # rows of a call that each was finished in
         self._counted: int | None = None  # examples of the tables, all if None
         self.begun = False
@@ -169,14 +187,14 @@ class Course:
 
     def _in_batches_of(self, rows: int) -> None:
         self._run = self._run.with_batch_size(rows)
-        self._size = BatchSize(rows, halve=self._run.halve)
+        self.size = BatchSize(rows, halve=self._run.halve)
         for recording in self._recordings:
             recording.run = self._run
 
     def _measure(self, rows: Sequence[Sequence[Turn]]) -> None:
         """Generate and score some examples."""
         places = (place for row in rows for place in row)
-        coming = batches(places, self._run.cost.columns, lambda: self._size.rows)
+        coming = batches(places, self._run.cost.columns, lambda: self.size.rows)
         gathering = ahead(
             coming, lambda batch: self._conditions.gather(batch.cells), thread=self._run.prefetch
         )
@@ -190,32 +208,32 @@ class Course:
 
     def _add(self, recording: Recording, batch: Batch, gathered: Gathered) -> None:
         """Generate and score one batch, in parts where memory runs out."""
-        too_large = len(batch.cells) > self._size.rows
+        too_large = len(batch.cells) > self.size.rows
         if not too_large:
             try:
                 recording.add(batch, gathered, self._conditions)
             except Exception as error:
-                if not self._size.smaller(error, len(batch.cells)):
+                if not self.size.smaller(error, len(batch.cells)):
                     raise
                 too_large = True
                 self._note_memory(recording, batch)
         if too_large:  # outside of the handler, whose error holds on to what the call had made
             free_cached()
-            for part, places in batch.parts(self._size.rows):
+            for part, places in batch.parts(self.size.rows):
                 self._add(recording, part, gathered.part(places))
 
     def _note_memory(self, recording: Recording, batch: Batch) -> None:
         first = self._run.ids[batch.cells[0].example]
         recording.notes.append(
             f"memory ran out in a call of {len(batch.cells)} rows: from example {first!r} on there "
-            f"were {self._size.rows}"
+            f"were {self.size.rows}"
         )
 
     def _write(self, batch: Batch) -> None:
         """Write down what a batch has finished."""
         rows = dict.fromkeys((cell.example, cell.repeat) for cell in batch.cells[: batch.real])
         finished = [row for row in rows if self._has(*row)]
-        self._written |= dict.fromkeys(finished, self._size.rows)
+        self._written |= dict.fromkeys(finished, self.size.rows)
         if self._journal is None or not finished:
             return
         for place, repeat in finished:
@@ -307,11 +325,11 @@ class Course:
         made: dict[str, list[float]] = {name: [] for name in detectors}
         carried: dict[Turn, Any] = {}
         while rest := cells[len(next(iter(made.values()))) :]:
-            batch = Batch.filled([*rest[: self._size.rows]], self._size.rows)
+            batch = Batch.filled([*rest[: self.size.rows]], self.size.rows)
             try:
                 scores = recording.again(batch, self._conditions.gather(batch.cells), carried)
             except Exception as error:
-                if not self._size.smaller(error, len(batch.cells)):
+                if not self.size.smaller(error, len(batch.cells)):
                     raise
                 self._note_memory(recording, batch)
             else:
@@ -352,7 +370,7 @@ class Course:
         run = self._run
         told = [
             run.settings, run.sampler_identities, run.detector_identities, run.ids, run.digests,
-            run.looks, run.keep, run.finds_batch_size,
+            run.looks, run.keep, run.finds_batch_size, list(map(str, run.clusters or ())),
         ]  # fmt: skip
         text = json.dumps(without_marks(json.loads(json.dumps(told))), sort_keys=True)
         found = self._team.gathered(hashlib.sha256(text.encode()).hexdigest())

@@ -59,9 +59,8 @@ def evaluate_coalitions(
         examples: N mappings from modality to clean condition, with an optional ``"id"`` and what
             the detector wants: a sequence, of which each is read twice, to be checked and to be
             used; or a stream (an iterator, a streaming data set), which is read once, and checked
-            and generated some at a time. A
-            ``pathlib.Path`` to a picture, a folder of frames or a ``.wav`` file is opened when the
-            example is read.
+            and generated some at a time. A ``pathlib.Path`` to a picture, a folder of frames or a
+            ``.wav`` file is opened when the example is read.
         triggers: modality -> trigger, M of them; their order is the order of the players.
         seed: run seed, default 0; the noise of an example follows from it, its id and the repeat.
         repeats: R seeds for each example, default 1.
@@ -147,7 +146,7 @@ def measure(
             while part is not None:
                 if journal is not None:
                     team.together(partial(journal.turn_to, part))
-                course = Course(part, team, journal, bar, look=look)
+                course = Course(part, team, journal, bar, look=look, before=so_far.course)
                 so_far.follow(course)
                 if course.carry_out(until and (lambda: until(so_far.tables()))):
                     break

@@ -12,8 +12,10 @@ from modcollapse.errors import InputError, SamplerError
 
 Held = TypeVar("Held")
 
+_MEETING = timedelta(minutes=30)
+"""For all processes to begin a run."""
 _PATIENCE = timedelta(days=30)
-"""For the slower processes: theirs may be more work than the timeout of torch's own groups."""
+"""For the slower ones to end it: torch's own groups give up after 10 or 30 minutes."""
 
 
 class Team(NamedTuple):
@@ -37,7 +39,7 @@ class Team(NamedTuple):
             split: whether they do; if not, this one carries it out alone.
 
         Raises:
-            InputError: there are several, and nobody has joined them.
+            InputError: there are several, and nobody has joined them, or not all of them begin.
         """
         if not split:
             return cls()
@@ -45,7 +47,7 @@ class Team(NamedTuple):
 
         if distributed.is_available() and distributed.is_initialized():
             size = distributed.get_world_size()
-            group = _patient(distributed.group.WORLD) if size > 1 else None
+            group = _met(distributed.group.WORLD) if size > 1 else None
             return cls(distributed.get_rank(), size, group)
         started = os.environ.get("WORLD_SIZE", "1")
         if started.isdecimal() and int(started) > 1 and "RANK" in os.environ:
@@ -113,15 +115,32 @@ class Team(NamedTuple):
         return found
 
 
-@lru_cache(maxsize=1)
-def _patient(world: Any) -> Any:
-    """The same processes as a group on the host that waits for the slowest of them.
+def _met(world: Any) -> Any:
+    """The group in which all processes talk, once all have begun.
 
     Args:
-        world: the group of all, of which this is made once.
+        world: the group that torch.distributed was joined as.
     """
     from torch import distributed
 
-    if not distributed.is_gloo_available():
-        return world
-    return distributed.new_group(backend="gloo", timeout=_PATIENCE)
+    try:
+        meeting, patient = _groups(world)
+        distributed.barrier(group=meeting)
+    except RuntimeError as error:
+        raise InputError(
+            f"not all {distributed.get_world_size()} processes began this run: one of them is gone "
+            "or did not make this call. Make it in all; or, if one is to measure by itself, say "
+            f"split=False ({error})"
+        ) from error
+    return patient
+
+
+@lru_cache(maxsize=1)
+def _groups(world: Any) -> tuple[Any, Any]:
+    """The same processes in groups on the host: one to meet in, one that waits for the slowest."""
+    from torch import distributed
+
+    return (
+        distributed.new_group(backend="gloo", timeout=_MEETING),
+        distributed.new_group(backend="gloo", timeout=_PATIENCE),
+    )
