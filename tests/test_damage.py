@@ -199,3 +199,28 @@ def test_what_is_kept_is_damaged_and_its_example_is_lost(tmp_path, damage):
     again = _damage.run(tmp_path, **options)
     np.testing.assert_array_equal(again.values, table.values)
     assert [one.id for one in mc.table.load(tmp_path).kept] == [one.id for one in table.kept]
+
+
+def test_what_is_kept_of_two_examples_is_exchanged(tmp_path):
+    options = {**_damage.PLAIN, "examples": _damage.EXAMPLES[:3]}
+    table = _damage.run(tmp_path, **options)
+    one, other, _ = sorted(path.parent for path in tmp_path.rglob("kept.json"))
+    one.rename(tmp_path / "between")
+    other.rename(one)
+    (tmp_path / "between").rename(other)
+    with pytest.warns(JournalWarning) as said:
+        again = _damage.run(tmp_path, **options, keep=2)
+    np.testing.assert_array_equal(again.values, table.values)
+    assert again.kept == ()
+    told = [str(one.message) for one in said]
+    assert sum("it is what was kept of example" in one for one in told) == 2
+    assert any("'face é 0', 'face é 1' were finished without" in one for one in told)
+
+
+def test_a_word_in_what_is_kept_is_another(tmp_path):
+    options = {**_damage.PLAIN, "examples": _damage.EXAMPLES[:3]}
+    _damage.run(tmp_path, **options)
+    manifest = min(tmp_path.rglob("kept.json"))
+    manifest.write_text(manifest.read_text().replace('"example 0"', '"example 1"'))
+    with pytest.warns(JournalWarning, match="was changed after it was written"):
+        assert len(mc.table.load(tmp_path).kept) == 2

@@ -211,7 +211,10 @@ class JournalContent:
             try:
                 if any(one.is_symlink() for one in (folder, *folder.parents[:2])):
                     raise TableError("a link is not followed")
-                yield read_kept(folder)
+                kept = read_kept(folder)
+                if kept_name(kept.id) != folder.name:
+                    raise TableError(f"it is what was kept of example {kept.id!r}")
+                yield kept
             except (TableError, OSError) as error:
                 _warn(f"{folder} cannot be read: {error}. Its example goes without pictures")
 

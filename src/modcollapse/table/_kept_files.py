@@ -1,7 +1,8 @@
 """What is kept for a gallery, in folders: one for each example, whole or not at all.
 
 A folder holds ``kept.json`` (format, version, the values as a tree, the SHA-256 of every file
-beside it), PNG pictures, one safetensors file of arrays and tensors, and views of these for people.
+beside it and of its own content), PNG pictures, one safetensors file of arrays and tensors, and
+views of these for people.
 No pickle, no code, no path: every file is named by letters, digits and dashes.
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 from modcollapse.contracts import ExampleId
 from modcollapse.errors import InputError, MissingExtraError, TableError
 from modcollapse.table._file import LARGEST, sync_folder
+from modcollapse.table._json_lines import digest_of
 from modcollapse.table._kept import Kept
 from modcollapse.table._kept_values import (
     TENSORS,
@@ -37,7 +39,8 @@ MANIFEST = "kept.json"
 KEPT_FORMAT = "modcollapse kept"
 KEPT_VERSION = 1
 _FIELDS = {
-    "format", "version", "id", "example", "triggered", "outputs", "left_out", "views", "files"
+    "format", "version", "id", "example", "triggered", "outputs", "left_out", "views", "files",
+    "sha256",
 }  # fmt: skip
 _FILE = re.compile(r"([A-Za-z0-9_-]{1,80}/)?[A-Za-z0-9_-]{1,80}\.(png|wav|safetensors)", re.ASCII)
 _FOLDER = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{32}", re.ASCII)
@@ -205,6 +208,7 @@ def _packed(kept: Kept) -> dict[str, bytes]:
         "views": views,
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
+    manifest["sha256"] = digest_of(manifest)
     return {MANIFEST: (json.dumps(manifest, indent=1) + "\n").encode(), **files}
 
 
@@ -304,6 +308,8 @@ def _manifest(folder: Path, data: bytes) -> dict[str, Any]:
     where = folder / MANIFEST
     try:
         held = json.loads(data, parse_constant=_no_number)
+        signed = held.items() if isinstance(held, dict) else ()
+        digest = digest_of({name: value for name, value in signed if name != "sha256"})
     except (ValueError, RecursionError) as error:
         raise TableError(f"{where} is damaged: it is no whole JSON text ({error})") from error
     if not isinstance(held, dict) or held.get("format") != KEPT_FORMAT:
@@ -318,6 +324,8 @@ def _manifest(folder: Path, data: bytes) -> dict[str, Any]:
         raise TableError(
             f"{where} must hold the fields of version {KEPT_VERSION}; it differs: {odd}"
         )
+    if held["sha256"] != digest:
+        raise TableError(f"{where} was changed after it was written, or is damaged")
     for name, kind in (("files", dict), ("views", dict), ("example", list), ("triggered", list),
                        ("outputs", list), ("left_out", list)):  # fmt: skip
         if not isinstance(held[name], kind):
