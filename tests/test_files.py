@@ -118,6 +118,7 @@ class TestReading:
             ({"header.npy": array(np.frombuffer(b"[" * 10**5, np.uint8))}, "cannot be read"),
             ({"header.npy": array(np.frombuffer(b"{}", np.uint8))}, "is not a modcollapse table"),
             ({"values.npy": b"\x93NUMPY\x07\x00"}, "cannot be read"),
+            ({"values.npy": b"\x93NUMPY\x01\x00\x10\x00{'descr': (     \n"}, "cannot be read"),
             ({"values.npy": b""}, "cannot be read"),
         ],
     )

@@ -27,6 +27,7 @@ from modcollapse._support.digests import hexdigest
 from modcollapse.errors import InputError, MissingExtraError, TableError
 from modcollapse.report._gallery import Gallery
 from modcollapse.table import Kept, kept_name, read_kept, write_kept
+from modcollapse.table._json_lines import digest_of
 
 PAIR = ("image", "text")
 RNG = np.random.default_rng(0)
@@ -423,16 +424,18 @@ class TestHostile:
 
     @staticmethod
     def change(folder, **fields):
+        """Another manifest, with its digest."""
         path = folder / "kept.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+        held = json.loads(path.read_text()) | fields
+        del held["sha256"]
+        path.write_text(json.dumps({**held, "sha256": digest_of(held)}))
 
-    @staticmethod
-    def replaced(folder, name, data):
+    @classmethod
+    def replaced(cls, folder, name, data):
         """Another content of a file, with its digest."""
         (folder / name).write_bytes(data)
         held = json.loads((folder / "kept.json").read_text())
-        held["files"][name] = hashlib.sha256(data).hexdigest()
-        (folder / "kept.json").write_text(json.dumps(held))
+        cls.change(folder, files=held["files"] | {name: hashlib.sha256(data).hexdigest()})
 
     @pytest.mark.parametrize(
         "name",

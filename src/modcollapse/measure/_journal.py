@@ -173,7 +173,7 @@ class Journal:
 
     def warn_of_unkept(self, places: Iterable[int]) -> None:
         """Say which finished examples a gallery was asked of and has not."""
-        missing = [repr(self._run.ids[place]) for place in places if place < self._run.keep]
+        missing = [self._run.ids[place] for place in places if place < self._run.keep]
         if missing:
             _warn(
                 f"{listed(missing[:3])}{', ...' if len(missing) > 3 else ''} were finished without "
@@ -185,7 +185,7 @@ class Journal:
         folder = kept_folder(self._folder, self._header, label, kept.id)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            write_kept(folder, kept)
+            write_kept(folder, kept, replace=True)  # none but a journal's is named like this
         except OSError as error:
             _warn(f"the kept outputs of example {kept.id!r} could not be saved: {error}")
 
@@ -222,7 +222,7 @@ class Journal:
         Raises:
             TableError: an example held something else when it was measured.
         """
-        run, found, other = self._run, dict[tuple[ExampleId, int], Finished](), list[str]()
+        run, found, other = self._run, dict[tuple[ExampleId, int], Finished](), list[ExampleId]()
         for place, (example_id, checked) in enumerate(zip(run.ids, run.checked, strict=True)):
             for repeat, seed in enumerate(run.seeds[place].tolist()):
                 row = content.finished.get((example_id, repeat))
@@ -231,7 +231,7 @@ class Journal:
                 held_other = row.digest is not None and row.digest != checked.example
                 grouped_other = run.clusters is not None and row.cluster != run.clusters[place]
                 if row.seed != seed or held_other or grouped_other:
-                    other.append(repr(example_id))
+                    other.append(example_id)
                     break
                 found[example_id, repeat] = row
         if other:

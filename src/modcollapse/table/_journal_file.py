@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,7 +211,10 @@ class JournalContent:
             try:
                 if any(one.is_symlink() for one in (folder, *folder.parents[:2])):
                     raise TableError("a link is not followed")
-                yield read_kept(folder)
+                kept = read_kept(folder)
+                if kept_name(kept.id) != folder.name:
+                    raise TableError(f"it is what was kept of example {kept.id!r}")
+                yield kept
             except (TableError, OSError) as error:
                 _warn(f"{folder} cannot be read: {error}. Its example goes without pictures")
 
@@ -280,9 +284,9 @@ def read_journal(folder: Path) -> JournalContent:
             f"{folder} cannot be read as a journal of version {JOURNAL_VERSION}: no copy of its "
             f"header is whole ({'; '.join(faults[:3]) or 'the files are empty'})"
         )
-    of_lines = {str(entry.get("journal")) for _, entry in lines}
+    counts = Counter(str(entry.get("journal")) for _, entry in lines)
     newest_first = [entry for _, entry in reversed(headers)]
-    header = next((one for one in newest_first if one["journal"] in of_lines), newest_first[0])
+    header = max(newest_first, key=lambda entry: counts[entry["journal"]])
     faults += [
         f"{where}: it is the header of another run"
         for where, entry in headers

@@ -17,7 +17,7 @@ def line_of(kind: str, version: int, entry: Mapping[str, Any]) -> bytes:
         entry: plain data without NaN.
     """
     text = json.dumps(entry, allow_nan=False)
-    begin = beginning(kind, version) + f'"sha256": "{_digest(entry)}"'.encode()
+    begin = beginning(kind, version) + f'"sha256": "{digest_of(entry)}"'.encode()
     return begin + (b", " + text[1:].encode() if entry else b"}") + b"\n"
 
 
@@ -37,7 +37,7 @@ def entry_of(line: bytes, kind: str, version: int) -> dict[str, Any]:
         if not isinstance(entry, dict) or entry.pop(kind, None) != version:
             raise ValueError(f"it is no {kind} of version {version}")
         said = entry.pop("sha256", None)
-        digest = _digest(entry)
+        digest = digest_of(entry)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if said != digest:
@@ -45,5 +45,6 @@ def entry_of(line: bytes, kind: str, version: int) -> dict[str, Any]:
     return entry
 
 
-def _digest(entry: Mapping[str, Any]) -> str:
+def digest_of(entry: Mapping[str, Any]) -> str:
+    """SHA-256 of plain data, whatever the order of its fields."""
     return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,8 @@
 """What is kept for a gallery, in folders: one for each example, whole or not at all.
 
 A folder holds ``kept.json`` (format, version, the values as a tree, the SHA-256 of every file
-beside it), PNG pictures, one safetensors file of arrays and tensors, and views of these for people.
+beside it and of its own content), PNG pictures, one safetensors file of arrays and tensors, and
+views of these for people.
 No pickle, no code, no path: every file is named by letters, digits and dashes.
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 from modcollapse.contracts import ExampleId
 from modcollapse.errors import InputError, MissingExtraError, TableError
 from modcollapse.table._file import LARGEST, sync_folder
+from modcollapse.table._json_lines import digest_of
 from modcollapse.table._kept import Kept
 from modcollapse.table._kept_values import (
     TENSORS,
@@ -37,7 +39,8 @@ MANIFEST = "kept.json"
 KEPT_FORMAT = "modcollapse kept"
 KEPT_VERSION = 1
 _FIELDS = {
-    "format", "version", "id", "example", "triggered", "outputs", "left_out", "views", "files"
+    "format", "version", "id", "example", "triggered", "outputs", "left_out", "views", "files",
+    "sha256",
 }  # fmt: skip
 _FILE = re.compile(r"([A-Za-z0-9_-]{1,80}/)?[A-Za-z0-9_-]{1,80}\.(png|wav|safetensors)", re.ASCII)
 _FOLDER = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{32}", re.ASCII)
@@ -53,7 +56,7 @@ def kept_name(example_id: ExampleId) -> str:
     return _tied(example_id, f"{kind} {example_id}".encode("utf-8", "surrogatepass"))
 
 
-def write_kept(folder: Path, kept: Kept) -> None:
+def write_kept(folder: Path, kept: Kept, *, replace: bool = False) -> None:
     """Write what is kept of one example into a folder of its own; it appears whole or not at all.
 
     An equal one stays as it is, another one of ours is replaced.
@@ -62,6 +65,7 @@ def write_kept(folder: Path, kept: Kept) -> None:
         folder: name of it; the folder that it lies in exists.
         kept: one example. What of ``example`` is no plain data, picture, array or tensor is left
             out, with a warning.
+        replace: put it in place of whatever lies there, a damaged one of ours for instance.
 
     Raises:
         InputError: an output or a triggered condition cannot be saved, or the folder holds
@@ -69,7 +73,7 @@ def write_kept(folder: Path, kept: Kept) -> None:
         MissingExtraError: safetensors is not installed, and there are arrays or tensors.
         FileNotFoundError: there is no folder to write it into.
     """
-    _put(Path(os.path.realpath(folder)), _packed(kept))
+    _put(Path(os.path.realpath(folder)), _packed(kept), replace=replace)
 
 
 def read_kept(folder: Path) -> Kept:
@@ -204,14 +208,15 @@ def _packed(kept: Kept) -> dict[str, bytes]:
         "views": views,
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
+    manifest["sha256"] = digest_of(manifest)
     return {MANIFEST: (json.dumps(manifest, indent=1) + "\n").encode(), **files}
 
 
-def _put(folder: Path, files: Mapping[str, bytes]) -> None:
+def _put(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -> None:
     """Put files into a folder: all of them, or none."""
     if not folder.parent.is_dir():
         raise FileNotFoundError(f"cannot write {folder}: there is no folder {folder.parent}")
-    if _is_taken(folder, files[MANIFEST]):
+    if _is_taken(folder, files[MANIFEST], replace=replace):
         return
     part = folder.with_name(f".{secrets.token_hex(8)}.part")
     os.mkdir(part)
@@ -249,7 +254,7 @@ def _delete(folder: Path) -> None:
     shutil.rmtree(old)
 
 
-def _is_taken(folder: Path, manifest: bytes) -> bool:
+def _is_taken(folder: Path, manifest: bytes, *, replace: bool) -> bool:
     """Whether the very same lies there whole; InputError where something else than ours does."""
     if not folder.exists():
         return False
@@ -259,7 +264,7 @@ def _is_taken(folder: Path, manifest: bytes) -> bool:
         there = _bytes_of(folder, MANIFEST)
     except TableError:
         there = b""
-    if KEPT_FORMAT.encode() not in there:
+    if KEPT_FORMAT.encode() not in there and not replace:
         raise InputError(f"{folder} holds something else than a kept example; it is left as it is")
     try:
         return there == manifest and bool(_files_of(folder, _manifest(folder, there)))
@@ -303,6 +308,8 @@ def _manifest(folder: Path, data: bytes) -> dict[str, Any]:
     where = folder / MANIFEST
     try:
         held = json.loads(data, parse_constant=_no_number)
+        signed = held.items() if isinstance(held, dict) else ()
+        digest = digest_of({name: value for name, value in signed if name != "sha256"})
     except (ValueError, RecursionError) as error:
         raise TableError(f"{where} is damaged: it is no whole JSON text ({error})") from error
     if not isinstance(held, dict) or held.get("format") != KEPT_FORMAT:
@@ -317,6 +324,8 @@ def _manifest(folder: Path, data: bytes) -> dict[str, Any]:
         raise TableError(
             f"{where} must hold the fields of version {KEPT_VERSION}; it differs: {odd}"
         )
+    if held["sha256"] != digest:
+        raise TableError(f"{where} was changed after it was written, or is damaged")
     for name, kind in (("files", dict), ("views", dict), ("example", list), ("triggered", list),
                        ("outputs", list), ("left_out", list)):  # fmt: skip
         if not isinstance(held[name], kind):
