@@ -75,6 +75,8 @@ class CollapseTracker:
         neutral: triggers that are not the trigger, see ``evaluate_coalitions``, default None.
         columns: name that the run uses -> column of the examples, see ``evaluate_coalitions``,
             default None.
+        split: share each audit with the processes that torch.distributed has joined, all of which
+            then call the tracker, default False.
 
     Raises:
         OptionError: there is no such keyword.
