@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 KILLS = {"stub": 28, "processes": 12, "pipeline": 12}
 BATCH = {"stub": 5, "processes": 5, "pipeline": 8}
 IN_A_ROW = 4
+FROM_FIRST_LINE = 0.75  # of kills: their instants count from the first line in the journal
 AGAIN = "rows_of_finished_generated_again"
 COUNTED = (
     "sequences", "kills", "resumed", "equal", "readable", "hung", "kills_of_one_of_several",
@@ -247,6 +248,10 @@ class Running:
                 raise SystemExit(f"a process did not begin:\n{self.said()}")
             time.sleep(0.002)
 
+    def at_work(self) -> bool:
+        """Whether all of them are."""
+        return all(process.poll() is None for process in self.processes)
+
     def kill(self, ranks: Sequence[int]) -> bool:
         """Kill some of them, if one of them is still at work."""
         at_work = [self.processes[rank] for rank in ranks if self.processes[rank].poll() is None]
@@ -321,8 +326,11 @@ class Killed:
             self.counts["resumed"] += done > 0
             if done == kills:
                 break
+            if rng.random() < FROM_FIRST_LINE:
+                while len(self._standing()) == len(standing) and run.at_work():
+                    time.sleep(0.005)
             left = 1 - len(standing) / len(self.expected.rows)
-            time.sleep(rng.random() * self.expected.seconds * (left / size + 0.1))
+            time.sleep(rng.random() * self.expected.seconds * left / size)
             victims = rng.choice([range(size), [rng.randrange(size)]])
             if not run.kill(victims):
                 self.counts["ended_before_it_was_killed"] += 1

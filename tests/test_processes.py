@@ -23,7 +23,6 @@ import torch
 
 import modcollapse as mc
 from modcollapse.errors import InputError
-from modcollapse.measure import _team
 from modcollapse.samplers import planted_game
 from modcollapse.table import JournalWarning, load
 
@@ -198,16 +197,12 @@ def on_two(rank: int, folder: Path) -> Iterator[dict[str, Any]]:
     found["by itself"] = len(measured(2 + rank, split=False)["values"])
     found["tracked"] = tracked() if rank == 0 else None
 
-    # One does not make the call.
-    _team._MEETING = timedelta(seconds=1)
-    rejoin(rank, folder / "first", seconds=100)
-    found["missed"] = refusal(measured, 2) if rank == 0 else None
-
-    # The timeout of the group is none of the run's.
-    _team._MEETING = timedelta(seconds=100)
-    rejoin(rank, folder / "second", seconds=1)
-    sleepy = Sampler(accident=lambda: time.sleep(2), at=0) if rank else None
+    # The timeout of the group is for those that do not begin, not for those that are slow.
+    rejoin(rank, folder / "first", seconds=3)
+    sleepy = Sampler(accident=lambda: time.sleep(4), at=0) if rank else None
     found["waited"] = measured(2, sleepy)
+    found["missed"] = refusal(measured, 2) if rank == 0 else None
+    rejoin(rank, folder / "second", seconds=100)
     yield found
 
     killed = (lambda: os._exit(9)) if rank else None
@@ -273,7 +268,7 @@ def in_processes(size: int, work: Any, folder: Path) -> list[dict[str, Any]]:
         process.start()
     try:
         for process in processes:
-            process.join(120)
+            process.join(300)
             assert process.exitcode is not None, "it hangs"
     finally:
         for process in processes:
@@ -469,7 +464,7 @@ def test_torchrun_and_accelerate_measure_a_pipeline_of_diffusers(tmp_path):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    said, _ = started.communicate(timeout=120)
+    said, _ = started.communicate(timeout=300)
     assert started.returncode == 0, said
     for name in ("0.02", "0.2"):
         table, *tables = (

@@ -12,10 +12,8 @@ from modcollapse.errors import InputError, SamplerError
 
 Held = TypeVar("Held")
 
-_MEETING = timedelta(minutes=30)
-"""For all processes to begin a run."""
 _PATIENCE = timedelta(days=30)
-"""For the slower ones to end it: torch's own groups give up after 10 or 30 minutes."""
+"""For the slower processes to end a run: torch's own groups give up after 10 or 30 minutes."""
 
 
 class Team(NamedTuple):
@@ -119,28 +117,25 @@ def _met(world: Any) -> Any:
     """The group in which all processes talk, once all have begun.
 
     Args:
-        world: the group that torch.distributed was joined as.
+        world: the group that torch.distributed was joined as. It is connected, so that one that
+            was killed before is noticed at once.
     """
     from torch import distributed
 
+    size = distributed.get_world_size()
     try:
-        meeting, patient = _groups(world)
-        distributed.barrier(group=meeting)
+        distributed.all_gather_object([None] * size, None)
+        return _patient(world)
     except RuntimeError as error:
         raise InputError(
-            f"not all {distributed.get_world_size()} processes began this run: one of them is gone "
-            "or did not make this call. Make it in all; or, if one is to measure by itself, say "
-            f"split=False ({error})"
+            f"not all {size} processes began this run: one of them is gone or did not make this "
+            f"call. Make it in all; or, if one is to measure by itself, say split=False ({error})"
         ) from error
-    return patient
 
 
 @lru_cache(maxsize=1)
-def _groups(world: Any) -> tuple[Any, Any]:
-    """The same processes in groups on the host: one to meet in, one that waits for the slowest."""
+def _patient(world: Any) -> Any:
+    """The same processes as a group on the host that waits for the slowest of them."""
     from torch import distributed
 
-    return (
-        distributed.new_group(backend="gloo", timeout=_MEETING),
-        distributed.new_group(backend="gloo", timeout=_PATIENCE),
-    )
+    return distributed.new_group(backend="gloo", timeout=_PATIENCE)
