@@ -49,9 +49,9 @@ print("\n".join(lines))
 
 args.out.mkdir(parents=True, exist_ok=True)
 (args.out / "quickstart.txt").write_text("\n".join(lines))
-shift = audits["CLIP shift"]
-shift.table.save(args.out / "backdoored.npz")
-shift.control.table.save(args.out / "control.npz")
-figure = shift.plot(title="A backdoored InstructPix2Pix: which trigger carries the backdoor?")
+audits.save(args.out / "audits")
+figure = audits["CLIP shift"].plot(
+    title="A backdoored InstructPix2Pix: which trigger carries the backdoor?"
+)
 figure.savefig(args.out / "quickstart.png", dpi=150)
 print(f"wrote {args.out / 'quickstart.png'}")

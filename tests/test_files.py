@@ -132,14 +132,26 @@ class TestReading:
         with pytest.raises(TableError, match="bytes when unpacked"):
             mc.CoalitionTable.load(table().save(tmp_path / "t"))
 
-    def test_a_table_without_a_digest_is_one_of_version_0_1_0(self, tmp_path):
-        path = table().save(tmp_path / "t")
-        with zipfile.ZipFile(path) as archive:
+    @staticmethod
+    def without_digest(path: Path, version: int) -> Path:
+        with zipfile.ZipFile(table().save(path)) as archive:
             held = {name: archive.read(name) for name in archive.namelist()}
+        header = json.loads(np.load(io.BytesIO(held["header.npy"])).tobytes())
+        text = json.dumps({**header, "version": version}).encode()
+        held["header.npy"] = array(np.frombuffer(text, np.uint8))
         with zipfile.ZipFile(path, "w") as archive:
             for name in held.keys() - {"digest.npy"}:
                 archive.writestr(name, held[name])
+        return path
+
+    def test_a_table_of_version_0_1_0_has_no_digest(self, tmp_path):
+        path = self.without_digest(tmp_path / "t", version=1)
         np.testing.assert_array_equal(mc.CoalitionTable.load(path).values, table().values)
+
+    def test_a_later_one_without_is_refused(self, tmp_path):
+        path = self.without_digest(tmp_path / "t", version=2)
+        with pytest.raises(TableError, match="it holds no digest"):
+            mc.CoalitionTable.load(path)
 
 
 class TestTrack:

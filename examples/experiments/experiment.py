@@ -32,6 +32,7 @@ def measure(arm: Arm, pair: str, out: Path, n: int = EXAMPLES) -> Path:
             held_out(n),
             TRIGGERS[pair],
             batch_size=min(32, 4 * n),  # no more rows than there are
+            journal=out / "journals" / tables_folder(arm, pair, out).relative_to(out),
             progress=False,
         )
         for name, table in tables.items():

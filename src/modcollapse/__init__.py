@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from modcollapse.analysis import Verdict as Verdict
     from modcollapse.analysis import agreement as agreement
     from modcollapse.analysis import examples_needed as examples_needed
+    from modcollapse.analysis import load_audit as load_audit
     from modcollapse.contracts import Detector as Detector
     from modcollapse.contracts import Example as Example
     from modcollapse.contracts import Sampler as Sampler
@@ -47,6 +48,7 @@ _HOME = {
     "Verdict": "analysis",
     "agreement": "analysis",
     "examples_needed": "analysis",
+    "load_audit": "analysis",
     "Detector": "contracts",
     "Example": "contracts",
     "Sampler": "contracts",

@@ -10,7 +10,7 @@ Letters used for shapes throughout: N examples, R repeats (seeds an example), M 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar
@@ -44,6 +44,9 @@ Example: TypeAlias = Mapping[str, Any]
 (``"reference"``), and an ``"id"`` (its position in the sequence where there is none). The run
 option ``columns`` maps these names to others; a ``pathlib.Path`` is opened when it is read."""
 
+
+Examples: TypeAlias = Iterable[Example]
+"""A sequence of examples: a list, a map-style data set; or a stream, which is read once."""
 
 Neutral: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Modality -> name -> a trigger that is not the trigger, see ``neutral_triggers``."""

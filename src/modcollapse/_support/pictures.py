@@ -22,8 +22,8 @@ _ORIENTATION = 0x0112  # the tag of EXIF
 
 def is_pil(value: object) -> bool:
     """Whether ``value`` is a ``PIL.Image``; Pillow is not imported to find out."""
-    image = sys.modules.get("PIL.Image")
-    return image is not None and isinstance(value, image.Image)
+    kind = getattr(sys.modules.get("PIL.Image"), "Image", None)  # a thread may be importing it
+    return kind is not None and isinstance(value, kind)
 
 
 def read_picture(path: str | os.PathLike[str] | IO[bytes], refusal: str) -> PIL.Image.Image:

@@ -1,6 +1,8 @@
 """Table -> estimates and claims: how sure a figure is, and what may be said of it."""
 
 from modcollapse.analysis._agreement import Agreement, agreement
+from modcollapse.analysis._audits import Audits, load_audit
+from modcollapse.analysis._audits import as_audits as as_audits
 from modcollapse.analysis._change import Change, Comparison, compare_tables
 from modcollapse.analysis._discrete import gaffke_bound
 from modcollapse.analysis._intervals import contrast_estimates, rate_estimates
@@ -32,6 +34,7 @@ __all__ = [
     "AnalysisOptions",
     "Attribution",
     "Audit",
+    "Audits",
     "Change",
     "CoalitionMeans",
     "Comparison",
@@ -58,6 +61,7 @@ __all__ = [
     "examples_needed",
     "interaction",
     "judge",
+    "load_audit",
     "means",
     "rate_estimates",
     "smallest_effects",

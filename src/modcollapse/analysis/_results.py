@@ -6,9 +6,11 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from modcollapse._support.optional import require
+from modcollapse.analysis._audit_files import analysed, write_audits
 from modcollapse.analysis._outlook import outlook
 from modcollapse.analysis._settings import Method, Settings
 from modcollapse.analysis._slices import By, Slices, slices
@@ -374,6 +376,33 @@ adjusted for 4 figures.
     def to_json(self) -> str:
         """Return ``to_dict()`` as JSON text."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def save(self, folder: str | Path) -> Path:
+        """Save the audit into a folder, for ``mc.load_audit``: tables, control, gallery, settings.
+
+        The folder holds ``audit.json``, a table in each ``.npz``, and in ``kept`` and
+        ``kept-of-control`` a folder for each example of the gallery, with pictures to look at.
+        No pickle.
+
+        Args:
+            folder: one that does not exist, is empty, or holds an audit that was saved, which is
+                replaced once the new one is there. The folder that it lies in exists.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: the folder holds something else, of which nothing is overwritten; or this is
+                the ``difference`` of an audit, which is saved with it; or an output or a triggered
+                condition of the gallery cannot be saved: then the audit is written without one.
+            MissingExtraError: safetensors is not installed, and the gallery holds arrays or
+                tensors: the audit is written without one.
+            FileNotFoundError: there is no folder to make it in.
+
+        Warns:
+            UserWarning: something in an example of the gallery cannot be saved, and is left out.
+        """
+        return write_audits(folder, [analysed("", self)], single=True)
 
     def plot(self, *, title: str | None = None, gallery: bool = True) -> Figure:
         """Draw the gallery of kept outputs above the bars of both metrics, the control beside.

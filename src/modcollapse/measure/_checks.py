@@ -87,12 +87,13 @@ def trigger_specs(triggers: Triggers) -> dict[str, TriggerSpec]:
     return {modality: TriggerSpec.of(trigger, modality) for modality, trigger in triggers.items()}
 
 
-def count_examples(examples: Sequence[Example]) -> int:
+def count_examples(examples: Any) -> int:
     """Return N, at least 1."""
     sequence = hasattr(examples, "__getitem__") and hasattr(examples, "__len__")
     if isinstance(examples, Mapping | str) or not sequence:
         raise InputError(
-            f"examples must be a sequence of mappings (a list, say), got {described(examples)}"
+            "examples must be a sequence of mappings (a list, say) or a stream of them (an "
+            f"iterator, a streaming data set), got {described(examples)}"
         )
     if len(examples) == 0:
         raise InputError("examples is empty; give at least one, and 32 or more for a verdict")
@@ -139,19 +140,35 @@ def check_examples(
     scorers: Iterable[Scorer],
     cluster: Cluster | None,
     batch_size: int,
+    *,
+    first: int = 0,
 ) -> Examined:
     """Look at every example and apply every trigger to it twice.
 
     A run that would fail at its last example fails here instead: a trigger that leaves one
     condition unchanged, an example of another size, a reference that is missing.
+
+    Args:
+        examples: N of them.
+        triggers: modality -> trigger.
+        neutral: modality -> name -> a trigger that is not the trigger.
+        needed: modalities that samplers take.
+        samplers: label -> sampler.
+        scorers: what scores.
+        cluster: what groups the examples.
+        batch_size: rows of a call.
+        first: examples of a stream that came before these.
+
+    Raises:
+        InputError: one of them cannot be used; all that are wrong are told.
     """
     found = _Examples(triggers, neutral, needed, samplers, tuple(scorers), cluster, batch_size)
     faults: dict[int, Exception] = {}
     for position in range(len(examples)):
         try:
-            with context(partial(_raised_by, position)):
+            with context(partial(_raised_by, first + position)):
                 example = examples[position]
-            found.add(example, position)
+            found.add(example, first + position)
         except (ValueError, OSError, DetectorError) as error:
             faults[position] = without_frames(error) if faults else error
     faults = {**found.of_other_forms(), **faults}
@@ -212,7 +229,7 @@ class _Examples:
         for key, held in example.items():
             if key != "id" and isinstance(key, str) and is_plain(held):
                 column = self._fields.setdefault(key, [])
-                column += [None] * (position - len(column)) + [held]
+                column += [None] * (len(self._checked) - 1 - len(column)) + [held]
 
     def _conditions(
         self, example: Example, example_id: ExampleId, modality: str

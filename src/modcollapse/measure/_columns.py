@@ -11,9 +11,7 @@ from modcollapse.errors import InputError
 from modcollapse.measure._media import opened
 
 
-def as_examples(
-    examples: Sequence[Example], columns: Mapping[str, str] | None
-) -> Sequence[Example]:
+def as_examples(examples: Any, columns: Mapping[str, str] | None) -> Sequence[Example]:
     """Return examples under the names of the run, each read when it is asked for.
 
     Args:

@@ -15,7 +15,7 @@ from modcollapse.errors import InputError, TriggerError, context
 from modcollapse.measure._checks import content
 from modcollapse.measure._copies import own_copy
 from modcollapse.measure._plan import Cell
-from modcollapse.measure._prepare import Run
+from modcollapse.measure._run import Run
 from modcollapse.table import plain_id
 
 
@@ -127,7 +127,7 @@ class ConditionBatches:
         with context(lambda: f"raised by examples[{place}]"):
             example = run.examples[place]
         example_id, checked = run.ids[position], run.checked[position]
-        same_id = plain_id(example.get("id", place)) == example_id
+        same_id = plain_id(example.get("id", run.first + place)) == example_id
         told, own = _seen(content(example), checked.readable)
         if not same_id or told != checked.readable:
             raise InputError(

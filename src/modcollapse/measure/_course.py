@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,13 +18,14 @@ from modcollapse.measure._conditions import ConditionBatches, Gathered
 from modcollapse.measure._journal import Journal
 from modcollapse.measure._memory import BatchSize, free_cached, largest_that_fits
 from modcollapse.measure._plan import Batch, Cell, batches, duration
-from modcollapse.measure._prepare import Run
 from modcollapse.measure._recording import Recording
+from modcollapse.measure._run import Run
 from modcollapse.measure._team import Team
 from modcollapse.table import CoalitionTable, Finished
 
-RowTables: TypeAlias = dict[str, dict[str, CoalitionTable]]
-Place: TypeAlias = tuple[int, int]
+Tables: TypeAlias = dict[str, dict[str, CoalitionTable]]
+"""Label of the sampler -> name of the detector -> table."""
+Turn: TypeAlias = tuple[int, int]
 """Example and repeat, by their places in the table."""
 
 SAME = 1e-5
@@ -35,52 +36,100 @@ class Course:
     """A run under way: what is finished, by journal and by process, and what is still to come.
 
     Every batch of conditions goes to all samplers before the next.
+
+    Args:
+        run: what to carry out.
+        team: the processes that share it.
+        journal: of the run, turned to it; None where it has none.
+        bar: of the progress.
+        look: look at samplers and detectors first, if the run says so.
+        before: the course of the part of a stream that came before; memory that ran out there
+            would run out again.
+
+    Attributes:
+        begun: whether something had to be generated.
+        size: rows of a call.
     """
 
-    def __init__(self, run: Run, team: Team, journal: Journal | None, *, look: bool) -> None:
-        self._run, self._team, self._journal = run, team, journal
+    def __init__(
+        self,
+        run: Run,
+        team: Team,
+        journal: Journal | None,
+        bar: Any,
+        *,
+        look: bool,
+        before: Course | None = None,
+    ) -> None:
+        self._run, self._team, self._journal, self._bar = run, team, journal, bar
         self._conditions = ConditionBatches(run)
         self._recordings = [Recording(run, label, look=look) for label in run.samplers]
-        self._size = BatchSize(run.cost.batch_size, halve=run.halve)
-        self._written: dict[Place, int] = {}  # rows of a call that each was finished in
-        self._bar: Any = None
+        fresh = BatchSize(run.cost.batch_size, halve=run.halve)
+        self.size: BatchSize = fresh if before is None else before.size
+        self._written: dict[Turn, int] = {}  # rows of a call that each was finished in
+        self._counted: int | None = None  # examples of the tables, all if None
+        self.begun = False
 
-    def tables(self, until: Callable[[RowTables], bool] | None) -> RowTables:
+    def carry_out(self, until: Callable[[], bool] | None) -> bool:
         """Carry it out.
 
         Args:
-            until: whether the run may stop, asked at the looks that it declares.
+            until: whether the run may stop, asked at the looks that it declares; `tables` are
+                then of the examples up to there.
 
         Returns:
-            Label of the sampler -> name of the detector -> table.
+            Whether it was stopped.
         """
-        try:
-            return self._carried_out(until)
-        except BaseException as error:
-            vars(error)["tables"] = self._finished()
-            self._say_how_to_go_on(error)
-            raise
-        finally:
-            if self._journal is not None:
-                self._journal.end(self._settled(), self._notes())
-
-    def _carried_out(self, until: Callable[[RowTables], bool] | None) -> RowTables:
+        first, everything = self._run.first, range(self._run.cost.examples)
         self._check_team()
         self._recall()
-        everything = range(self._run.cost.examples)
         if self._pending(everything):
             self._begin()
-        looks = list(self._run.looks.get("examples", ()))
-        with self._progress():
-            for most in dict.fromkeys([*looks, len(everything)]):
-                mine = self._team.share_of(self._due(most))
-                self._team.together(lambda mine=mine: self._measure(mine))  # type: ignore[misc]
-                self._share()
-                if most in looks and until is not None and until(self._tables(self._run, most)):
-                    return self._tables(self._settled(), most)
-        return self._tables(self._settled())
+            if self._journal is not None and self._run.is_stream:
+                self._journal.take()
+        if not self._run.is_stream:
+            self._bar.reset(self.to_come)
+        looks = [size - first for size in self._run.looks.get("examples", ())]
+        looks = [size for size in looks if 0 < size <= len(everything)]
+        for most in dict.fromkeys([*looks, len(everything)]):
+            mine = self._team.share_of(self._due(most))
+            self._team.together(lambda mine=mine: self._measure(mine))  # type: ignore[misc]
+            self._share()
+            if most in looks and until is not None:
+                self._counted = most
+                if until():
+                    return True
+        self._counted = None
+        return False
 
-    def _pending(self, examples: Iterable[int]) -> list[list[Place]]:
+    def tables(self) -> Tables:
+        """Label of the sampler -> name of the detector -> table of what is finished; may be none.
+
+        Of a run that was stopped, of the examples that it was stopped at.
+        """
+        return {one.label: one.tables(self._counted) for one in self._recordings if one.finished}
+
+    @property
+    def run(self) -> Run:
+        """What is carried out, with the batch size that was found."""
+        return self._run
+
+    @property
+    def made(self) -> int:
+        """Number of outputs of each sampler that were generated, or known before."""
+        return min(one.made for one in self._recordings)
+
+    def notes(self) -> dict[str, list[str]]:
+        """Label of the sampler -> what a reader of its figures is to know."""
+        return {one.label: list(dict.fromkeys(one.notes)) for one in self._recordings}
+
+    @property
+    def to_come(self) -> int:
+        """Number of outputs of all samplers that this process has still to generate."""
+        rows = self._team.share_of(self._pending(range(self._run.cost.examples)))
+        return sum(map(len, rows)) * self._run.cost.columns * len(self._recordings)
+
+    def _pending(self, examples: Iterable[int]) -> list[list[Turn]]:
         """Of each example of which something is to come, its repeats."""
         repeats = range(self._run.cost.repeats)
         rows = (
@@ -88,7 +137,7 @@ class Course:
         )
         return [row for row in rows if row]
 
-    def _due(self, most: int) -> list[list[Place]]:
+    def _due(self, most: int) -> list[list[Turn]]:
         """What is to come of the first examples, and of the next as far as calls have room."""
         due, later = self._pending(range(most)), range(most, self._run.cost.examples)
         each, size = self._run.cost.columns, self._run.cost.batch_size * self._team.size
@@ -106,13 +155,15 @@ class Course:
 
     def _begin(self) -> None:
         """All that comes before the first example is generated: probes, the size of a batch."""
+        self.begun = True
         self._team.together(self._probe)
         if self._run.finds_batch_size:
             self._find_batch_size()
-        if self._journal is not None:
+        if self._journal is not None and not self._journal.is_begun:
             journal = self._journal
-            session = max(self._team.gathered(journal.next_session()))  # each may have its own disk
-            self._team.together(lambda: journal.begin(self._run, self._notes(), session))
+            told = self._team.gathered((journal.next_session(), journal.name))
+            session, name = max(told)[0], told[0][1]  # each may have its own disk
+            self._team.together(lambda: journal.begin(self._run, self.notes(), session, name))
 
     def _probe(self) -> None:
         for recording in self._recordings:
@@ -120,32 +171,30 @@ class Course:
 
     def _find_batch_size(self) -> None:
         """Try how many rows fit into a call, on the first examples that are to come."""
-        known = None if self._journal is None else self._journal.batch_size
-        if known is None:
-            places = [
-                place for row in self._pending(range(self._run.cost.examples)) for place in row
-            ]
-            each = self._run.cost.columns
-            cells = [Cell(*place, column) for place in places for column in range(each)]
+        places = [place for row in self._pending(range(self._run.cost.examples)) for place in row]
+        each = self._run.cost.columns
+        cells = [Cell(*place, column) for place in places for column in range(each)]
 
-            def attempt(rows: int) -> None:
-                batch = Batch.filled(cells[:rows], rows)
-                gathered = self._conditions.gather(batch.cells)
-                for recording in self._recordings:
-                    recording.again(batch, gathered)
+        def attempt(rows: int) -> None:
+            batch = Batch.filled(cells[:rows], rows)
+            gathered = self._conditions.gather(batch.cells)
+            for recording in self._recordings:
+                recording.again(batch, gathered, {})
 
-            most = max(len(cells) // self._team.size, 1)
-            found = self._team.together(lambda: largest_that_fits(attempt, most))
-            known = min(self._team.gathered(found))
-        self._run = self._run.with_batch_size(known)
-        self._size = BatchSize(known, halve=self._run.halve)
+        most = max(len(cells) // self._team.size, 1)
+        found = self._team.together(lambda: largest_that_fits(attempt, most))
+        self._in_batches_of(min(self._team.gathered(found)))
+
+    def _in_batches_of(self, rows: int) -> None:
+        self._run = self._run.with_batch_size(rows)
+        self.size = BatchSize(rows, halve=self._run.halve)
         for recording in self._recordings:
             recording.run = self._run
 
-    def _measure(self, rows: Sequence[Sequence[Place]]) -> None:
+    def _measure(self, rows: Sequence[Sequence[Turn]]) -> None:
         """Generate and score some examples."""
         places = (place for row in rows for place in row)
-        coming = batches(places, self._run.cost.columns, lambda: self._size.rows)
+        coming = batches(places, self._run.cost.columns, lambda: self.size.rows)
         gathering = ahead(
             coming, lambda batch: self._conditions.gather(batch.cells), thread=self._run.prefetch
         )
@@ -159,32 +208,32 @@ class Course:
 
     def _add(self, recording: Recording, batch: Batch, gathered: Gathered) -> None:
         """Generate and score one batch, in parts where memory runs out."""
-        too_large = len(batch.cells) > self._size.rows
+        too_large = len(batch.cells) > self.size.rows
         if not too_large:
             try:
                 recording.add(batch, gathered, self._conditions)
             except Exception as error:
-                if not self._size.smaller(error, len(batch.cells)):
+                if not self.size.smaller(error, len(batch.cells)):
                     raise
                 too_large = True
                 self._note_memory(recording, batch)
         if too_large:  # outside of the handler, whose error holds on to what the call had made
             free_cached()
-            for part, places in batch.parts(self._size.rows):
+            for part, places in batch.parts(self.size.rows):
                 self._add(recording, part, gathered.part(places))
 
     def _note_memory(self, recording: Recording, batch: Batch) -> None:
         first = self._run.ids[batch.cells[0].example]
         recording.notes.append(
             f"memory ran out in a call of {len(batch.cells)} rows: from example {first!r} on there "
-            f"were {self._size.rows}"
+            f"were {self.size.rows}"
         )
 
     def _write(self, batch: Batch) -> None:
         """Write down what a batch has finished."""
         rows = dict.fromkeys((cell.example, cell.repeat) for cell in batch.cells[: batch.real])
         finished = [row for row in rows if self._has(*row)]
-        self._written |= dict.fromkeys(finished, self._size.rows)
+        self._written |= dict.fromkeys(finished, self.size.rows)
         if self._journal is None or not finished:
             return
         for place, repeat in finished:
@@ -201,7 +250,7 @@ class Course:
             repeat=repeat,
             seed=int(run.seeds[place, repeat]),
             digest=run.checked[place].example,
-            place=run.positions[place],
+            place=run.first + run.positions[place],
             cluster=None if run.clusters is None else run.clusters[place],
             fields={
                 name: held[place].item() if isinstance(held[place], np.generic) else held[place]
@@ -218,6 +267,9 @@ class Course:
         journal, team = self._journal, self._team
         if journal is None:
             return
+        known_sizes = [size for size in team.gathered(journal.batch_size) if size is not None]
+        if self._run.finds_batch_size and known_sizes:
+            self._in_batches_of(known_sizes[0])
         notes = {label: list(said) for label, said in journal.notes.items()}
         known = [*journal.finished.values()]
         places = {name: place for place, name in enumerate(self._run.ids)}
@@ -234,9 +286,12 @@ class Course:
                 recording.notes += said.get(recording.label, [])
         finished = [place for place in range(self._run.cost.examples) if self._has(place, 0)]
         for recording in self._recordings:
-            recording.kept |= journal.kept(recording.label, finished)
+            for kept in team.gathered(journal.kept(recording.label, finished)):
+                recording.kept |= kept  # each process may have its own disk
+            journal.warn_of_unkept(place for place in finished if place not in recording.kept)
         if finished and any(team.gathered(journal.must_confirm)):
             team.together(lambda: self._confirm(finished[0]))
+            journal.confirmed = True
 
     def _confirm(self, place: int) -> None:
         """Generate a finished example again: what made it may not say who it is.
@@ -248,13 +303,7 @@ class Course:
         cells = [Cell(place, 0, column) for column in range(run.cost.columns)]
         for recording in self._recordings:
             known, _ = recording.measured(place, 0)
-            made: dict[str, list[float]] = {detector: [] for detector in known}
-            size = self._size.rows
-            for start in range(0, len(cells), size):
-                batch = Batch.filled(cells[start : start + size], size)
-                scores = recording.again(batch, self._conditions.gather(batch.cells))
-                for detector in known:
-                    made[detector] += scores[detector].tolist()
+            made = self._again(recording, cells, known)
             for detector, values in known.items():
                 apart = np.abs(np.subtract(values, made[detector]))
                 if not (apart <= SAME * np.maximum(np.abs(values), 1)).all():
@@ -268,6 +317,27 @@ class Course:
                 f"resumed: example {name!r} was generated again and came out equal, since not "
                 "everything in this run says who it is (identity())"
             )
+
+    def _again(
+        self, recording: Recording, cells: Sequence[Cell], detectors: Iterable[str]
+    ) -> dict[str, list[float]]:
+        """Generate one example again: name of the detector -> value of each of its cells."""
+        made: dict[str, list[float]] = {name: [] for name in detectors}
+        carried: dict[Turn, Any] = {}
+        while rest := cells[len(next(iter(made.values()))) :]:
+            batch = Batch.filled([*rest[: self.size.rows]], self.size.rows)
+            try:
+                scores = recording.again(batch, self._conditions.gather(batch.cells), carried)
+            except Exception as error:
+                if not self.size.smaller(error, len(batch.cells)):
+                    raise
+                self._note_memory(recording, batch)
+            else:
+                for name, values in made.items():
+                    values += scores[name].tolist()
+                continue
+            free_cached()
+        return made
 
     def _share(self) -> None:
         """Give every process what each has finished."""
@@ -300,6 +370,7 @@ class Course:
         run = self._run
         told = [
             run.settings, run.sampler_identities, run.detector_identities, run.ids, run.digests,
+            run.looks, run.keep, run.finds_batch_size, list(map(str, run.clusters or ())),
         ]  # fmt: skip
         text = json.dumps(without_marks(json.loads(json.dumps(told))), sort_keys=True)
         found = self._team.gathered(hashlib.sha256(text.encode()).hexdigest())
@@ -311,53 +382,11 @@ class Course:
                 "itself, say split=False"
             )
 
-    def _tables(self, run: Run, most: int | None = None) -> RowTables:
-        return {one.label: one.tables(run, most) for one in self._recordings}
-
-    def _settled(self) -> Run:
-        with suppress(Exception):  # an identity that fails now must not cost what was measured
-            return self._run.settled()
-        return self._run
-
-    def _finished(self) -> Any:
-        """Tables of what was finished, in the form in which they would have been returned.
-
-        Of several samplers, those of each under what a note on an error says of it.
-        """
-        run = self._settled()
-        found = {
-            one.label: run.scorers.unwrapped(one.tables(run))
-            for one in self._recordings
-            if one.finished
-        }
-        return found if len(self._recordings) > 1 or not found else next(iter(found.values()))
-
-    def _notes(self) -> dict[str, list[str]]:
-        return {one.label: list(dict.fromkeys(one.notes)) for one in self._recordings}
-
-    def _say_how_to_go_on(self, error: BaseException) -> None:
-        if self._journal is None:
-            return
-        done, all_of_them = min(one.finished for one in self._recordings), self._run.cost.examples
-        error.add_note(
-            f"{done} of {all_of_them} examples are finished and stand in the journal "
-            f"{self._run.journal}: the same call goes on from there"
-        )
-
-    def _progress(self) -> Any:
-        from tqdm import tqdm
-
-        rows = self._team.share_of(self._pending(range(self._run.cost.examples)))
-        outputs = sum(map(len, rows)) * self._run.cost.columns * len(self._recordings)
-        hidden = not self._run.progress or self._team.rank > 0
-        self._bar = tqdm(total=outputs, desc="coalitions", unit="output", disable=hidden)
-        return self._bar
-
     def _announce(self, batch: Batch) -> None:
         """Say once, after the first batch, what the run will cost."""
         bar, cost, several = self._bar, self._run.cost, len(self._recordings)
         seconds = sum(one.seconds for one in self._recordings)
-        if bar.disable or bar.n > batch.real * several or not seconds:
+        if bar.disable or bar.n > batch.real * several or not (seconds and bar.total):
             return
         left = (bar.total - bar.n) / (cost.batch_size * several) * seconds
         control = " and as many of the control" if several > 1 else ""

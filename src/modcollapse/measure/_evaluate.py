@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, Unpack, overload
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Unpack, overload
 
 from modcollapse.contracts import (
     Detector,
-    Example,
+    Examples,
     RunOptions,
     Sampler,
     Triggers,
     check_run_options,
 )
-from modcollapse.measure._course import Course
-from modcollapse.measure._journal import opened
-from modcollapse.measure._prepare import Run, prepare
+from modcollapse.errors import TableError
+from modcollapse.measure._course import Course, Tables
+from modcollapse.measure._journal import opened_journal
+from modcollapse.measure._prepare import prepare
+from modcollapse.measure._run import Run
+from modcollapse.measure._so_far import SoFar
 from modcollapse.measure._team import Team
 from modcollapse.table import CoalitionTable
 
@@ -24,7 +28,7 @@ from modcollapse.table import CoalitionTable
 def evaluate_coalitions(
     sampler: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     **run: Unpack[RunOptions],
 ) -> dict[str, CoalitionTable]: ...
@@ -32,14 +36,14 @@ def evaluate_coalitions(
 def evaluate_coalitions(
     sampler: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     **run: Unpack[RunOptions],
 ) -> CoalitionTable: ...
 def evaluate_coalitions(
     sampler: Sampler,
     detector: Detector | Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     **run: Unpack[RunOptions],
 ) -> CoalitionTable | dict[str, CoalitionTable]:
@@ -53,9 +57,10 @@ def evaluate_coalitions(
         detector: ``detector(outputs, examples) -> B numbers``, see ``contracts.Detector``; or a
             mapping from name to detector, to score the same outputs several ways.
         examples: N mappings from modality to clean condition, with an optional ``"id"`` and what
-            the detector wants. Each is read twice: to be checked, and to be used. A
-            ``pathlib.Path`` to a picture, a folder of frames or a ``.wav`` file is opened when the
-            example is read.
+            the detector wants: a sequence, of which each is read twice, to be checked and to be
+            used; or a stream (an iterator, a streaming data set), which is read once, and checked
+            and generated some at a time. A ``pathlib.Path`` to a picture, a folder of frames or a
+            ``.wav`` file is opened when the example is read.
         triggers: modality -> trigger, M of them; their order is the order of the players.
         seed: run seed, default 0; the noise of an example follows from it, its id and the repeat.
         repeats: R seeds for each example, default 1.
@@ -118,10 +123,6 @@ def evaluate_coalitions(
     return prepared.scorers.unwrapped(tables)
 
 
-Tables: TypeAlias = dict[str, dict[str, CoalitionTable]]
-"""Label of the sampler -> name of the detector -> table."""
-
-
 def measure(
     run: Run, *, look: bool = True, until: Callable[[Tables], bool] | None = None
 ) -> Tables:
@@ -138,5 +139,32 @@ def measure(
         Label of the sampler -> name of the detector -> table.
     """
     team = Team.of(run.split)
-    with opened(run, team) as journal:
-        return Course(run, team, journal, look=look).tables(until)
+    with opened_journal(run, team) as journal, _bar(run, team) as bar:
+        so_far = SoFar(run)
+        try:
+            part: Run | None = run
+            while part is not None:
+                if journal is not None:
+                    team.together(partial(journal.turn_to, part))
+                course = Course(part, team, journal, bar, look=look, before=so_far.course)
+                so_far.follow(course)
+                if course.carry_out(until and (lambda: until(so_far.tables()))):
+                    break
+                look = look and not course.begun
+                part = team.together(course.run.following)
+            return so_far.settled_tables()
+        except BaseException as error:
+            vars(error)["tables"] = so_far.as_returned()
+            if journal is not None and not isinstance(error, TableError):  # which refuses it
+                error.add_note(journal.how_to_go_on(so_far.finished))
+            raise
+        finally:
+            if journal is not None and so_far.course is not None:
+                journal.end(so_far.settled_run(), so_far.course.notes())
+
+
+def _bar(run: Run, team: Team) -> Any:
+    from tqdm import tqdm
+
+    hidden = not run.progress or team.rank > 0
+    return tqdm(desc="coalitions", unit="output", disable=hidden)

@@ -14,21 +14,26 @@ from modcollapse._support.identities import says_itself, without_marks
 from modcollapse._support.validation import listed
 from modcollapse.contracts import ExampleId
 from modcollapse.errors import InputError, TableError
-from modcollapse.measure._prepare import Run
 from modcollapse.measure._recording import environment
+from modcollapse.measure._run import Run
 from modcollapse.measure._team import Team
 from modcollapse.table import (
+    HEADER_FILE,
+    KEPT_FOLDER,
     LOCK_FILE,
+    OF_EACH,
     Finished,
     JournalContent,
     JournalWarning,
     Kept,
+    Taken,
     differences,
-    finished_line,
     header_line,
     is_journal,
+    journal_line,
     kept_folder,
     read_journal,
+    sync_folder,
     write_header,
     write_kept,
 )
@@ -36,7 +41,7 @@ from modcollapse.table import (
 if TYPE_CHECKING:
     from filelock import FileLock
 
-_NOT_OF_RUN = ("repeats", "notes", "journal", "environment")
+_NOT_OF_RUN = ("repeats", "looks", "notes", "journal", "environment")
 """Of a header, what may be another when a run is resumed or extended; environments are compared
 without the version of Python."""
 
@@ -48,11 +53,13 @@ class Journal:
         finished: id and repeat -> what was measured before, of the examples of this run.
         notes: label of the sampler -> what the run had found out before.
         batch_size: rows of a call, as the journal was begun; None of a new one.
+        confirmed: whether a finished example was generated again and came out equal.
     """
 
     def __init__(self, run: Run, folder: Path, team: Team) -> None:
         self._run, self._folder, self._team = run, folder, team
         self._unwritten = b""
+        self.confirmed = False
         self._file: Path | None = None
         content = self._content = _read(folder)
         self._check_alike(content)
@@ -60,11 +67,48 @@ class Journal:
         self.notes: Mapping[str, Sequence[str]] = {}
         self.finished: dict[tuple[ExampleId, int], Finished] = {}
         self._header = _header(run)
+        self._taken = {} if content is None else content.taken
         if content is not None:
             self._header["journal"] = content.header["journal"]
             self.batch_size = content.header["settings"]["batch_size"]
             self.notes = content.header["notes"]
-            self.finished = self._of_this_run(content)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the header of this call is written."""
+        return self._file is not None
+
+    def turn_to(self, run: Run) -> None:
+        """Look which examples of a run, or of the next part of a stream, are finished.
+
+        Raises:
+            TableError: an example held something else when it was measured.
+        """
+        self._run = run
+        for place, told in enumerate(zip(run.ids, run.digests, strict=True), run.first):
+            before = self._taken.get(place, told) if run.is_stream else told
+            if before[0] != told[0] or (None not in (before[1], told[1]) and before != told):
+                raise TableError(
+                    f"the journal {self._folder} cannot be resumed: at place {place} of the stream "
+                    f"stood example {before[0]!r}, and {told[0]!r} stands there now or holds "
+                    "something else. Give the stream as it was then, or another folder"
+                )
+        self.finished = {} if self._content is None else self._of_this_run(self._content)
+
+    def how_to_go_on(self, finished: int) -> str:
+        """How to go on after an interruption, so many examples being finished."""
+        but = ", as far as it could be written" if self._unwritten else ""
+        examples = "1 example is" if finished == 1 else f"{finished} examples are"
+        return (
+            f"{examples} finished, and written down in the journal {self._folder}{but}: the same "
+            "call goes on from there, and modcollapse.table.load reads the table so far"
+        )
+
+    def take(self) -> None:
+        """Write down which examples of a stream come next, before they are generated."""
+        run = self._run
+        if any(run.first + place not in self._taken for place in range(len(run.ids))):
+            self.add([Taken(run.first, run.ids, run.digests)])
 
     @property
     def must_confirm(self) -> bool:
@@ -76,39 +120,47 @@ class Journal:
             *(trigger.call for trigger in run.triggers.values()),
             *(one.call for named in run.neutral.values() for one in named.values()),
         ]
-        return bool(self.finished) and not all(map(says_itself, things))
+        return not self.confirmed and bool(self.finished) and not all(map(says_itself, things))
 
     def next_session(self) -> int:
         """A number for the files of this call that none has yet."""
         taken = [path.name.split("-")[1] for path in self._folder.glob("finished-*-*.jsonl")]
         return 1 + max((int(number) for number in taken if number.isdecimal()), default=0)
 
-    def begin(self, run: Run, notes: Mapping[str, Sequence[str]], session: int) -> None:
+    @property
+    def name(self) -> str:
+        """What ties lines to their journal."""
+        return str(self._header["journal"])
+
+    def begin(self, run: Run, notes: Mapping[str, Sequence[str]], session: int, name: str) -> None:
         """Write the header, before the first example is generated.
 
         Args:
             run: with the batch size that it will have.
             notes: label of the sampler -> what was found out so far.
             session: number of the files of this call.
+            name: of a new journal, the same in every process.
         """
-        self._header = {**_header(run, notes), "journal": self._header["journal"]}
-        if self._team.rank == 0:
-            write_header(self._folder, self._header)
-        name = f"finished-{session:04d}-{self._team.rank:04d}.jsonl"
-        self._file = self._folder / name
+        name = name if self._content is None else self.name
+        self._header = {**_header(run, notes), "journal": name}
+        if self._team.rank == 0 or not (self._folder / HEADER_FILE).exists():
+            try:
+                write_header(self._folder, self._header)
+            except OSError as error:
+                raise _unwritable(self._folder, error) from error
+        self._file = self._folder / f"finished-{session:04d}-{self._team.rank:04d}.jsonl"
 
-    def add(self, rows: Sequence[Finished]) -> None:
+    def add(self, rows: Sequence[Finished | Taken]) -> None:
         """Add what was finished; it is on the disk when this returns.
 
         What cannot be written, as on a full disk, does not end the run: it is said once, and
         tried again with whatever comes next.
         """
-        name = self._header["journal"]
-        self._unwritten += b"".join(finished_line(row, name) for row in rows)
+        self._unwritten += b"".join(journal_line(row, self.name) for row in rows)
         self._write()
 
     def kept(self, label: str, places: Iterable[int]) -> dict[int, Kept]:
-        """What was kept of finished examples, as far as this run asks for it.
+        """What was kept here of finished examples, as far as this run asks for it.
 
         Args:
             label: of the sampler.
@@ -117,14 +169,16 @@ class Journal:
         asked = {self._run.ids[place]: place for place in places if place < self._run.keep}
         if self._content is None or not asked:
             return {}
-        found = {asked[one.id]: one for one in self._content.kept(label, asked)}
-        missing = [repr(name) for name, place in asked.items() if place not in found]
+        return {asked[one.id]: one for one in self._content.kept(label, asked)}
+
+    def warn_of_unkept(self, places: Iterable[int]) -> None:
+        """Say which finished examples a gallery was asked of and has not."""
+        missing = [repr(self._run.ids[place]) for place in places if place < self._run.keep]
         if missing:
             _warn(
                 f"{listed(missing[:3])}{', ...' if len(missing) > 3 else ''} were finished without "
                 "their outputs being kept, and are not generated twice: they are not in the gallery"
             )
-        return found
 
     def keep(self, label: str, kept: Kept) -> None:
         """Save what was kept of an example, before the example is added."""
@@ -144,9 +198,12 @@ class Journal:
         """
         self._write(last=True)
         if self._team.rank == 0 and self._file is not None:
-            header = {**_header(run, notes), "journal": self._header["journal"]}
+            header = {**_header(run, notes), "journal": self.name}
             if header != self._header:
-                write_header(self._folder, header)
+                try:
+                    write_header(self._folder, header)
+                except OSError as error:
+                    _warn(f"what the run has found out could not be written: {error}")
 
     def _write(self, *, last: bool = False) -> None:
         if not self._unwritten or self._file is None:
@@ -166,21 +223,23 @@ class Journal:
             TableError: an example held something else when it was measured.
         """
         run, found, other = self._run, dict[tuple[ExampleId, int], Finished](), list[str]()
-        for example_id, seeds, checked in zip(run.ids, run.seeds, run.checked, strict=True):
-            for repeat, seed in enumerate(seeds.tolist()):
+        for place, (example_id, checked) in enumerate(zip(run.ids, run.checked, strict=True)):
+            for repeat, seed in enumerate(run.seeds[place].tolist()):
                 row = content.finished.get((example_id, repeat))
                 if row is None:
                     continue
-                if row.seed != seed or (row.digest is not None and row.digest != checked.example):
+                held_other = row.digest is not None and row.digest != checked.example
+                grouped_other = run.clusters is not None and row.cluster != run.clusters[place]
+                if row.seed != seed or held_other or grouped_other:
                     other.append(repr(example_id))
                     break
                 found[example_id, repeat] = row
         if other:
             raise TableError(
                 f"the journal {self._folder} cannot be resumed: {len(other)} of its examples held "
-                f"something else when they were measured ({listed(other[:3])}"
-                f"{', ...' if len(other) > 3 else ''}). Give them ids of their own, restore what "
-                "they held, or give another folder"
+                "something else, or were in another group, when they were measured "
+                f"({listed(other[:3])}{', ...' if len(other) > 3 else ''}). Give them ids of their "
+                "own, restore what they held, or give another folder"
             )
         return found
 
@@ -205,15 +264,21 @@ class Journal:
 
 
 @contextmanager
-def opened(run: Run, team: Team) -> Iterator[Journal | None]:
+def opened_journal(run: Run, team: Team) -> Iterator[Journal | None]:
     """Open the journal of a run, if it has one; no other run can meanwhile.
 
     Raises:
-        InputError: its folder cannot be written into.
+        InputError: its folder cannot be written into, or not every process has one.
         TableError: it is of another run, another process writes into it, or the folder holds
             something else.
     """
     folder = run.journal
+    without = [rank for rank, has in enumerate(team.gathered(folder is not None)) if not has]
+    if len(without) not in (0, team.size):
+        raise InputError(
+            f"process {without[0]} was given no journal=, and others were. Give it in all: each "
+            "writes its own file there"
+        )
     if folder is None:
         yield None
         return
@@ -239,25 +304,46 @@ def _locked(folder: Path, team: Team) -> FileLock:
             "folder; modcollapse.table.load reads the table so far"
         ) from None
     except OSError as error:
-        raise InputError(f"journal={str(folder)!r} cannot be written: {error}") from error
+        raise _unwritable(folder, error) from error
     return lock
 
 
 def _check_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+        links = [path for path in _outer(folder) if path.is_symlink()]
+        if links:
+            raise TableError(
+                f"journal={str(folder)!r} holds a link, {links[0].relative_to(folder)}, and what "
+                "is written into a journal stays there. Put a folder or a file in its place"
+            )
         held = {path.name for path in folder.iterdir()} - {LOCK_FILE}
         probe = folder / f".{secrets.token_hex(4)}.part"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"journal={str(folder)!r} cannot be written: {error}") from error
+        raise _unwritable(folder, error) from error
     held = {name for name in held if not name.startswith(".")}  # of a write that was cut off
     if held and not is_journal(folder):
         raise TableError(
             f"journal={str(folder)!r} holds something else than a journal: "
             f"{listed(sorted(held)[:3])}. Give a new folder"
         )
+
+
+def _outer(folder: Path) -> Iterator[Path]:
+    """What a journal is written into: all but the files of a kept example."""
+    yield from folder.iterdir()
+    for kept in folder.glob(KEPT_FOLDER):
+        for samplers in kept.iterdir():
+            yield samplers
+            yield from samplers.iterdir()
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"journal={str(folder)!r} cannot be written: {error}")
 
 
 def _read(folder: Path) -> JournalContent | None:
@@ -277,7 +363,7 @@ def _header(run: Run, notes: Mapping[str, Sequence[str]] | None = None) -> dict[
                 "identity": run.detector_identities[name],
                 "bounds": scorer.bounds and list(scorer.bounds),
                 "binary": scorer.binary,
-                "perfect": "of each example" if callable(scorer.perfect) else scorer.perfect,
+                "perfect": OF_EACH if callable(scorer.perfect) else scorer.perfect,
             }
             for name, scorer in run.scorers.items()
         },
@@ -285,6 +371,7 @@ def _header(run: Run, notes: Mapping[str, Sequence[str]] | None = None) -> dict[
         "clustered": run.clusters is not None,
         "settings": settings,
         "repeats": run.cost.repeats,
+        "looks": dict(run.looks),
         "environment": environment(),
         "notes": {label: list(said) for label, said in (notes or {}).items()},
     }
@@ -307,6 +394,8 @@ def _append(path: Path, lines: bytes, header: bytes) -> None:
             file.write((header if new or not before else b"") + lines)
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            sync_folder(path.parent)
     except OSError:
         if path.exists():
             os.truncate(path, before)

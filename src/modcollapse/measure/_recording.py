@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from modcollapse.measure._conditions import (
 from modcollapse.measure._copies import on_host, own_copy
 from modcollapse.measure._look import Look, Rows
 from modcollapse.measure._plan import Batch, Cell
-from modcollapse.measure._prepare import Run, noted
+from modcollapse.measure._run import Run, noted
 from modcollapse.table import CoalitionTable, Kept, NeutralValues
 
 SEEDS = "seeds reach 2**63: where 32 bits are taken, as by numpy or set_seed, use seed % 2**32"
@@ -156,7 +156,9 @@ class Recording:
         with noted(self.label):
             where = RowNames(batch.cells, self.run.ids, self._labels)
             given = own_copy(dict(gathered.conditions)) if look else gathered.conditions
-            made = self._made(batch, gathered, where, copied=look)
+            carried = dict(self._carried)  # as it was, should the call fail and be made in parts
+            made = self._made(batch, gathered, where, carried, copied=look)
+            self._carried = carried
             finite, *rows = made.numbers[:, : batch.real]
             _scores.check_finite_outputs(finite, where)
             scores = iter(rows)
@@ -181,35 +183,54 @@ class Recording:
             for cell in batch.cells[: batch.real]:
                 self._left[cell.example, cell.repeat] -= 1
 
-    def again(self, batch: Batch, gathered: Gathered) -> dict[str, FloatArray]:
-        """Generate and score one batch and record nothing: name of the detector -> its scores."""
+    def again(
+        self, batch: Batch, gathered: Gathered, carried: dict[tuple[int, int], Any]
+    ) -> dict[str, FloatArray]:
+        """Generate and score one batch and record nothing: name of the detector -> its scores.
+
+        Args:
+            batch: what to generate.
+            gathered: its conditions.
+            carried: clean outputs of the example that the batch before ended within.
+        """
         with noted(self.label):
             where = RowNames(batch.cells, self.run.ids, self._labels)
-            made = self._made(batch, gathered, where, copied=False)
+            made = self._made(batch, gathered, where, carried, copied=False)
         named = zip(made.scored, made.numbers, strict=True)
         return {score.name: row[: batch.real] for score, row in named}
 
-    def _made(self, batch: Batch, gathered: Gathered, where: RowNames, *, copied: bool) -> _Made:
+    def _made(
+        self,
+        batch: Batch,
+        gathered: Gathered,
+        where: RowNames,
+        carried: dict[tuple[int, int], Any],
+        *,
+        copied: bool,
+    ) -> _Made:
         seeds = [int(self.run.seeds[cell.example, cell.repeat]) for cell in batch.cells]
         start = perf_counter()
         outputs = self._generated(gathered.conditions, seeds, gathered, where)
         self._generating = perf_counter() - start
         first = own_copy(outputs) if copied else None  # before the sampler is called again
         start = perf_counter()
-        scored = self._scored(
-            outputs, gathered.examples, batch.cells, self._carried, gathered, where
-        )
+        scored = self._scored(outputs, gathered.examples, batch.cells, carried, gathered, where)
         numbers = _scores.to_host([score.values for score in scored])
         self._scoring = perf_counter() - start
         return _Made(seeds, outputs, first, scored, numbers)
 
-    def tables(self, run: Run, most: int | None = None) -> dict[str, CoalitionTable]:
+    @property
+    def made(self) -> int:
+        """Number of outputs that were generated, or known before."""
+        return int(self.run.cost.generations - self._left.sum())
+
+    def tables(self, most: int | None = None) -> dict[str, CoalitionTable]:
         """Return a table of the finished examples for each detector.
 
         Args:
-            run: the run, with the identities that the tables are to hold.
-            most: hold no more examples than so many; all if left out.
+            most: hold only those among the first so many; all if left out.
         """
+        run = self.run
         whole = np.flatnonzero((self._left == 0).all(axis=1)[:most])
         rows = whole[np.argsort(np.array(run.positions)[whole], kind="stable")]  # as they came
         coalitions = run.cost.coalitions
@@ -234,17 +255,12 @@ class Recording:
                     "run": run.provenance(self.label, name),
                     "environments": [environment()],
                     "notes": list(dict.fromkeys(self.notes)),
-                    **({"looks": self._looks_of(run, len(rows))} if run.looks else {}),
+                    **({"looks": dict(run.looks)} if run.looks else {}),
                 },
                 kept=tuple(self.kept[row] for row in rows if row in self.kept),
             )
             for name, scorer in run.scorers.items()
         }
-
-    def _looks_of(self, run: Run, done: int) -> dict[str, Any]:
-        """The declared looks, how far the run came, and the part of all outputs that it made."""
-        made = 1 - self._left.sum() / run.cost.generations
-        return {**run.looks, "done": done, "generated": round(float(made), 4)}
 
     def _generated(
         self,
@@ -440,10 +456,15 @@ def _short(names: list[str], most: int = 4) -> str:
 
 def environment() -> dict[str, str]:
     """Versions of Python and of what values depend on."""
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    found = {package: _version(package) for package in _PACKAGES}
+    installed = {package: version for package, version in found.items() if version is not None}
+    return {"python": platform.python_version(), **installed}
+
+
+@cache
+def _version(package: str) -> str | None:
+    """Version of a package; asking takes milliseconds, and a run asks often."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

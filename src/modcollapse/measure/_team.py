@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from modcollapse.errors import InputError, SamplerError
 
-Thing = TypeVar("Thing")
+Held = TypeVar("Held")
+
+_MEETING = timedelta(minutes=30)
+"""For all processes to begin a run."""
+_PATIENCE = timedelta(days=30)
+"""For the slower ones to end it: torch's own groups give up after 10 or 30 minutes."""
 
 
 class Team(NamedTuple):
@@ -17,10 +24,12 @@ class Team(NamedTuple):
     Attributes:
         rank: of this process.
         size: number of processes.
+        group: in which they talk; None of one alone.
     """
 
     rank: int = 0
     size: int = 1
+    group: Any = None
 
     @classmethod
     def of(cls, split: bool) -> Team:
@@ -30,14 +39,16 @@ class Team(NamedTuple):
             split: whether they do; if not, this one carries it out alone.
 
         Raises:
-            InputError: there are several, and nobody has joined them.
+            InputError: there are several, and nobody has joined them, or not all of them begin.
         """
         if not split:
             return cls()
         from torch import distributed
 
         if distributed.is_available() and distributed.is_initialized():
-            return cls(distributed.get_rank(), distributed.get_world_size())
+            size = distributed.get_world_size()
+            group = _met(distributed.group.WORLD) if size > 1 else None
+            return cls(distributed.get_rank(), size, group)
         started = os.environ.get("WORLD_SIZE", "1")
         if started.isdecimal() and int(started) > 1 and "RANK" in os.environ:
             raise InputError(
@@ -53,25 +64,35 @@ class Team(NamedTuple):
         """Whether there is no other process."""
         return self.size == 1
 
-    def share_of(self, things: Sequence[Thing]) -> list[Thing]:
+    def share_of(self, things: Sequence[Held]) -> list[Held]:
         """The part that is for this process."""
         return list(things[self.rank :: self.size])
 
-    def gathered(self, thing: Thing) -> list[Thing]:
-        """What every process has, in the order of their ranks; all must call this."""
+    def gathered(self, thing: Held) -> list[Held]:
+        """What every process has, in the order of their ranks; all must call this.
+
+        Raises:
+            SamplerError: another process is gone.
+        """
         if self.alone:
             return [thing]
         from torch import distributed
 
         found: list[Any] = [None] * self.size
-        distributed.all_gather_object(found, thing)
+        try:
+            distributed.all_gather_object(found, thing, group=self.group)
+        except RuntimeError as error:
+            raise SamplerError(
+                f"another process of the run is gone; what it said stands in its own output. Start "
+                f"all {self.size} again, or another number of them ({error})"
+            ) from error
         return found
 
-    def of_first(self, thing: Thing) -> Thing:
+    def of_first(self, thing: Held) -> Held:
         """What the first process has."""
         return self.gathered(thing)[0]
 
-    def together(self, work: Callable[[], Thing]) -> Thing:
+    def together(self, work: Callable[[], Held]) -> Held:
         """Do a part of the work, and go on only if no process failed at its own.
 
         Raises:
@@ -83,10 +104,43 @@ class Team(NamedTuple):
             found = work()
         except Exception as error:
             failure = error
-        said = self.gathered(failure and f"{type(failure).__name__}: {failure}")
-        if failure is not None:
-            raise failure
+        try:
+            said = self.gathered(failure and f"{type(failure).__name__}: {failure}")
+        finally:
+            if failure is not None:
+                raise failure
         others = [f"process {rank}: {text}" for rank, text in enumerate(said) if text]
         if others:
             raise SamplerError(f"the run failed in another process. {'; '.join(others)}")
         return found
+
+
+def _met(world: Any) -> Any:
+    """The group in which all processes talk, once all have begun.
+
+    Args:
+        world: the group that torch.distributed was joined as.
+    """
+    from torch import distributed
+
+    try:
+        meeting, patient = _groups(world)
+        distributed.barrier(group=meeting)
+    except RuntimeError as error:
+        raise InputError(
+            f"not all {distributed.get_world_size()} processes began this run: one of them is gone "
+            "or did not make this call. Make it in all; or, if one is to measure by itself, say "
+            f"split=False ({error})"
+        ) from error
+    return patient
+
+
+@lru_cache(maxsize=1)
+def _groups(world: Any) -> tuple[Any, Any]:
+    """The same processes in groups on the host: one to meet in, one that waits for the slowest."""
+    from torch import distributed
+
+    return (
+        distributed.new_group(backend="gloo", timeout=_MEETING),
+        distributed.new_group(backend="gloo", timeout=_PATIENCE),
+    )

@@ -13,6 +13,7 @@ import torch
 
 from modcollapse._support.digests import plain, public_name
 from modcollapse._support.identities import marked
+from modcollapse._support.memory import ran_out
 from modcollapse._support.weights import weights_digest
 from modcollapse.contracts import Conditions
 from modcollapse.errors import InputError
@@ -410,10 +411,10 @@ class PipelineSampler:
             return calls.each(self._batching, conditions, seeds)
         try:
             outputs = calls.together(self._batching, conditions, seeds)
-        except (InputError, MemoryError, torch.OutOfMemoryError):
+        except InputError:
             raise
         except Exception as error:
-            if self._asked != "auto" or self._batches_work:
+            if self._asked != "auto" or self._batches_work or ran_out(error):
                 raise
             outputs = calls.each(self._by_hand, conditions, seeds)
             self._batching = self._by_hand

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from modcollapse._support.digests import form
+from modcollapse._support.memory import ran_out
 from modcollapse.errors import InputError, SamplerError
 
 if TYPE_CHECKING:
@@ -119,9 +120,11 @@ def explained(name: str, passed: Mapping[str, Any]) -> Iterator[None]:
     """
     try:
         yield
-    except (SamplerError, InputError, MemoryError, torch.OutOfMemoryError):
+    except (SamplerError, InputError):
         raise
     except Exception as error:
+        if ran_out(error):
+            raise
         given = ", ".join(f"{keyword}={_told(value)}" for keyword, value in passed.items())
         said = f"{type(error).__name__}: {error}"[:_LONGEST].rstrip(": .")
         raise SamplerError(f"{name} failed with {said}. It was given {given}") from error

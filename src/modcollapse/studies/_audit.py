@@ -14,17 +14,19 @@ from modcollapse._support.validation import whole
 from modcollapse.analysis import (
     Attribution,
     Audit,
+    Audits,
     CoalitionMeans,
     Interaction,
     Method,
     Rules,
     Settings,
     analyse,
+    as_audits,
     attribution,
     interaction,
     means,
 )
-from modcollapse.contracts import Detector, Example, RunOptions, Sampler, Triggers
+from modcollapse.contracts import Detector, Examples, RunOptions, Sampler, Triggers
 from modcollapse.errors import InputError
 from modcollapse.game import Index
 from modcollapse.studies._sources import tables_of
@@ -52,7 +54,7 @@ def tma(
 def tma(
     source: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -63,7 +65,7 @@ def tma(
 def tma(
     source: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -101,6 +103,12 @@ def tma(
             default None.
         columns: with a sampler: name that the run uses -> column of the examples, see
             ``evaluate_coalitions``, default None.
+        journal: with a sampler: folder in which finished examples are written down at once, so that
+            the same call goes on from there, see ``evaluate_coalitions``, default None.
+        split: with a sampler: share the run with the processes that torch.distributed has joined,
+            default True.
+        halve: with a sampler: halve the batch where memory runs out, default True.
+        prefetch: with a sampler: prepare conditions in a thread meanwhile, default True.
 
     Returns:
         An ``Attribution``: modality -> ``Estimate``, in the unit of the value, each between minus
@@ -154,7 +162,7 @@ def cti(
 def cti(
     source: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     index: Index = "SII",
@@ -167,7 +175,7 @@ def cti(
 def cti(
     source: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     index: Index = "SII",
@@ -212,6 +220,12 @@ def cti(
             default None.
         columns: with a sampler: name that the run uses -> column of the examples, see
             ``evaluate_coalitions``, default None.
+        journal: with a sampler: folder in which finished examples are written down at once, so that
+            the same call goes on from there, see ``evaluate_coalitions``, default None.
+        split: with a sampler: share the run with the processes that torch.distributed has joined,
+            default True.
+        halve: with a sampler: halve the batch where memory runs out, default True.
+        prefetch: with a sampler: prepare conditions in a thread meanwhile, default True.
 
     Returns:
         An ``Interaction``: ``"image+text"`` -> ``Estimate``, in the unit of the value. At M = 2 it
@@ -264,7 +278,7 @@ def coalition_means(
 def coalition_means(
     source: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -275,7 +289,7 @@ def coalition_means(
 def coalition_means(
     source: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -314,6 +328,12 @@ def coalition_means(
             default None.
         columns: with a sampler: name that the run uses -> column of the examples, see
             ``evaluate_coalitions``, default None.
+        journal: with a sampler: folder in which finished examples are written down at once, so that
+            the same call goes on from there, see ``evaluate_coalitions``, default None.
+        split: with a sampler: share the run with the processes that torch.distributed has joined,
+            default True.
+        halve: with a sampler: halve the batch where memory runs out, default True.
+        prefetch: with a sampler: prepare conditions in a thread meanwhile, default True.
 
     Returns:
         A ``CoalitionMeans``: ``"none"``, ``"image"``, ``"text"``, ``"image+text"`` -> ``Estimate``.
@@ -355,12 +375,12 @@ def audit(
     simultaneous: bool = False,
     control: Mapping[str, CoalitionTable] | None = None,
     cluster: Sequence[str | int] | None = None,
-) -> dict[str, Audit]: ...
+) -> Audits: ...
 @overload
 def audit(
     source: Sampler,
     detector: Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -371,12 +391,12 @@ def audit(
     control: Sampler | Mapping[str, CoalitionTable] | None = None,
     stop: Looks | None = None,
     **run: Unpack[RunOptions],
-) -> dict[str, Audit]: ...
+) -> Audits: ...
 @overload
 def audit(
     source: Sampler,
     detector: Detector,
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     level: float = 0.95,
@@ -402,7 +422,7 @@ def audit(
     control: Any = None,
     stop: Looks | None = None,
     **run: Unpack[RunOptions],
-) -> Audit | dict[str, Audit]:
+) -> Audit | Audits:
     """Everything from one pass: the table, the mean of every coalition, TMA, CTI and a verdict.
 
     Args:
@@ -434,9 +454,16 @@ def audit(
             default None.
         columns: with a sampler: name that the run uses -> column of the examples, see
             ``evaluate_coalitions``, default None.
+        journal: with a sampler: folder in which finished examples are written down at once, so that
+            the same call goes on from there, see ``evaluate_coalitions``, default None.
+        split: with a sampler: share the run with the processes that torch.distributed has joined,
+            default True.
+        halve: with a sampler: halve the batch where memory runs out, default True.
+        prefetch: with a sampler: prepare conditions in a thread meanwhile, default True.
 
     Returns:
-        An ``Audit``; with a single modality its ``cti`` is None.
+        An ``Audit``; with a single modality its ``cti`` is None. Of mappings an ``Audits``, a dict
+        of audits by name. ``save(folder)`` keeps it for ``mc.load_audit``.
 
     Raises:
         InputError: arguments that do not go together; and what ``evaluate_coalitions`` raises.
@@ -463,4 +490,4 @@ text dominates: it holds at least 98 % of the attribution; image+text interactio
         control=control,
         stop=stop,
     )
-    return tables.each(lambda pair: analyse(pair.table, settings, pair.control))
+    return as_audits(tables.each(lambda pair: analyse(pair.table, settings, pair.control)))

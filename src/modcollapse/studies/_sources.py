@@ -97,9 +97,8 @@ def tables_of(
     check_analysis(prepared, settings, order)
     if controls is not None:
         _check_names(prepared.scorers, controls)
-        for name, control_table in zip(
-            prepared.scorers.by_name, controls.by_name.values(), strict=True
-        ):
+        known = {} if prepared.is_stream else prepared.scorers.by_name  # of a stream, at its end
+        for name, control_table in zip(known, controls.by_name.values(), strict=bool(known)):
             check_paired(prepared.pairing(name), control_table.pairing)
     single = prepared.scorers.single
 

@@ -82,9 +82,20 @@ class Looks:
         return (*(n for n in doubled if n <= _LAST * units), units)
 
     def plan(
-        self, seed: int, ids: Sequence[ExampleId], clusters: Sequence[Any] | None
+        self, seed: int, ids: Sequence[ExampleId] | None, clusters: Sequence[Any] | None
     ) -> tuple[list[int], dict[str, Any]]:
-        """The order in which examples are generated, groups kept together, and what is recorded."""
+        """The order in which examples are generated, groups kept together, and what is recorded.
+
+        Args:
+            seed: run seed.
+            ids: names of the examples; None of a stream, which has an order of its own.
+            clusters: label of the group of each, where there are groups.
+
+        Raises:
+            InputError: a stream without declared looks, or in groups.
+        """
+        if ids is None:
+            return [], self._of_stream(clusters)
         labels = list(ids if clusters is None else clusters)
         groups: dict[Any, list[int]] = {}
         for position, label in enumerate(labels):
@@ -105,6 +116,22 @@ class Looks:
             "half_width": self.half_width,
         }
         return order, record
+
+    def _of_stream(self, clusters: Sequence[Any] | None) -> dict[str, Any]:
+        if self.at is None or clusters is not None:
+            what = "in groups" if clusters is not None else "whose end nobody knows"
+            raise InputError(
+                f"examples are a stream {what}: stop= cannot plan its looks. Declare them, without "
+                "cluster=: Looks(at=(32, 64, 128, 256)); no more than at the last are read"
+            )
+        return {
+            "at": list(self.at),
+            "examples": list(self.at),
+            "of": self.at[-1],
+            "order": "the order of the stream",
+            "until": self.until,
+            "half_width": self.half_width,
+        }
 
 
 def says_enough(

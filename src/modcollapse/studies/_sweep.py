@@ -12,8 +12,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from modcollapse.analysis import Audit, analyse
-from modcollapse.contracts import Detector, Example, Sampler, SamplerSpec, Triggers
+from modcollapse.analysis import Audit, Audits, analyse, as_audits
+from modcollapse.contracts import Detector, Examples, Sampler, SamplerSpec, Triggers
 from modcollapse.errors import InputError, context
 from modcollapse.measure import measure, prepare
 from modcollapse.studies._curves import Curves, rows_of
@@ -33,13 +33,13 @@ class Sweep(Curves):
 
     Attributes:
         points: the settings, in order.
-        audits: the audit at each; a mapping of audits by detector where several were given.
+        audits: the audit at each; ``Audits``, a dict by detector, where several were given.
     """
 
     points: tuple[Point, ...]
     audits: tuple[Any, ...]
 
-    def audit(self, **options: Any) -> Audit | dict[str, Audit]:
+    def audit(self, **options: Any) -> Audit | Audits:
         """Return what was found at one point: ``sweep.audit(guidance_scale=7.5)``.
 
         Raises:
@@ -60,7 +60,7 @@ class Sweep(Curves):
 def sweep(
     sampler: Sampler,
     detector: Detector | Mapping[str, Detector],
-    examples: Sequence[Example],
+    examples: Examples,
     triggers: Triggers,
     *,
     options: Mapping[str, Sequence[Any]],
@@ -98,6 +98,11 @@ def sweep(
         neutral: triggers that are not the trigger, see ``evaluate_coalitions``, default None.
         columns: name that the run uses -> column of the examples, see ``evaluate_coalitions``,
             default None.
+        journal: folder in which finished examples are written down at once, so that the same call
+            goes on from there, default None.
+        split: share the run with the processes that torch.distributed has joined, default True.
+        halve: halve the batch where memory runs out, default True.
+        prefetch: prepare conditions in a thread meanwhile, default True.
 
     Returns:
         A `Sweep`: ``rows``, ``audits``, ``plot()``, ``to_frame()``, ``to_csv()``.
@@ -137,7 +142,7 @@ def sweep(
         found = {
             name: analyse(table, settings, controls.get(name)) for name, table in tables.items()
         }
-        audits.append(prepared.scorers.unwrapped(found))
+        audits.append(as_audits(prepared.scorers.unwrapped(found)))
     rows = (row for at, found in zip(points, audits, strict=True) for row in rows_of(found, at))
     return Sweep(rows=tuple(rows), at=tuple(options), points=points, audits=tuple(audits))
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any
 
 from modcollapse.errors import InputError
 from modcollapse.studies._curves import Row
+from modcollapse.table import beginning, entry_of, line_of
 
-_BEGINNING = b'{"modcollapse track": 1, '
+_KIND, _VERSION = "modcollapse track", 1
+_BEGINNING = beginning(_KIND, _VERSION)
 """What every line begins with: an unfinished one that does not is somebody else's."""
 
 
@@ -73,9 +72,7 @@ class TrackFile:
         before the next audit.
         """
         entry = {"step": step, "setup": self._setup, "rows": [row.to_dict() for row in rows]}
-        text = json.dumps(entry, allow_nan=False)
-        line = f'"sha256": "{_digest(entry)}", {text[1:]}\n'
-        self._unwritten += _BEGINNING + line.encode()
+        self._unwritten += line_of(_KIND, _VERSION, entry)
         before = self.path.stat().st_size
         try:
             with self.path.open("ab") as lines:
@@ -93,21 +90,14 @@ class TrackFile:
 
     def _parsed(self, line: bytes, number: int) -> tuple[int, str, list[Row]]:
         try:
-            entry = json.loads(line)
+            entry = entry_of(line, _KIND, _VERSION)
             step, setup = entry["step"], entry["setup"]
             rows = [Row.from_dict(row, at=("step",)) for row in entry["rows"]]
             if not isinstance(step, int) or not all(row.at["step"] == step for row in rows):
                 raise TypeError(f"step {step!r}")
-            entry.pop("modcollapse track")
-            if entry.pop("sha256") != _digest(entry):
-                raise ValueError("the line was changed: its digest does not fit")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{self.path}, line {number}, is not an audit of a CollapseTracker of this "
                 f"version: {error!r}. Give another path, or move the file away"
             ) from error
         return step, setup, rows
-
-
-def _digest(entry: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from modcollapse._support.identities import identity, without_marks
 from modcollapse._support.validation import described, file_path, whole
-from modcollapse.analysis import Audit, analyse
+from modcollapse.analysis import Audit, Audits, analyse, as_audits
 from modcollapse.contracts import Detector, Example, Sampler, SamplerSpec, Triggers
 from modcollapse.errors import InputError
-from modcollapse.measure import measure, prepare
+from modcollapse.measure import Team, measure, prepare
 from modcollapse.studies._curves import Curves, Row, rows_of
 from modcollapse.studies._evaluation_mode import evaluation_mode
 from modcollapse.studies._options import AuditOptions, split_options
@@ -75,6 +75,12 @@ class CollapseTracker:
         neutral: triggers that are not the trigger, see ``evaluate_coalitions``, default None.
         columns: name that the run uses -> column of the examples, see ``evaluate_coalitions``,
             default None.
+        journal: folder of journals, one for each audit, from which an audit that was interrupted
+            goes on, default None.
+        split: share each audit with the processes that torch.distributed has joined, default True:
+            all of them must call the tracker. The first one writes and logs.
+        halve: halve the batch where memory runs out, default True.
+        prefetch: prepare conditions in a thread meanwhile, default True.
 
     Raises:
         OptionError: there is no such keyword.
@@ -122,12 +128,18 @@ class CollapseTracker:
         self._modules = _modules(self._pipeline, modules)
         with self._evaluating():
             run.setdefault("progress", False)
+            run.setdefault("split", False)  # one process of the training calls it
             self._run = prepare({"": sampler}, detector, examples, triggers, **run)
+        if self._run.is_stream:
+            raise InputError(
+                "CollapseTracker generates the same examples many times, and a stream is read "
+                "once. Give a list of them: examples=list(...)"
+            )
         check_analysis(self._run, self._settings)
         self._file = None if path is None else TrackFile(file_path(path), self._setup())
         self._rows = {} if self._file is None else self._file.read()
 
-    def __call__(self, step: int) -> Audit | dict[str, Audit] | None:
+    def __call__(self, step: int) -> Audit | Audits | None:
         """Audit at every ``every``-th step, else do nothing.
 
         Args:
@@ -138,11 +150,11 @@ class CollapseTracker:
         """
         return self.audit(step) if whole(step, "step", 0) % self.every == 0 else None
 
-    def audit(self, step: int) -> Audit | dict[str, Audit]:
+    def audit(self, step: int) -> Audit | Audits:
         """Audit now, whatever the step: at the end of a training, say.
 
         Returns:
-            The audit, or a dict of audits by name of the detector.
+            The audit, or ``Audits``, a dict of them by name of the detector.
 
         Raises:
             SamplerError: the model's outputs are not finite.
@@ -151,16 +163,17 @@ class CollapseTracker:
         with self._evaluating():
             ((label, sampler),) = self._run.samplers.items()
             weights = {label: identity(sampler.call, "the sampler")}  # they have changed
-            run = replace(self._run, sampler_identities=weights)
+            journal = self._run.journal and self._run.journal / f"step-{step:08d}"
+            run = replace(self._run, sampler_identities=weights, journal=journal)
             (tables,) = measure(run, look=False).values()
             audits = {name: analyse(table, self._settings) for name, table in tables.items()}
-            found = self._run.scorers.unwrapped(audits)
+            found = as_audits(self._run.scorers.unwrapped(audits))
             rows = list(rows_of(found, {"step": step}))
             past = {at: kept for at, kept in self._rows.items() if at < step}
             self._rows = past | {step: rows}
-            if self._file is not None:
+            if self._is_first and self._file is not None:
                 self._file.append(step, rows)
-            if self._log is not None:
+            if self._is_first and self._log is not None:
                 self._log(self._scalars(rows), step)
         return found
 
@@ -176,6 +189,11 @@ class CollapseTracker:
     def plot(self, *, title: str | None = None) -> Any:
         """Draw TMA, CTI and the mean values against the step; see `Curves.plot`."""
         return self.curves.plot(title=title)
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether this process writes and logs: of those that share an audit, the first."""
+        return Team.of(self._run.split).rank == 0
 
     def _evaluating(self) -> AbstractContextManager[None]:
         scheduler = getattr(self._pipeline, "scheduler", None)

@@ -98,7 +98,9 @@ def read(path: Path) -> tuple[dict[str, Any], CoalitionTensor, NDArray[np.int64]
         )
     if "values" not in arrays:
         raise TableError(f"{path} holds no values")
-    digest = arrays.pop("digest", None)  # version 0.1.0 wrote none
+    digest = arrays.pop("digest", None)
+    if digest is None and header["version"] > 1:
+        raise TableError(f"{path} was changed after it was written: it holds no digest")
     if digest is not None and not np.array_equal(digest, _digest(arrays)):
         raise TableError(f"{path} was changed after it was written: its digest does not fit")
     return header, arrays["values"], arrays.get("seeds")

@@ -3,7 +3,8 @@
 ::
 
     header.json          what makes it this run and no other; the first line of each other file too
-    finished-0001-0000.jsonl   one file for each call and process, which nobody else writes into
+    finished-0001-0000.jsonl
+                         one file for each call and process, which nobody else writes into
     kept/                outputs for a gallery
     lock                 held while a run writes
 
@@ -13,6 +14,7 @@ what stands in all other lines still counts.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,18 +27,36 @@ from modcollapse._support.validation import listed
 from modcollapse.contracts import ExampleId
 from modcollapse.errors import TableError
 from modcollapse.table._file import write_whole
+from modcollapse.table._json_lines import beginning, entry_of, line_of
 from modcollapse.table._kept import Kept
 from modcollapse.table._kept_files import kept_name, read_kept
-from modcollapse.table._lines import entry_of, line_of
 from modcollapse.table._neutral_values import NeutralValues
 from modcollapse.table._table import CoalitionTable
 
-HEADER, FINISHED = "modcollapse journal", "modcollapse finished"
+HEADER, FINISHED, TAKEN = "modcollapse journal", "modcollapse finished", "modcollapse taken"
 """What lines begin with."""
 JOURNAL_VERSION = 1
 HEADER_FILE, KEPT_FOLDER, LOCK_FILE = "header.json", "kept", "lock"
+_BEGINNING_OF_TAKEN = beginning(TAKEN, JOURNAL_VERSION)
 _LONGEST_LINE = 2**26
 """Bytes of a line (64 MiB): one that is longer was not written by a run."""
+
+
+OF_EACH = "of each example"
+"""In place of what a perfect attack would score, where a detector says so by a function."""
+_BEGINS_HEADER = f'{{"{HEADER}"'.encode()
+_BEGINNING = re.compile(b'(?=\\{"modcollapse )')
+"""Of a line; within a text its quotation marks would be escaped."""
+_OF_HEADER = {
+    "journal": str, "modalities": list, "neutral": list, "samplers": dict, "detectors": dict,
+    "settings": dict, "environment": dict, "notes": dict, "looks": dict, "repeats": int,
+    "single": bool, "clustered": bool,
+}  # fmt: skip
+_OF_LINE = {
+    "id": str | int, "repeat": int, "seed": int, "digest": str | None, "place": int,
+    "cluster": str | int | None, "fields": dict, "batch_size": int, "values": dict,
+    "perfect": dict,
+}  # fmt: skip
 
 
 class JournalWarning(UserWarning):
@@ -73,6 +93,20 @@ class Finished(NamedTuple):
     perfect: Mapping[str, Mapping[str, float]]
 
 
+class Taken(NamedTuple):
+    """Examples that were read from a stream, before they are generated.
+
+    Attributes:
+        first: number of examples that came before them.
+        ids: their names.
+        digests: of what they hold; None where that cannot be told.
+    """
+
+    first: int
+    ids: Sequence[ExampleId]
+    digests: Sequence[str | None]
+
+
 @dataclass(frozen=True)
 class JournalContent:
     """What stands in a journal.
@@ -81,22 +115,27 @@ class JournalContent:
         folder: where it lies.
         header: what makes it this run and no other.
         finished: id and repeat -> what was measured, in the order in which it was written.
+        taken: place in the stream -> id and digest of the example.
     """
 
     folder: Path
     header: Mapping[str, Any]
     finished: Mapping[tuple[ExampleId, int], Finished]
+    taken: Mapping[int, tuple[ExampleId, str | None]]
 
     def tables(self) -> dict[str, dict[str, CoalitionTable]]:
         """Label of the sampler -> name of the detector -> table of what is finished so far."""
         examples, repeats = self._complete()
-        return {
-            label: {
-                name: self._table(label, name, examples, repeats)
-                for name in self.header["detectors"]
+        try:
+            return {
+                label: {
+                    name: self._table(label, name, examples, repeats)
+                    for name in self.header["detectors"]
+                }
+                for label in self.header["samplers"]
             }
-            for label in self.header["samplers"]
-        }
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise TableError(f"{self.folder} holds no consistent table: {error!r}") from error
 
     def _complete(self) -> tuple[list[ExampleId], int]:
         """Examples of which every repeat is finished, in their order, and how many repeats."""
@@ -120,7 +159,7 @@ class JournalContent:
         coalitions = 2 ** len(header["modalities"])
         neutral = [(modality, one) for modality, one in header["neutral"]]
         perfect = detector["perfect"]
-        if perfect == "of each example":
+        if perfect == OF_EACH:
             perfect = np.array([[row.perfect[label][name] for row in of] for of in rows]).mean(1)
         names = dict.fromkeys(key for row in first for key in row.fields)
         return CoalitionTable(
@@ -149,9 +188,18 @@ class JournalContent:
                 },
                 "environments": [header["environment"]],
                 "notes": header["notes"].get(label, []),
+                **self._looks(len(rows)),
             },
             kept=tuple(self.kept(label, examples)),
         )
+
+    def _looks(self, done: int) -> dict[str, Any]:
+        """Where stopping was considered, over which all claims are to hold."""
+        looks = self.header["looks"]
+        if not looks:
+            return {}
+        made = len(self.finished) / (looks["of"] * self.header["repeats"])
+        return {"looks": {**looks, "done": done, "generated": round(min(made, 1.0), 4)}}
 
     def kept(self, label: str, examples: Iterable[ExampleId]) -> Iterator[Kept]:
         """What was kept of some examples; a damaged folder is passed over, with a warning."""
@@ -160,6 +208,8 @@ class JournalContent:
             if not folder.is_dir():
                 continue
             try:
+                if any(one.is_symlink() for one in (folder, *folder.parents[:2])):
+                    raise TableError("a link is not followed")
                 yield read_kept(folder)
             except (TableError, OSError) as error:
                 _warn(f"{folder} cannot be read: {error}. Its example goes without pictures")
@@ -207,43 +257,59 @@ def read_journal(folder: Path) -> JournalContent:
         TableError: there is no journal, it is of another version, or no copy of its header is
             whole.
     """
-    headers, lines = list[dict[str, Any]](), list[tuple[str, dict[str, Any]]]()
-    faults: list[str] = []
-    files = sorted(folder.glob("finished-*.jsonl"))
     if not is_journal(folder):
         raise TableError(f"{folder} is no journal of a run: it holds no {HEADER_FILE}")
-    for path in [folder / HEADER_FILE, *files]:
-        if not path.is_file():
+    headers, lines = list[tuple[str, dict[str, Any]]](), list[tuple[str, dict[str, Any]]]()
+    faults: list[str] = []
+    for path in [*sorted(folder.glob("finished-*.jsonl")), folder / HEADER_FILE]:
+        if path.is_symlink() or not path.is_file():
+            faults += [f"{path}: a link is not followed"] if path.is_symlink() else []
             continue
-        for number, line in _lines_of(path):
+        for number, line, torn in _lines_of(path):
             where = f"{path}, line {number}"
             try:
-                if number == 1:
-                    headers.append(_checked_header(entry_of(line, HEADER, JOURNAL_VERSION)))
+                if line.startswith(_BEGINS_HEADER):
+                    headers.append((where, _header(entry_of(line, HEADER, JOURNAL_VERSION))))
                 else:
-                    lines.append((where, entry_of(line, FINISHED, JOURNAL_VERSION)))
+                    kind = TAKEN if line.startswith(_BEGINNING_OF_TAKEN) else FINISHED
+                    lines.append((where, entry_of(line, kind, JOURNAL_VERSION)))
             except (ValueError, KeyError, TypeError) as error:
-                faults.append(f"{where}: {error!r:.200}")
+                faults += [] if torn else [f"{where}: {error!r:.200}"]
     if not headers:
         raise TableError(
             f"{folder} cannot be read as a journal of version {JOURNAL_VERSION}: no copy of its "
             f"header is whole ({'; '.join(faults[:3]) or 'the files are empty'})"
         )
-    header, finished = headers[0], dict[tuple[ExampleId, int], Finished]()
+    of_lines = {str(entry.get("journal")) for _, entry in lines}
+    newest_first = [entry for _, entry in reversed(headers)]
+    header = next((one for one in newest_first if one["journal"] in of_lines), newest_first[0])
+    faults += [
+        f"{where}: it is the header of another run"
+        for where, entry in headers
+        if entry["journal"] != header["journal"]
+    ]
+    finished = dict[tuple[ExampleId, int], Finished]()
+    taken: dict[int, tuple[ExampleId, str | None]] = {}
     for where, entry in lines:
         try:
-            row = _finished(entry, header)
+            if entry.pop("journal", None) != header["journal"]:
+                raise ValueError("it is of another run")
+            if "ids" in entry:
+                some = Taken(**entry)
+                named = zip(some.ids, some.digests, strict=True)
+                taken |= dict(enumerate(named, some.first))
+            else:
+                row = _finished(entry, header)
+                finished[row.id, row.repeat] = row
         except (ValueError, KeyError, TypeError) as error:
             faults.append(f"{where}: {error!r:.200}")
-            continue
-        finished[row.id, row.repeat] = row
     if faults:
         _warn(
             f"{len(faults)} line(s) of the journal {folder} cannot be used and are passed over; "
             f"what they held is generated again: {'; '.join(faults[:3])}"
             + (" and more" if len(faults) > 3 else "")
         )
-    return JournalContent(folder, header, finished)
+    return JournalContent(folder, header, finished, taken)
 
 
 def write_header(folder: Path, header: Mapping[str, Any]) -> None:
@@ -256,51 +322,66 @@ def header_line(header: Mapping[str, Any]) -> bytes:
     return line_of(HEADER, JOURNAL_VERSION, header)
 
 
-def finished_line(row: Finished, journal: str) -> bytes:
-    """A finished example and repeat as a line of the journal of this name."""
-    return line_of(FINISHED, JOURNAL_VERSION, {**row._asdict(), "journal": journal})
+def journal_line(row: Finished | Taken, journal: str) -> bytes:
+    """A finished example and repeat, or examples of a stream, as a line of a journal of a name."""
+    kind = FINISHED if isinstance(row, Finished) else TAKEN
+    return line_of(kind, JOURNAL_VERSION, {**row._asdict(), "journal": journal})
 
 
-def _lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines that were finished, with their numbers; the last may be on its way, or cut off."""
+def _lines_of(path: Path) -> Iterator[tuple[int, bytes, bool]]:
+    """Lines with their numbers, and whether each may be on its way still, or cut off by a crash.
+
+    What stands before the beginning of a line of ours, in the same line, is one of its own: it was
+    cut off, or its end was lost.
+    """
     with path.open("rb") as file:
         number = 0
         while line := file.readline(_LONGEST_LINE):
             number += 1
-            if line.endswith(b"\n") or (number == 1 and path.name == HEADER_FILE):
-                yield number, line
+            last = not line.endswith(b"\n") and len(line) < _LONGEST_LINE
+            for part in filter(None, _BEGINNING.split(line)):
+                yield number, part, last and path.name != HEADER_FILE
 
 
-def _checked_header(entry: dict[str, Any]) -> dict[str, Any]:
+def _header(entry: dict[str, Any]) -> dict[str, Any]:
     """The header, if it holds what is read of it."""
-    kinds = {
-        "journal": str, "modalities": list, "neutral": list, "samplers": dict, "detectors": dict,
-        "settings": dict, "environment": dict, "notes": dict, "repeats": int, "single": bool,
-        "clustered": bool,
-    }  # fmt: skip
-    wrong = [name for name, kind in kinds.items() if not isinstance(entry.get(name), kind)]
+    wrong = [name for name, kind in _OF_HEADER.items() if not isinstance(entry.get(name), kind)]
     if wrong:
         raise ValueError(f"it lacks {listed(wrong)}")
+    detectors = [{"identity", "bounds", "binary", "perfect"} <= set(one) for one in
+                 entry["detectors"].values()]  # fmt: skip
+    whole = [entry["repeats"], entry["settings"].get("batch_size")]
+    if not all(detectors) or not all(type(one) is int and one > 0 for one in whole):
+        raise ValueError("it does not say how a run was made")
+    if not entry["samplers"] or any(len(pair) != 2 for pair in entry["neutral"]):
+        raise ValueError("it does not say what a run was made of")
     return entry
 
 
 def _finished(entry: dict[str, Any], header: Mapping[str, Any]) -> Finished:
     """A line as what was measured, if it is of this run."""
-    if entry.pop("journal", None) != header["journal"]:
-        raise ValueError("it is of another run")
     row = Finished(**entry)
+    wrong = [
+        name
+        for name, kinds in _OF_LINE.items()
+        if not isinstance(entry[name], kinds) or isinstance(entry[name], bool)
+    ]
+    if wrong or row.repeat < 0 or not 0 <= row.seed < 2**63:
+        raise ValueError(f"it names no example and repeat ({listed(wrong)})")
     columns = 2 ** len(header["modalities"]) + len(header["neutral"]) * (
         1 if len(header["modalities"]) == 1 else 2
     )
-    if row.values.keys() != header["samplers"].keys():
+    if row.values.keys() != header["samplers"].keys() or row.perfect.keys() != row.values.keys():
         raise ValueError("it is of other samplers")
     for values in row.values.values():
         if set(values) != set(header["detectors"]) or any(
             np.shape(held) != (columns,) or not np.isfinite(held).all() for held in values.values()
         ):
             raise ValueError("it does not hold a finite value for each column")
-    if not isinstance(row.id, str | int) or not isinstance(row.repeat, int):
-        raise ValueError("it names no example and repeat")
+    told = {name for name, one in header["detectors"].items() if one["perfect"] == OF_EACH}
+    for scores in row.perfect.values():
+        if set(scores) != told or not np.isfinite([*scores.values()]).all():
+            raise ValueError("it does not hold what a perfect attack would score")
     return row
 
 

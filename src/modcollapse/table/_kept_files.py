@@ -136,7 +136,7 @@ def drop_kept(folder: Path, names: Iterable[str]) -> None:
     for name in filter(_FOLDER.fullmatch, names):
         one = folder / name
         if (one / MANIFEST).is_file() and not one.is_symlink():
-            shutil.rmtree(one)
+            _delete(one)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
@@ -240,6 +240,13 @@ def _put(folder: Path, files: Mapping[str, bytes]) -> None:
     sync_folder(folder.parent)
     if old is not None:
         shutil.rmtree(old)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder, of which no part is left under its name where that is broken off."""
+    old = folder.with_name(f".{secrets.token_hex(8)}.old")
+    os.rename(folder, old)
+    shutil.rmtree(old)
 
 
 def _is_taken(folder: Path, manifest: bytes) -> bool:

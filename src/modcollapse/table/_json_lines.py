@@ -34,11 +34,13 @@ def entry_of(line: bytes, kind: str, version: int) -> dict[str, Any]:
     """
     try:
         entry = json.loads(line)
+        if not isinstance(entry, dict) or entry.pop(kind, None) != version:
+            raise ValueError(f"it is no {kind} of version {version}")
+        said = entry.pop("sha256", None)
+        digest = _digest(entry)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if not isinstance(entry, dict) or entry.pop(kind, None) != version:
-        raise ValueError(f"it is no {kind} of version {version}")
-    if entry.pop("sha256", None) != _digest(entry):
+    if said != digest:
         raise ValueError("it was changed after it was written: its digest does not fit")
     return entry
 

@@ -1,0 +1,86 @@
+"""Audits of several detectors by name, and audits that were saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modcollapse.analysis._audit_files import Analysed, analysed, read_audits, write_audits
+from modcollapse.analysis._metrics import analyse
+from modcollapse.analysis._results import Audit
+from modcollapse.errors import InputError
+from modcollapse.report import for_terminal
+
+
+class Audits(dict[str, Audit]):
+    """The audits of one run by name of the detector: a dict that prints and saves all of them."""
+
+    def __str__(self) -> str:
+        return "\n\n\n".join(
+            f"{for_terminal(str(name))}\n{'=' * len(str(name))}\n\n{audit}"
+            for name, audit in self.items()
+        )
+
+    __repr__ = __str__
+
+    def save(self, folder: str | Path) -> Path:
+        """Save all of them into one folder, for ``mc.load_audit``; see `Audit.save`.
+
+        Outputs that several detectors have scored are stored once.
+
+        Raises:
+            InputError: there is none, one is no audit or is named by something else than a str;
+                and what `Audit.save` raises.
+        """
+        if not self:
+            raise InputError("there is no audit here to save")
+        for name, audit in self.items():
+            if not isinstance(audit, Audit) or not isinstance(name, str | int):
+                raise InputError(
+                    f"an Audit is saved by the name of its detector; {name!r} names a "
+                    f"{type(audit).__name__}"
+                )
+        return write_audits(
+            folder, [analysed(name, audit) for name, audit in self.items()], single=False
+        )
+
+
+def as_audits(found: Audit | dict[str, Audit]) -> Audit | Audits:
+    """A single audit as it is, a dict of several as `Audits`."""
+    return found if isinstance(found, Audit) else Audits(found)
+
+
+def load_audit(folder: str | Path) -> Audit | Audits:
+    """Read what ``Audit.save`` wrote: the same audit, gallery and control included.
+
+    The tables are read and analysed again with the settings that were saved, which takes a moment,
+    generates nothing, and gives the same figures.
+
+    Args:
+        folder: that was given to ``save``.
+
+    Returns:
+        An ``Audit``; or an ``Audits``, a dict by name of the detector, where such was saved.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        TableError: it holds no audit, or one that is damaged, was changed, or is of another
+            version.
+        MissingExtraError: the gallery needs safetensors or Pillow, which is not installed.
+
+    Warns:
+        UserWarning: the gallery is not there any more; the audit is loaded without.
+
+    >>> import tempfile, modcollapse as mc
+    >>> table = mc.CoalitionTable.from_values([[0, 0, 1, 1]] * 40, ["image", "text"], binary=True)
+    >>> audit = mc.audit(table)
+    >>> folder = audit.save(tempfile.mkdtemp())
+    >>> str(mc.load_audit(folder)) == str(audit)
+    True
+    """
+    saved, single = read_audits(folder)
+    found: dict[str, Audit] = {one.name: _again(one) for one in saved}  # type: ignore[misc]
+    return next(iter(found.values())) if single else Audits(found)
+
+
+def _again(saved: Analysed) -> Audit:
+    return analyse(saved.table, saved.settings, saved.control)
