@@ -164,7 +164,7 @@ class TestOne:
             {"stop": mc.Looks()},
             {"method": "hall"},
         ],
-        ids=str,
+        ids=" ".join,
     )
     def test_options_come_back(self, options, tmp_path):
         audit = audited(**options)

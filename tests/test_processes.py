@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import pickle
-import socket
 import subprocess
 import sys
 import time
@@ -255,9 +254,7 @@ def on_a_process(rank: int, size: int, where: str, work: Any, folder: Path) -> N
 
 def in_processes(size: int, work: Any, folder: Path) -> list[dict[str, Any]]:
     """What each process finds, in the order of their ranks."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        where = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    where = (folder / f"meeting-{size}").as_uri()
     # Forks of a process whose threads have computed hang in their first tensor operation.
     spawned = multiprocessing.get_context("spawn")
     processes = [

@@ -31,7 +31,7 @@ def measure(arm: Arm, pair: str, out: Path, n: int = EXAMPLES) -> Path:
             detectors(),
             held_out(n),
             TRIGGERS[pair],
-            batch_size=32,
+            batch_size=min(32, 4 * n),  # no more rows than there are
             journal=out / "journals" / tables_folder(arm, pair, out).relative_to(out),
             progress=False,
         )
