@@ -47,7 +47,7 @@ nitpick_ignore_regex = [
     (
         r"py:.*",
         r"ExampleId|Triggers|Batching|Place|Side|Start|Log|Point|"
-        r".*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked)",
+        r".*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked|Stream)",
     ),
 ]
 

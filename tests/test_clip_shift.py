@@ -376,6 +376,28 @@ def test_weights_of_another_architecture_are_not_half_loaded(folder: Path) -> No
         ClipShift(TARGET, folder)
 
 
+@pytest.mark.parametrize("keywords", [{"trust_remote_code": True}, {"clean": "lower", "x": 1}, 7])
+@pytest.mark.parametrize("on_the_hub", [False, True])
+def test_a_tokenizer_that_would_run_code_is_refused(
+    folder: Path, keywords: Any, on_the_hub: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"] |= {"hf_tokenizer_name": "x/y", "tokenizer_kwargs": keywords}
+    model: Any = folder
+    if on_the_hub:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        cached = tmp_path / "models--modcollapse-tests--hostile"
+        folder = cached / "snapshots" / ("0" * 40)
+        write_folder(folder, MODEL)
+        (cached / "refs").mkdir()
+        (cached / "refs" / "main").write_text("0" * 40)
+        model = "hf-hub:modcollapse-tests/hostile"
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"open_clip_config.json.*can run code that comes with"):
+        ClipShift(TARGET, model)
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from modcollapse._support.optional import require
-from modcollapse._support.validation import did_you_mean
+from modcollapse._support.validation import did_you_mean, listed
 from modcollapse.detectors._safetensors import check_safetensors
 from modcollapse.errors import InputError
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
+_OF_TOKENIZERS = frozenset({"clean", "context_length", "reduction_mask", "strip_sep_token"})
+"""Keywords of a tokenizer that a configuration may hold."""
 _ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -85,6 +87,8 @@ def load_clip(model: Any, pretrained: str | Path | None) -> Loaded:
         folder = Path(name.removeprefix("local-dir:")).expanduser()
         source = {"model": "folder", "config": _check_folder(open_clip, folder)}
         name = f"local-dir:{folder}"
+    if name.startswith("hf-hub:"):
+        _check_hub_config(name.removeprefix("hf-hub:"))
     # Without require_pretrained, open_clip goes on with random weights where it finds none. It also
     # draws random weights before it loads others, which is no business of a user's training.
     try:
@@ -158,4 +162,36 @@ def _check_folder(open_clip: Any, folder: Path) -> Any:
         raise InputError(f"{str(folder / CONFIG_FILE)!r} is no JSON: {error}") from error
     if not isinstance(config, Mapping) or "model_cfg" not in config:
         raise InputError(f"{str(folder / CONFIG_FILE)!r} has no 'model_cfg'")
+    _check_tokenizer(config["model_cfg"], str(folder / CONFIG_FILE))
     return config["model_cfg"]
+
+
+def _check_hub_config(model_id: str) -> None:
+    """Refuse what `_check_tokenizer` does in the configuration of a model on the hub."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        path = hf_hub_download(model_id.partition("@")[0], CONFIG_FILE)
+    except EntryNotFoundError:  # open_clip reads none then, or says so
+        return
+    try:
+        config = json.loads(Path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"{CONFIG_FILE} of {model_id!r} is no JSON: {error}") from error
+    if isinstance(config, Mapping):
+        _check_tokenizer(config.get("model_cfg"), f"{CONFIG_FILE} of {model_id!r}")
+
+
+def _check_tokenizer(config: Any, where: str) -> None:
+    """Refuse a configuration that lets its tokenizer run code, which open_clip passes on."""
+    text = config.get("text_cfg") if isinstance(config, Mapping) else None
+    keywords = text.get("tokenizer_kwargs") if isinstance(text, Mapping) else None
+    if keywords is None:
+        return
+    allowed = isinstance(keywords, Mapping) and keywords.keys() <= _OF_TOKENIZERS
+    if not allowed:
+        raise InputError(
+            f"{where} sets {keywords!r:.200} for its tokenizer; only {listed(_OF_TOKENIZERS)} are "
+            "taken, since others can run code that comes with a model. Take them out"
+        )

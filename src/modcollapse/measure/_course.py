@@ -6,13 +6,14 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from modcollapse._support.identities import without_marks
-from modcollapse.errors import InputError, TableError
+from modcollapse.errors import InputError, SamplerError, TableError
 from modcollapse.measure._ahead import ahead
 from modcollapse.measure._conditions import ConditionBatches, Gathered
 from modcollapse.measure._journal import Journal
@@ -93,7 +94,12 @@ class Course:
         looks = [size for size in looks if 0 < size <= len(everything)]
         for most in dict.fromkeys([*looks, len(everything)]):
             mine = self._team.share_of(self._due(most))
-            self._team.together(lambda mine=mine: self._measure(mine))  # type: ignore[misc]
+            try:
+                self._team.together(partial(self._measure, mine))
+            except Exception:  # in all processes, each of which has finished something
+                with suppress(SamplerError):  # one that is gone has nothing to give
+                    self._share()
+                raise
             self._share()
             if most in looks and until is not None:
                 self._counted = most

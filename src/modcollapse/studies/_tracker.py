@@ -77,8 +77,8 @@ class CollapseTracker:
             default None.
         journal: folder of journals, one for each audit, from which an audit that was interrupted
             goes on, default None.
-        split: share each audit with the processes that torch.distributed has joined, default True:
-            all of them must call the tracker. The first one writes and logs.
+        split: share each audit with the processes that torch.distributed has joined, default False:
+            then all of them must call the tracker, and the first one writes and logs.
         halve: halve the batch where memory runs out, default True.
         prefetch: prepare conditions in a thread meanwhile, default True.
 

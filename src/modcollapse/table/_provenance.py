@@ -151,5 +151,6 @@ def differences(mine: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, A
         yield path, mine, theirs
     else:
         for key in sorted(mine.keys() | theirs.keys()):
-            inner = f"{path}.{key}" if path else key
+            shown = key if str(key).isprintable() else repr(key)
+            inner = f"{path}.{shown}" if path else shown
             yield from differences(mine.get(key), theirs.get(key), inner)
