@@ -423,16 +423,18 @@ class TestHostile:
 
     @staticmethod
     def change(folder, **fields):
+        """Another manifest, with its digest."""
         path = folder / "kept.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+        held = json.loads(path.read_text()) | fields
+        del held["sha256"]
+        digest = hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+        path.write_text(json.dumps(held | {"sha256": digest}))
 
-    @staticmethod
-    def replaced(folder, name, data):
+    def replaced(self, folder, name, data):
         """Another content of a file, with its digest."""
         (folder / name).write_bytes(data)
-        held = json.loads((folder / "kept.json").read_text())
-        held["files"][name] = hashlib.sha256(data).hexdigest()
-        (folder / "kept.json").write_text(json.dumps(held))
+        files = json.loads((folder / "kept.json").read_text())["files"]
+        self.change(folder, files=files | {name: hashlib.sha256(data).hexdigest()})
 
     @pytest.mark.parametrize(
         "name",
@@ -565,6 +567,13 @@ class TestHostile:
         outputs = json.loads((folder / "kept.json").read_text())["outputs"]
         self.change(folder, outputs=[*outputs, tree])
         with pytest.raises(TableError, match=r"kept\.json does not hold what a gallery"):
+            read_kept(folder)
+
+    def test_a_text_that_was_edited_is_refused(self, folder):
+        held = json.loads((folder / "kept.json").read_text())
+        held["example"].append(["said", "another text"])
+        (folder / "kept.json").write_text(json.dumps(held))
+        with pytest.raises(TableError, match=r"kept\.json was changed after it was written"):
             read_kept(folder)
 
     @pytest.mark.parametrize("text", ["[" * 10**5, "{", "NaN", "1", '{"a": ' + "1" * 5000 + "}"])

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modcollapse._support.identities import says_itself, without_marks
+from modcollapse._support.identities import says_itself, untold, without_marks
 from modcollapse._support.validation import listed
 from modcollapse.contracts import ExampleId
-from modcollapse.errors import InputError, TableError
+from modcollapse.errors import InputError, MissingExtraError, TableError
 from modcollapse.measure._recording import environment
 from modcollapse.measure._run import Run
 from modcollapse.measure._team import Team
@@ -112,7 +112,11 @@ class Journal:
 
     @property
     def must_confirm(self) -> bool:
-        """Whether something of the run does not say who it is, and may have become another."""
+        """Whether something of the run may have become another, and nobody could tell.
+
+        It does not say who it is, or says that this cannot be told; or what a finished example held
+        cannot be told.
+        """
         run = self._run
         things: Iterable[Any] = [
             *(sampler.call for sampler in run.samplers.values()),
@@ -120,7 +124,13 @@ class Journal:
             *(trigger.call for trigger in run.triggers.values()),
             *(one.call for named in run.neutral.values() for one in named.values()),
         ]
-        return not self.confirmed and bool(self.finished) and not all(map(says_itself, things))
+        told = [self._header[name] for name in ("samplers", "detectors", "settings")]
+        unsure = (
+            not all(map(says_itself, things))
+            or any(untold(told, ""))
+            or any(row.digest is None for row in self.finished.values())
+        )
+        return not self.confirmed and bool(self.finished) and unsure
 
     def next_session(self) -> int:
         """A number for the files of this call that none has yet."""
@@ -182,11 +192,11 @@ class Journal:
 
     def keep(self, label: str, kept: Kept) -> None:
         """Save what was kept of an example, before the example is added."""
-        folder = kept_folder(self._folder, self._header, label, kept.id)
+        folder = kept_folder(self._folder, label, kept.id)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             write_kept(folder, kept)
-        except OSError as error:
+        except (OSError, InputError, MissingExtraError) as error:
             _warn(f"the kept outputs of example {kept.id!r} could not be saved: {error}")
 
     def end(self, run: Run, notes: Mapping[str, Sequence[str]]) -> None:
@@ -303,7 +313,7 @@ def _locked(folder: Path, team: Team) -> FileLock:
             f"another process writes into the journal {folder}. Wait for it, or give another "
             "folder; modcollapse.table.load reads the table so far"
         ) from None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the latter where a disk knows no locks
         raise _unwritable(folder, error) from error
     return lock
 
@@ -339,10 +349,10 @@ def _outer(folder: Path) -> Iterator[Path]:
     for kept in folder.glob(KEPT_FOLDER):
         for samplers in kept.iterdir():
             yield samplers
-            yield from samplers.iterdir()
+            yield from samplers.iterdir() if samplers.is_dir() else ()
 
 
-def _unwritable(folder: Path, error: OSError) -> InputError:
+def _unwritable(folder: Path, error: Exception) -> InputError:
     return InputError(f"journal={str(folder)!r} cannot be written: {error}")
 
 

@@ -1,8 +1,8 @@
 """What is kept for a gallery, in folders: one for each example, whole or not at all.
 
 A folder holds ``kept.json`` (format, version, the values as a tree, the SHA-256 of every file
-beside it), PNG pictures, one safetensors file of arrays and tensors, and views of these for people.
-No pickle, no code, no path: every file is named by letters, digits and dashes.
+beside it and of all this), PNG pictures, one safetensors file of arrays and tensors, and views of
+these for people. No pickle, no code, no path: every file is named by letters, digits and dashes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ MANIFEST = "kept.json"
 KEPT_FORMAT = "modcollapse kept"
 KEPT_VERSION = 1
 _FIELDS = {
-    "format", "version", "id", "example", "triggered", "outputs", "left_out", "views", "files"
+    "format", "version", "id", "example", "triggered", "outputs", "left_out", "views", "files",
+    "sha256",
 }  # fmt: skip
 _FILE = re.compile(r"([A-Za-z0-9_-]{1,80}/)?[A-Za-z0-9_-]{1,80}\.(png|wav|safetensors)", re.ASCII)
 _FOLDER = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{32}", re.ASCII)
@@ -204,6 +205,7 @@ def _packed(kept: Kept) -> dict[str, bytes]:
         "views": views,
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
+    manifest["sha256"] = _digest(manifest)
     return {MANIFEST: (json.dumps(manifest, indent=1) + "\n").encode(), **files}
 
 
@@ -326,7 +328,14 @@ def _manifest(folder: Path, data: bytes) -> dict[str, Any]:
             raise TableError(f"{where} names {name[:80]!r}, which is no plain name of a file")
     if not set(held["views"]) <= set(held["files"]):
         raise TableError(f"{where} names views that are no files of it")
+    if held.pop("sha256") != _digest(held):
+        raise TableError(f"{where} was changed after it was written: its digest does not fit")
     return held
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of what a manifest says besides."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _no_number(text: str) -> float:
