@@ -70,6 +70,37 @@ def test_all_that_is_finished_counts_also_beyond_a_look(folder):
     assert len(mc.table.load(folder)) == 80
 
 
+def test_other_looks_of_an_earlier_call_are_told(folder):
+    def told(at, count=64):
+        stop = None if at is None else mc.Looks(at=at, half_width=1e-9)
+        audit = mc.audit(
+            Stops(), Plain(), LONG[:count], triggers(), stop=stop, progress=False, probe=False,
+            journal=folder,
+        )  # fmt: skip
+        note = "an earlier call into the journal declared other looks, at [32, 64]"
+        return sum(note in one for one in audit.table.run_notes)
+
+    assert [told((32, 64)), told((32, 64)), told((40,)), told(None, 70), told(None, 70)] == [
+        0, 0, 1, 1, 1,
+    ]  # fmt: skip
+
+
+def test_control_c_while_pictures_are_written_does_not_say_that_all_is(folder, monkeypatch):
+    from modcollapse.measure import _journal
+
+    def write_kept(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_journal, "write_kept", write_kept)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            evaluate(folder, keep=12)
+    assert ", as far as it could be written: " in caught.value.__notes__[-1]
+    table = evaluate(folder, keep=12)
+    assert len(table.kept) == 12
+    check_equal(table, evaluate())
+
+
 def test_looks_at_less_than_a_stream_is_read_by():
     read = []
     examples = (read.append(at) or example for at, example in enumerate(LONG))

@@ -256,11 +256,13 @@ class Course:
         self._written |= dict.fromkeys(finished, self.size.rows)
         if self._journal is None or not finished:
             return
+        self._journal.is_behind = True  # should Ctrl-C come while pictures are written
         for place, repeat in finished:
             for recording in self._recordings:
                 if repeat == 0 and place in recording.kept:
                     self._journal.keep(recording.label, recording.kept[place])
         self._journal.add([self._line_of(*row) for row in finished])
+        self._journal.is_behind = False
 
     def _line_of(self, place: int, repeat: int) -> Finished:
         run = self._run

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 _NOT_OF_RUN = ("repeats", "looks", "notes", "journal", "environment")
 """Of a header, what may be another when a run is resumed or extended; environments are compared
 without the version of Python."""
+_OTHER_LOOKS = (
+    "an earlier call into the journal declared other looks, at {}: where a figure was seen at one "
+    "of them, the level of intervals and claims does not count it"
+)
 
 
 class Journal:
@@ -54,12 +58,14 @@ class Journal:
         notes: label of the sampler -> what the run had found out before.
         batch_size: rows of a call, as the journal was begun; None of a new one.
         confirmed: whether a finished example was generated again and came out equal.
+        is_behind: whether something is finished that was not yet added.
     """
 
     def __init__(self, run: Run, folder: Path, team: Team) -> None:
         self._run, self._folder, self._team = run, folder, team
         self._unwritten = b""
         self.confirmed = False
+        self.is_behind = False
         self._file: Path | None = None
         content = self._content = _read(folder)
         self._check_alike(content)
@@ -72,6 +78,10 @@ class Journal:
             self._header["journal"] = content.header["journal"]
             self.batch_size = content.header["settings"]["batch_size"]
             self.notes = content.header["notes"]
+            looks = content.header["looks"]
+            if looks and looks != run.looks:
+                said = _OTHER_LOOKS.format(looks.get("at"))
+                self.notes = {label: [*self.notes.get(label, ()), said] for label in run.samplers}
 
     @property
     def is_begun(self) -> bool:
@@ -97,7 +107,7 @@ class Journal:
 
     def how_to_go_on(self, finished: int) -> str:
         """How to go on after an interruption, so many examples being finished."""
-        but = ", as far as it could be written" if self._unwritten else ""
+        but = ", as far as it could be written" if self._unwritten or self.is_behind else ""
         examples = "1 example is" if finished == 1 else f"{finished} examples are"
         return (
             f"{examples} finished, and written down in the journal {self._folder}{but}: the same "
