@@ -570,6 +570,13 @@ class TestHostile:
         with pytest.raises(TableError, match=r"kept\.json does not hold what a gallery"):
             read_kept(folder)
 
+    def test_a_text_that_was_edited_is_refused(self, folder):
+        held = json.loads((folder / "kept.json").read_text())
+        held["example"].append(["said", "another text"])
+        (folder / "kept.json").write_text(json.dumps(held))
+        with pytest.raises(TableError, match=r"kept\.json was changed after it was written"):
+            read_kept(folder)
+
     @pytest.mark.parametrize("text", ["[" * 10**5, "{", "NaN", "1", '{"a": ' + "1" * 5000 + "}"])
     def test_what_is_no_manifest_is_refused(self, folder, text):
         (folder / "kept.json").write_text(text)

@@ -111,7 +111,7 @@ def untold(data: Any, path: str) -> Iterator[str]:
     """Where in an identity something stands that cannot be told, and what it is."""
     if isinstance(data, Mapping):
         if UNTOLD in data:
-            yield f"{path} ({data['class']})"
+            yield f"{path} ({data['class']})" if "class" in data else path
         for key, held in data.items():
             yield from untold(held, f"{path}.{key}")
     elif isinstance(data, list):

@@ -125,7 +125,7 @@ def read_audits(of: str | Path) -> tuple[list[Analysed], bool]:
             raise ValueError("a name comes twice")
     except TableError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise TableError(f"{where} does not hold a consistent audit: {error!r}") from error
     return audits, held["single"]
 

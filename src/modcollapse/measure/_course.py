@@ -30,7 +30,8 @@ Turn: TypeAlias = tuple[int, int]
 """Example and repeat, by their places in the table."""
 
 SAME = 1e-5
-"""What the same example may come out apart by, in the size of its value."""
+"""What the same example may come out apart by, in the size of its value; of a value below 1 in that
+of the largest, 1 at most."""
 
 
 class Course:
@@ -93,6 +94,7 @@ class Course:
         looks = [size - first for size in self._run.looks.get("examples", ())]
         looks = [size for size in looks if 0 < size <= len(everything)]
         for most in dict.fromkeys([*looks, len(everything)]):
+            self._counted = None
             mine = self._team.share_of(self._due(most))
             try:
                 self._team.together(partial(self._measure, mine))
@@ -201,9 +203,7 @@ class Course:
         """Generate and score some examples."""
         places = (place for row in rows for place in row)
         coming = batches(places, self._run.cost.columns, lambda: self.size.rows)
-        gathering = ahead(
-            coming, lambda batch: self._conditions.gather(batch.cells), thread=self._run.prefetch
-        )
+        gathering = ahead(coming, self._gathered, thread=self._run.prefetch)
         with closing(gathering):
             for batch, gathered in gathering:
                 for recording in self._recordings:
@@ -212,11 +212,22 @@ class Course:
                 self._write(batch)
                 self._announce(batch)
 
-    def _add(self, recording: Recording, batch: Batch, gathered: Gathered) -> None:
+    def _gathered(self, batch: Batch) -> Gathered | Exception:
+        """The conditions of a batch, or the error where fewer rows may have enough memory."""
+        try:
+            return self._conditions.gather(batch.cells)
+        except Exception as error:
+            if not self.size.may_help(error, len(batch.cells)):
+                raise
+            return error.with_traceback(None)  # its frames hold what was gathered
+
+    def _add(self, recording: Recording, batch: Batch, gathered: Gathered | Exception) -> None:
         """Generate and score one batch, in parts where memory runs out."""
         too_large = len(batch.cells) > self.size.rows
         if not too_large:
             try:
+                if isinstance(gathered, Exception):
+                    raise gathered
                 recording.add(batch, gathered, self._conditions)
             except Exception as error:
                 if not self.size.smaller(error, len(batch.cells)):
@@ -226,7 +237,10 @@ class Course:
         if too_large:  # outside of the handler, whose error holds on to what the call had made
             free_cached()
             for part, places in batch.parts(self.size.rows):
-                self._add(recording, part, gathered.part(places))
+                if isinstance(gathered, Exception):
+                    self._add(recording, part, self._gathered(part))
+                else:
+                    self._add(recording, part, gathered.part(places))
 
     def _note_memory(self, recording: Recording, batch: Batch) -> None:
         first = self._run.ids[batch.cells[0].example]
@@ -242,11 +256,13 @@ class Course:
         self._written |= dict.fromkeys(finished, self.size.rows)
         if self._journal is None or not finished:
             return
+        self._journal.is_behind = True  # should Ctrl-C come while pictures are written
         for place, repeat in finished:
             for recording in self._recordings:
                 if repeat == 0 and place in recording.kept:
                     self._journal.keep(recording.label, recording.kept[place])
         self._journal.add([self._line_of(*row) for row in finished])
+        self._journal.is_behind = False
 
     def _line_of(self, place: int, repeat: int) -> Finished:
         run = self._run
@@ -296,11 +312,13 @@ class Course:
                 recording.kept |= kept  # each process may have its own disk
             journal.warn_of_unkept(place for place in finished if place not in recording.kept)
         if finished and any(team.gathered(journal.must_confirm)):
-            team.together(lambda: self._confirm(finished[0]))
+            digests = self._run.digests
+            place = next((one for one in finished if digests[one] is None), finished[0])
+            team.together(lambda: self._confirm(place))
             journal.confirmed = True
 
     def _confirm(self, place: int) -> None:
-        """Generate a finished example again: what made it may not say who it is.
+        """Generate a finished example again: what made it may have become another.
 
         Raises:
             TableError: it came out otherwise.
@@ -312,7 +330,8 @@ class Course:
             made = self._again(recording, cells, known)
             for detector, values in known.items():
                 apart = np.abs(np.subtract(values, made[detector]))
-                if not (apart <= SAME * np.maximum(np.abs(values), 1)).all():
+                size = np.maximum(np.abs(values), min(recording.size_of(detector), 1.0))
+                if not (apart <= SAME * size).all():
                     raise TableError(
                         f"the journal {run.journal} cannot be resumed: example {name!r} was "
                         f"generated again and came out otherwise {recording.label}: {detector!r} "

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modcollapse._support.identities import says_itself, without_marks
+from modcollapse._support.identities import says_itself, untold, without_marks
 from modcollapse._support.validation import listed
 from modcollapse.contracts import ExampleId
-from modcollapse.errors import InputError, TableError
+from modcollapse.errors import InputError, MissingExtraError, TableError
 from modcollapse.measure._recording import environment
 from modcollapse.measure._run import Run
 from modcollapse.measure._team import Team
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 _NOT_OF_RUN = ("repeats", "looks", "notes", "journal", "environment")
 """Of a header, what may be another when a run is resumed or extended; environments are compared
 without the version of Python."""
+_OTHER_LOOKS = (
+    "an earlier call into the journal declared other looks, at {}: where a figure was seen at one "
+    "of them, the level of intervals and claims does not count it"
+)
 
 
 class Journal:
@@ -54,12 +58,14 @@ class Journal:
         notes: label of the sampler -> what the run had found out before.
         batch_size: rows of a call, as the journal was begun; None of a new one.
         confirmed: whether a finished example was generated again and came out equal.
+        is_behind: whether something is finished that was not yet added.
     """
 
     def __init__(self, run: Run, folder: Path, team: Team) -> None:
         self._run, self._folder, self._team = run, folder, team
         self._unwritten = b""
         self.confirmed = False
+        self.is_behind = False
         self._file: Path | None = None
         content = self._content = _read(folder)
         self._check_alike(content)
@@ -72,6 +78,10 @@ class Journal:
             self._header["journal"] = content.header["journal"]
             self.batch_size = content.header["settings"]["batch_size"]
             self.notes = content.header["notes"]
+            looks = content.header["looks"]
+            if looks and looks != run.looks:
+                said = _OTHER_LOOKS.format(looks.get("at"))
+                self.notes = {label: [*self.notes.get(label, ()), said] for label in run.samplers}
 
     @property
     def is_begun(self) -> bool:
@@ -97,7 +107,7 @@ class Journal:
 
     def how_to_go_on(self, finished: int) -> str:
         """How to go on after an interruption, so many examples being finished."""
-        but = ", as far as it could be written" if self._unwritten else ""
+        but = ", as far as it could be written" if self._unwritten or self.is_behind else ""
         examples = "1 example is" if finished == 1 else f"{finished} examples are"
         return (
             f"{examples} finished, and written down in the journal {self._folder}{but}: the same "
@@ -112,7 +122,11 @@ class Journal:
 
     @property
     def must_confirm(self) -> bool:
-        """Whether something of the run does not say who it is, and may have become another."""
+        """Whether something of the run may have become another, and nobody could tell.
+
+        It does not say who it is, or says that this cannot be told; or what a finished example held
+        cannot be told.
+        """
         run = self._run
         things: Iterable[Any] = [
             *(sampler.call for sampler in run.samplers.values()),
@@ -120,7 +134,13 @@ class Journal:
             *(trigger.call for trigger in run.triggers.values()),
             *(one.call for named in run.neutral.values() for one in named.values()),
         ]
-        return not self.confirmed and bool(self.finished) and not all(map(says_itself, things))
+        told = [self._header[name] for name in ("samplers", "detectors", "settings")]
+        unsure = (
+            not all(map(says_itself, things))
+            or any(untold(told, ""))
+            or any(row.digest is None for row in self.finished.values())
+        )
+        return not self.confirmed and bool(self.finished) and unsure
 
     def next_session(self) -> int:
         """A number for the files of this call that none has yet."""
@@ -182,11 +202,11 @@ class Journal:
 
     def keep(self, label: str, kept: Kept) -> None:
         """Save what was kept of an example, before the example is added."""
-        folder = kept_folder(self._folder, self._header, label, kept.id)
+        folder = kept_folder(self._folder, label, kept.id)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             write_kept(folder, kept, replace=True)  # none but a journal's is named like this
-        except OSError as error:
+        except (OSError, InputError, MissingExtraError) as error:
             _warn(f"the kept outputs of example {kept.id!r} could not be saved: {error}")
 
     def end(self, run: Run, notes: Mapping[str, Sequence[str]]) -> None:
@@ -303,7 +323,7 @@ def _locked(folder: Path, team: Team) -> FileLock:
             f"another process writes into the journal {folder}. Wait for it, or give another "
             "folder; modcollapse.table.load reads the table so far"
         ) from None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the latter where a disk knows no locks
         raise _unwritable(folder, error) from error
     return lock
 
@@ -339,10 +359,10 @@ def _outer(folder: Path) -> Iterator[Path]:
     for kept in folder.glob(KEPT_FOLDER):
         for samplers in kept.iterdir():
             yield samplers
-            yield from samplers.iterdir()
+            yield from samplers.iterdir() if samplers.is_dir() else ()
 
 
-def _unwritable(folder: Path, error: OSError) -> InputError:
+def _unwritable(folder: Path, error: Exception) -> InputError:
     return InputError(f"journal={str(folder)!r} cannot be written: {error}")
 
 

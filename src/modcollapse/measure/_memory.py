@@ -31,6 +31,10 @@ class BatchSize:
         self.rows = self.asked = rows
         self._halve = halve
 
+    def may_help(self, error: BaseException, tried: int) -> bool:
+        """Whether fewer rows may help against an error; for the arguments see `smaller`."""
+        return self._halve and tried > 1 and ran_out(error)
+
     def smaller(self, error: BaseException, tried: int) -> bool:
         """Halve it after an error, if that may help.
 
@@ -38,7 +42,7 @@ class BatchSize:
             error: what ended the call.
             tried: rows of that call.
         """
-        if not self._halve or tried == 1 or not ran_out(error):
+        if not self.may_help(error, tried):
             return False
         self.rows = min(self.rows, max(tried // 2, 1))
         return True

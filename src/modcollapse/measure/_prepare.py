@@ -95,7 +95,8 @@ def prepare(
         first: Sequence[Example] = as_examples(examples, columns)
     else:
         stream.check_cluster(cluster)
-        first = stream.take(rows, None)
+        looks = {} if look_at is None else look_at(None, None)[1]
+        first = stream.take(rows, looks.get("of"))
     for label, sampler in samplers.items():
         with noted(label):
             wrapped = as_sampler(sampler, lambda: first[0], tuple(read_triggers))
@@ -131,7 +132,7 @@ def prepare(
         keep=keep,
         progress=progress,
         probe=probe,
-        journal=None if journal is None else file_path(journal, "journal"),
+        journal=None if journal is None else file_path(journal, "journal").absolute(),
         split=split,
         halve=halve,
         prefetch=prefetch,

@@ -123,6 +123,10 @@ class Recording:
             {name: float(self._perfect[name][example, repeat]) for name in of_functions},
         )
 
+    def size_of(self, detector: str) -> float:
+        """Largest magnitude of a detector's values so far, 0 where there is none."""
+        return float(np.nanmax(np.abs(self._values[detector]), initial=0.0))
+
     def recall(
         self,
         example: int,

@@ -75,8 +75,8 @@ class CollapseTracker:
         neutral: triggers that are not the trigger, see ``evaluate_coalitions``, default None.
         columns: name that the run uses -> column of the examples, see ``evaluate_coalitions``,
             default None.
-        journal: folder of journals, one for each audit, from which an audit that was interrupted
-            goes on, default None.
+        journal: folder of journals, one for each step and its weights, from which an audit that
+            was interrupted goes on, default None.
         split: share each audit with the processes that torch.distributed has joined, default False:
             then all of them must call the tracker, and the first one writes and logs.
         halve: halve the batch where memory runs out, default True.
@@ -163,7 +163,7 @@ class CollapseTracker:
         with self._evaluating():
             ((label, sampler),) = self._run.samplers.items()
             weights = {label: identity(sampler.call, "the sampler")}  # they have changed
-            journal = self._run.journal and self._run.journal / f"step-{step:08d}"
+            journal = self._run.journal and self._run.journal / _folder_of(step, weights)
             run = replace(self._run, sampler_identities=weights, journal=journal)
             (tables,) = measure(run, look=False).values()
             audits = {name: analyse(table, self._settings) for name, table in tables.items()}
@@ -223,6 +223,12 @@ class CollapseTracker:
             ends = {"": estimate.value, "/low": estimate.low, "/high": estimate.high}
             scalars |= {name + end: value for end, value in ends.items() if not isnan(value)}
         return scalars
+
+
+def _folder_of(step: int, weights: Mapping[str, Any]) -> str:
+    """A name for the journal of an audit: a training that went back has others at the same step."""
+    text = json.dumps(without_marks(weights), sort_keys=True)
+    return f"step-{step:08d}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _logger(log: Any) -> Log | None:

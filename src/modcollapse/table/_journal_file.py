@@ -135,7 +135,7 @@ class JournalContent:
                 }
                 for label in self.header["samplers"]
             }
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise TableError(f"{self.folder} holds no consistent table: {error!r}") from error
 
     def _complete(self) -> tuple[list[ExampleId], int]:
@@ -205,23 +205,24 @@ class JournalContent:
     def kept(self, label: str, examples: Iterable[ExampleId]) -> Iterator[Kept]:
         """What was kept of some examples; a damaged folder is passed over, with a warning."""
         for example_id in examples:
-            folder = kept_folder(self.folder, self.header, label, example_id)
+            folder = kept_folder(self.folder, label, example_id)
             if not folder.is_dir():
                 continue
             try:
                 if any(one.is_symlink() for one in (folder, *folder.parents[:2])):
                     raise TableError("a link is not followed")
                 kept = read_kept(folder)
-                if kept_name(kept.id) != folder.name:
-                    raise TableError(f"it is what was kept of example {kept.id!r}")
+                coalitions = 2 ** len(self.header["modalities"])
+                if kept.id != example_id or len(kept.outputs) != coalitions:
+                    raise TableError("it holds another example, or of another number of coalitions")
                 yield kept
             except (TableError, OSError) as error:
                 _warn(f"{folder} cannot be read: {error}. Its example goes without pictures")
 
 
-def kept_folder(folder: Path, header: Mapping[str, Any], label: str, example_id: ExampleId) -> Path:
-    """Where the kept outputs of an example lie, of one of the samplers."""
-    return folder / KEPT_FOLDER / str(list(header["samplers"]).index(label)) / kept_name(example_id)
+def kept_folder(folder: Path, label: str, example_id: ExampleId) -> Path:
+    """Where the kept outputs of an example lie, of the sampler of a label, in whatever order."""
+    return folder / KEPT_FOLDER / kept_name(label) / kept_name(example_id)
 
 
 def is_journal(folder: Path) -> bool:
@@ -357,6 +358,8 @@ def _header(entry: dict[str, Any]) -> dict[str, Any]:
     whole = [entry["repeats"], entry["settings"].get("batch_size")]
     if not all(detectors) or not all(type(one) is int and one > 0 for one in whole):
         raise ValueError("it does not say how a run was made")
+    if not all(isinstance(note, str) for said in entry["notes"].values() for note in said):
+        raise ValueError("its notes are no texts")
     if not entry["samplers"] or any(len(pair) != 2 for pair in entry["neutral"]):
         raise ValueError("it does not say what a run was made of")
     return entry

@@ -335,6 +335,7 @@ def _manifest(folder: Path, data: bytes) -> dict[str, Any]:
             raise TableError(f"{where} names {name[:80]!r}, which is no plain name of a file")
     if not set(held["views"]) <= set(held["files"]):
         raise TableError(f"{where} names views that are no files of it")
+    del held["sha256"]
     return held
 
 
