@@ -217,7 +217,7 @@ class TestSameAsPlain:
         with pytest.raises(InputError, match="'face-4' holds something else than when it was chec"):
             mc.evaluate_coalitions(
                 overwrites, detector, examples, TRIGGERS, columns=COLUMNS, progress=False,
-                batch_size=3, probe=False,
+                batch_size=3, probe=False, prefetch=False,
             )  # fmt: skip
 
 
@@ -483,9 +483,10 @@ class TestRefused:
         with pytest.raises(InputError, match=r"^a file of 7 bytes cannot be read as a picture"):
             opened({"bytes": b"nothing", "path": None})
 
-    def test_a_stream_has_no_length(self):
+    def test_a_stream_lacks_a_column(self):
         data = datasets.Dataset.from_dict(as_columns([{"input_image": 1}])).to_iterable_dataset()
-        refused(data, "examples must be a sequence of mappings")
+        error = refused(data, "columns maps 'text' to 'edit_prompt', which this example does not")
+        assert "raised by example 0 of the stream" in error.__notes__
 
 
 def test_the_content_of_a_file_is_what_is_digested(tmp_path):

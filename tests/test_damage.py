@@ -213,7 +213,7 @@ def test_what_is_kept_of_two_examples_is_exchanged(tmp_path):
     np.testing.assert_array_equal(again.values, table.values)
     assert again.kept == ()
     told = [str(one.message) for one in said]
-    assert sum("it is what was kept of example" in one for one in told) == 2
+    assert sum("it holds another example" in one for one in told) == 2
     assert any("'face é 0', 'face é 1' were finished without" in one for one in told)
 
 

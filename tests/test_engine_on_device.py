@@ -56,15 +56,14 @@ def one_batch(device, as_list=False):
         run = prepare({"": sampler}, DETECTORS, host, TRIGGERS)
     examples = [{**example, "image": torch.rand(3, 4, 4, device=device)} for example in host]
     unread = (Checked(None, None, {"image": [None], "text": [None]}),) * 2
-    gathered = ConditionBatches(replace(run, examples=examples, checked=unread))
-    conditions, rows = gathered.gather(CELLS)
+    gathered = ConditionBatches(replace(run, examples=examples, checked=unread)).gather(CELLS)
     where = RowNames(CELLS, run.ids, ("none", "image", "text", "image+text"))
-    outputs = sampler(conditions, [])
+    outputs = sampler(gathered.conditions, [])
     outputs = scoring.check_outputs(list(outputs) if as_list else outputs, 8, where)
     scorers = scorers_of(DETECTORS).by_name.values()
-    scored = score(outputs, rows, CELLS, scorers, {}, where, gathered.changed)
+    scored = score(outputs, gathered.examples, CELLS, scorers, {}, where, gathered.changed)
     assert not gathered.changed()
-    return conditions, [row.values for row in scored]
+    return gathered.conditions, [row.values for row in scored]
 
 
 @accelerators

@@ -88,7 +88,7 @@ def test_other_looks_of_an_earlier_call_are_told(folder):
 def test_control_c_while_pictures_are_written_does_not_say_that_all_is(folder, monkeypatch):
     from modcollapse.measure import _journal
 
-    def write_kept(*args):
+    def write_kept(*args, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
