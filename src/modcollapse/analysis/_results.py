@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, cast
 
 from modcollapse._support.markup import html_lines
 from modcollapse._support.optional import require
+from modcollapse._support.validation import whole
 from modcollapse.analysis._audit_files import analysed, write_audits
 from modcollapse.analysis._outlook import outlook
 from modcollapse.analysis._settings import Method, Settings
@@ -20,10 +21,14 @@ from modcollapse.analysis._verdict import REFUSED, Verdict
 from modcollapse.contracts import ExampleId, FloatArray
 from modcollapse.game import Index
 from modcollapse.report import (
+    EvaluationRecord,
+    Relationship,
     estimate_table,
+    every_eval_ever,
     for_terminal,
     html_comparison,
     html_estimates,
+    model_card,
     plot_audit,
     plot_estimates,
 )
@@ -483,6 +488,67 @@ adjusted for 4 figures.
             UserWarning: something in an example of the gallery cannot be saved, and is left out.
         """
         return write_audits(folder, [analysed("", self)], single=True)
+
+    def to_model_card(self, *, heading: str = "Backdoor audit", level: int = 2) -> str:
+        """Return a section of a model card in Markdown: verdict, figures, settings.
+
+        Names and notes are escaped; long settings are cut, since ``to_json()`` has them whole.
+
+        Args:
+            heading: of the section.
+            level: of the heading, 1 to 6.
+        """
+        return model_card(self, heading=heading, level=whole(level, "level", 1, 6))
+
+    def to_every_eval_ever(
+        self,
+        *,
+        model: str,
+        evaluator: str,
+        dataset: str | Mapping[str, Any],
+        relationship: Relationship = "other",
+        value: str | None = None,
+        deployment: Literal["self_deployed", "externally_managed", "unknown"] = "unknown",
+        availability: Literal["open_weights", "closed_weights", "unknown"] = "unknown",
+        samples: bool = True,
+        retrieved: int | None = None,
+    ) -> EvaluationRecord:
+        """Return a record of Every Eval Ever, schema 0.3.0, which other programs read.
+
+        It holds the verdict, as a level (-1 where it is not shown), and a result for each figure of
+        the model and of its difference from the control, with standard error, interval, level,
+        method and number of units. A control is a model of its own:
+        ``audit.control.to_every_eval_ever(...)``.
+
+        Args:
+            model: name of the audited model, ``"developer/name"`` as on the Hugging Face Hub.
+            evaluator: person or organization that made the audit.
+            dataset: name of the examples; or what the schema calls ``source_data``, with
+                ``"dataset_name"``, ``"source_type"`` and, of a data set of the Hub, ``"hf_repo"``.
+            relationship: of the evaluator to the model: ``"first_party"``, ``"third_party"``,
+                ``"collaborative"`` or ``"other"``.
+            value: name of the value function; the class of the detector if left out.
+            deployment: ``"self_deployed"``, ``"externally_managed"`` or ``"unknown"``.
+            availability: ``"open_weights"``, ``"closed_weights"`` or ``"unknown"``.
+            samples: also make a record for each example and figure. ``is_correct`` says of a 0/1
+                value whether the attack failed, and is False, which the metadata say, of others.
+            retrieved: when the record was made, in seconds since 1970; now if left out.
+
+        Raises:
+            InputError: a name that the schema does not take.
+        """
+        return every_eval_ever(
+            self,
+            model=model,
+            evaluator=evaluator,
+            dataset=dataset,
+            relationship=relationship,
+            value=value,
+            deployment=deployment,
+            availability=availability,
+            samples=samples,
+            retrieved=retrieved,
+        )
 
     def plot(self, *, title: str | None = None, gallery: bool = True) -> Figure:
         """Draw the gallery of kept outputs above the bars of both metrics, the control beside.

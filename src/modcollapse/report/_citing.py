@@ -85,7 +85,7 @@ def citations() -> list[str]:
     """
     return [
         _entry("misc", "wang2026modality", _PAPER),
-        _entry("misc", "modcollapse", _SOFTWARE | _version()),
+        _entry("misc", "modcollapse", _SOFTWARE | {"note": f"Version {software_version()}"}),
         _entry("incollection", "shapley1953value", _SHAPLEY),
         _entry("article", "grabisch1999axiomatic", _INTERACTION),
         _entry("inproceedings", "sundararajan2020shapley", _SHAPLEY_TAYLOR),
@@ -110,11 +110,12 @@ def citation() -> str:
     return "\n\n".join(citations()) + "\n"
 
 
-def _version() -> dict[str, str]:
+def software_version() -> str:
+    """Version of the software that is installed, or that it is not known, in a source tree."""
     try:
-        return {"note": f"Version {metadata.version('modcollapse')}"}
-    except metadata.PackageNotFoundError:  # run from a source tree
-        return {}
+        return metadata.version("modcollapse")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _entry(kind: str, key: str, fields: Mapping[str, str]) -> str:
