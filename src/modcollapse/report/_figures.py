@@ -41,8 +41,8 @@ def plot_estimates(
     Returns:
         The axes.
     """
-    plt = require("matplotlib.pyplot", extra="plot", needed_by="plot_estimates")
     if ax is None:
+        plt = require("matplotlib.pyplot", extra="plot", needed_by="plot_estimates")
         ax = plt.figure(layout="constrained").subplots()
     names = list(next(iter(series.values())))
     width = 0.8 / len(series)
