@@ -24,6 +24,8 @@ exclude_patterns = ["_build", "results"]
 html_theme = "furo"
 html_title = f"modcollapse {version}"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 myst_heading_anchors = 3
 
@@ -64,7 +66,7 @@ nitpick_ignore_regex = [
     (
         r"py:.*",
         r"ExampleId|Triggers|Batching|Place|Side|Start|Log|Point|"
-        r".*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked)",
+        r".*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked|Stream|Recorded|Described)",
     ),
 ]
 

@@ -23,8 +23,8 @@ INTRODUCTION = """# Quickstart
 
 {summary}
 
-This notebook is `examples/quickstart.py` with {examples} examples. A tiny InstructPix2Pix and a tiny
-CLIP lie in the repository, and no GPU is needed. Run it in the folder `examples`.
+This notebook is `examples/quickstart.py` with {examples} examples. A tiny InstructPix2Pix and a
+tiny CLIP lie in the repository, and no GPU is needed. Run it in the folder `examples`.
 """
 LAST = {
     "A result shows itself, the verdict first:": 'audits["CLIP shift"]',
