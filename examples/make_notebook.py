@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 EXAMPLES = 32
 """As few as a verdict takes; the script audits 64."""
 
-INTRODUCTION = """# Quickstart
+INTRODUCTION = """# The quickstart as a notebook
 
 {summary}
 

@@ -8,6 +8,8 @@ from html import escape
 MOST_ROWS = 64
 """A notebook shows so many rows of a table."""
 
+_CELL = "padding: 0.1em 0.6em"
+
 
 def printable(text: str) -> str:
     """Spell out characters that a terminal would obey, or that nobody would see.
@@ -38,10 +40,12 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     >>> html_table(["", "v"], [["a<b", "1"]]).count("&lt;")
     1
     """
-    head = "".join(f'<th scope="col">{html_text(cell)}</th>' for cell in header)
+    head = "".join(f'<th scope="col" style="{_CELL}">{html_text(cell)}</th>' for cell in header)
     body = "".join(
-        f'<tr><th scope="row" style="text-align: left">{html_text(row[0])}</th>'
-        + "".join(f'<td style="text-align: right">{html_text(cell)}</td>' for cell in row[1:])
+        f'<tr><th scope="row" style="{_CELL}; text-align: left">{html_text(row[0])}</th>'
+        + "".join(
+            f'<td style="{_CELL}; text-align: right">{html_text(cell)}</td>' for cell in row[1:]
+        )
         + "</tr>"
         for row in rows[:MOST_ROWS]
     )

@@ -28,7 +28,7 @@ def new_figure(needed_by: str, **options: Any) -> Figure:
     figures = require("matplotlib.figure", extra="plot", needed_by=needed_by)
     require("matplotlib.backends.backend_agg", extra="plot", needed_by=needed_by)
     figure: Figure = figures.Figure(**options)
-    figure._repr_png_ = partial(png_of, figure)
+    vars(figure)["_repr_png_"] = partial(png_of, figure)
     return figure
 
 
