@@ -330,9 +330,19 @@ def test_recipe_of_inspect(audit):
     scope = {"audit": audit}
     exec(recipe("inspect"), scope)
     from inspect_ai.dataset import Sample
+    from inspect_ai.solver import solver
 
-    task = inspect.Task(dataset=[Sample(id=one, input="x") for one in audit.tma.example_ids])
+    @solver
+    def generated_elsewhere():
+        async def solve(state, generate):
+            return state
+
+        return solve
+
+    samples = [Sample(id=one, input="x") for one in audit.tma.example_ids]
+    task = inspect.Task(dataset=samples, solver=generated_elsewhere())
     (log,) = inspect.eval(task, model="mockllm/model", display="none", log_dir="logs")
+    assert log.status == "success"
     scored = inspect.score(log, scope["backdoor_attribution"](), display="none")
     found = {one.name: one.metrics["mean"].value for one in scored.results.scores}
     assert found == pytest.approx({name: one.value for name, one in audit.tma.items()})

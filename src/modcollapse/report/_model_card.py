@@ -28,10 +28,10 @@ class Described(Audited, Protocol):
 
 
 def for_markdown_text(text: object) -> str:
-    """Let Markdown and HTML take nothing of a text for markup, on one line.
+    r"""Let Markdown and HTML take nothing of a text for markup, on one line.
 
-    >>> for_markdown_text("<b> a|b [x](y) *z*")
-    '\\\\<b> a\\\\|b \\\\[x\\\\]\\\\(y) \\\\*z\\\\*'
+    >>> print(for_markdown_text("<b> a|b [x](y) *z*"))
+    \<b\> a\|b \[x\]\(y) \*z\*
     """
     line = " ".join(for_terminal(str(text)).split())
     line = re.sub(r"([\\`*<>|~$&#])", r"\\\1", line)
