@@ -26,8 +26,8 @@ def for_picture(text: str) -> str:
 
 
 def for_markdown(cell: str) -> str:
-    """Let a cell be a cell."""
-    return for_terminal(cell).replace("\n", " ").replace("|", r"\|")
+    """Let a cell be a cell, and no HTML."""
+    return for_terminal(cell).replace("\n", " ").replace("|", r"\|").replace("<", r"\<")
 
 
 def for_latex(cell: str) -> str:
