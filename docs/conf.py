@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +18,30 @@ project = "modcollapse"
 author = "The modcollapse authors"
 version = release = modcollapse.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build", "results"]
 
 html_theme = "furo"
 html_title = f"modcollapse {version}"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 myst_heading_anchors = 3
+
+# The notebook lies beside the script that it is made of, and is run there, without a trace of it.
+HERE = Path(__file__).resolve().parent
+EXAMPLES = HERE.parent / "examples"
+(HERE / "notebooks").mkdir(exist_ok=True)
+shutil.copyfile(EXAMPLES / "quickstart.ipynb", HERE / "notebooks" / "quickstart.ipynb")
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(EXAMPLES), os.environ.get("PYTHONPATH")])
+)
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_output_stderr = "remove"
 
 # A name in single backticks is code, as it is in Markdown.
 default_role = "code"
@@ -47,7 +66,7 @@ nitpick_ignore_regex = [
     (
         r"py:.*",
         r"ExampleId|Triggers|Batching|Place|Side|Start|Log|Point|"
-        r".*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked|Stream)",
+        r".*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked|Stream|Recorded|Described)",
     ),
 ]
 

@@ -23,6 +23,7 @@ from modcollapse.analysis._weights import possible_range
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import _simulation as sim
+import headlines
 import levels
 
 ALPHA = 0.025
@@ -207,3 +208,5 @@ def test_the_page_shows_what_was_measured():
     names = ("interval_coverage", "claims")
     reports = [json.loads((levels.RESULTS / f"{name}.json").read_text()) for name in names]
     assert levels.PAGE.read_text(encoding="utf-8") == levels.render(*reports)
+    shown = headlines.render(headlines.read())
+    assert headlines.PAGE.read_text(encoding="utf-8") == shown, "run benchmarks/headlines.py"

@@ -202,6 +202,7 @@ def test_the_top_of_the_package_holds_rooms_and_three_files():
         "digests",
         "identities",
         "images",
+        "markup",
         "memory",
         "passes",
         "pictures",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from modcollapse.game import shapley_values as shapley_values
     from modcollapse.measure import evaluate_coalitions as evaluate_coalitions
     from modcollapse.measure import generation_cost as generation_cost
+    from modcollapse.report import citation as citation
     from modcollapse.studies import CollapseTracker as CollapseTracker
     from modcollapse.studies import Looks as Looks
     from modcollapse.studies import audit as audit
@@ -57,6 +58,7 @@ _HOME = {
     "shapley_values": "game",
     "evaluate_coalitions": "measure",
     "generation_cost": "measure",
+    "citation": "report",
     "CollapseTracker": "studies",
     "Looks": "studies",
     "audit": "studies",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from modcollapse._support.markup import html_lines, html_table
 from modcollapse._support.validation import described
 from modcollapse.analysis._results import MEASURED, Audit
 from modcollapse.analysis._sample import Sample
@@ -87,6 +88,15 @@ class Agreement:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        shown = {"": self}
+        if self.difference is not None:
+            shown["Difference from the control. "] = self.difference
+        parts = [html_lines(f"{of}{one.said}", strong=True) for of, one in shown.items()]
+        for of, one in shown.items():
+            parts += [html_lines(of + one._unit), html_table(*one._cells())]
+        return "".join(parts)
+
     @property
     def said(self) -> str:
         """Whether the verdict survives, in words."""
@@ -144,9 +154,20 @@ class Agreement:
         )
 
     def _parts(self) -> list[str]:
+        table = format_table(*self._cells())
+        verdicts = {name: audit.verdict for name, audit in self.audits.items() if audit.verdict}
+        return [f"{self._unit}\n{table}", "\n".join([self.said, *notes_of(verdicts)])]
+
+    @property
+    def _unit(self) -> str:
+        scaled = all(_perfect(audit) > 0 for audit in self.audits.values())
+        unit = "phi in parts of a perfect attack"
+        return unit + ("" if scaled else ", where one is declared and adds to the clean runs")
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """Headings, and a row of texts for each value function."""
         first = next(iter(self.audits.values()))
         pairs = list(first.cti or {})
-        scaled = all(_perfect(audit) > 0 for audit in self.audits.values())
         phi = [f"phi {name}" for name in first.tma]
         rows = []
         for name, audit in self.audits.items():
@@ -161,11 +182,7 @@ class Agreement:
                     row.append(f"{value_text(estimate)} (own unit)")
             rows.append(row)
         header = ["", "effect", "dominates", *(f"{pair} interaction" for pair in pairs), *phi]
-        table = format_table(header, rows)
-        unit = "phi in parts of a perfect attack"
-        unit += "" if scaled else ", where one is declared and adds to the clean runs"
-        verdicts = {name: audit.verdict for name, audit in self.audits.items() if audit.verdict}
-        return [f"{unit}\n{table}", "\n".join([self.said, *notes_of(verdicts)])]
+        return header, rows
 
     def _by_words(self, found: Mapping[str, str]) -> str:
         """What value functions say, those together that say the same."""

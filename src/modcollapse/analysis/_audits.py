@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from modcollapse._support.markup import html_text
 from modcollapse.analysis._audit_files import Analysed, analysed, read_audits, write_audits
 from modcollapse.analysis._metrics import analyse
-from modcollapse.analysis._results import Audit
+from modcollapse.analysis._results import Audit, data_frame
 from modcollapse.errors import InputError
 from modcollapse.report import for_terminal
 
@@ -21,6 +23,25 @@ class Audits(dict[str, Audit]):
         )
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<h4>{html_text(name)}</h4>{audit._repr_html_()}" for name, audit in self.items()
+        )
+
+    def to_frame(self, *, per_example: bool = False) -> Any:
+        """Return the rows of `Audit.to_frame` of all of them, with a column ``detector`` first.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        frames = {name: audit.to_frame(per_example=per_example) for name, audit in self.items()}
+        rows = [
+            {"detector": name, **row}
+            for name, frame in frames.items()
+            for row in frame.to_dict("records")
+        ]
+        return data_frame(type(self).__name__)(rows)
 
     def save(self, folder: str | Path) -> Path:
         """Save all of them into one folder, for ``mc.load_audit``; see `Audit.save`.

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from modcollapse._support.markup import html_lines
 from modcollapse.analysis._looks import level_at_each
 from modcollapse.analysis._metrics import analyse
 from modcollapse.analysis._results import MEASURED, Audit
 from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Rules, Settings
+from modcollapse.analysis._slices import figures_of
 from modcollapse.analysis._verdict import (
     ACTIVE,
     INCONCLUSIVE,
@@ -33,7 +35,12 @@ from modcollapse.analysis._weights import effect_contrasts
 from modcollapse.contracts import FloatArray
 from modcollapse.errors import InputError
 from modcollapse.game import shapley_contrasts
-from modcollapse.report import comparison_table, for_terminal, plot_comparison
+from modcollapse.report import (
+    comparison_table,
+    for_terminal,
+    html_comparison,
+    plot_comparison,
+)
 from modcollapse.table import CoalitionTable, check_paired, sample_size
 
 if TYPE_CHECKING:
@@ -220,10 +227,35 @@ class Comparison:
         total = self.difference.tma.total
         size = sample_size(total, len(self.difference.table), self.difference.simultaneous)
         parts = [str(self.verdict), f"{size}\n{comparison_table(audits)}"]
-        if total.method not in MEASURED:
-            parts.append(f"How often claims are false is not measured for method={total.method!r}.")
-        elif self.verdict.outcome != REFUSED:
-            parts.append(self.verdict.level)
+        parts += self._level()
+        if notes := self._notes():
+            parts.append("\n".join(f"Note: {note}" for note in notes))
+        return for_terminal("\n\n".join(parts))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        audits = {"before": self.before, "after": self.after, "difference": self.difference}
+        total = self.difference.tma.total
+        size = sample_size(total, len(self.difference.table), self.difference.simultaneous)
+        return "".join(
+            [
+                html_lines(str(self.verdict), strong=True),
+                html_lines("\n".join([*self._level(), size])),
+                html_comparison({name: figures_of(audit) for name, audit in audits.items()}),
+                html_lines("\n".join(f"Note: {note}" for note in self._notes())),
+            ]
+        )
+
+    def _level(self) -> list[str]:
+        """How often the claims are false, in words."""
+        method = self.difference.tma.total.method
+        if method not in MEASURED:
+            return [f"How often claims are false is not measured for method={method!r}."]
+        return [] if self.verdict.outcome == REFUSED else [self.verdict.level]
+
+    def _notes(self) -> list[str]:
+        """What the runs have found, with the side that it is of."""
         sides = {"before": self.before.table, "after": self.after.table}
         common = [
             note for note in self.before.table.run_notes if note in self.after.table.run_notes
@@ -237,11 +269,7 @@ class Comparison:
         samplers = [table.provenance.get("run", {}).get("sampler") for table in sides.values()]
         if samplers[0] is not None and samplers[0] == samplers[1]:
             notes.append("before and after come from samplers that cannot be told apart")
-        if notes:
-            parts.append("\n".join(f"Note: {note}" for note in notes))
-        return for_terminal("\n\n".join(parts))
-
-    __repr__ = __str__
+        return notes
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, the provenance of the tables included."""

@@ -5,20 +5,33 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, cast
 
+from modcollapse._support.markup import html_lines
 from modcollapse._support.optional import require
+from modcollapse._support.validation import whole
 from modcollapse.analysis._audit_files import analysed, write_audits
 from modcollapse.analysis._outlook import outlook
 from modcollapse.analysis._settings import Method, Settings
-from modcollapse.analysis._slices import By, Slices, slices
+from modcollapse.analysis._slices import By, Slices, figures_of, slices
 from modcollapse.analysis._specificity import Specificity
 from modcollapse.analysis._verdict import REFUSED, Verdict
 from modcollapse.contracts import ExampleId, FloatArray
 from modcollapse.game import Index
-from modcollapse.report import estimate_table, for_terminal, plot_audit, plot_estimates
+from modcollapse.report import (
+    EvaluationRecord,
+    Relationship,
+    estimate_table,
+    every_eval_ever,
+    for_terminal,
+    html_comparison,
+    html_estimates,
+    model_card,
+    plot_audit,
+    plot_estimates,
+)
 from modcollapse.table import CoalitionTable, Estimate, estimate_label, sample_size
 
 if TYPE_CHECKING:
@@ -63,6 +76,10 @@ class Estimates(Mapping[str, Estimate]):
         return for_terminal("\n".join(lines))
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        table = html_estimates(self._rows(), self.symbol)
+        return html_lines(self.heading) + table + html_lines("\n".join(self.notes))
 
     @property
     def heading(self) -> str:
@@ -348,17 +365,85 @@ adjusted for 4 figures.
         parts = [str(replace(part, notes=())) for part in figures]
         parts += [] if self.specificity is None else [str(self.specificity)]
         if self.verdict is None:
-            return [*parts, NO_VERDICT, *self.means.notes]
+            return [*parts, *self._said()]
+        return [*parts, "\n".join(self._said())]
+
+    def _said(self) -> list[str]:
+        """The verdict, what more examples would do, and how often its claims are false."""
+        if self.verdict is None:
+            return [NO_VERDICT, *self.means.notes]
         if self.verdict.effect == REFUSED:
-            return [*parts, str(self.verdict)]
+            return [str(self.verdict)]
         method = self.tma.total.method
         level = self.verdict.level
         if method not in MEASURED:
             level = f"How often its claims are false is not measured for method={method!r}."
-        said = (str(self.verdict), self.outlook, level)
-        return [*parts, "\n".join(line for line in said if line)]
+        return [line for line in (str(self.verdict), self.outlook, level) if line]
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        verdict, *rest = self._said()
+        size = sample_size(self.tma.total, len(self.table), self.simultaneous)
+        parts = [html_lines(verdict, strong=True)]
+        if self.difference is not None and self.control is not None:
+            of_difference, *rest = self.difference._said()
+            parts.append(html_lines(f"Difference from the control. {of_difference}", strong=True))
+            beside = {"model": self, "control": self.control, "difference": self.difference}
+            table = html_comparison({name: figures_of(one) for name, one in beside.items()})
+        else:
+            table = html_estimates(figures_of(self), "value")
+        if self.table.looks:
+            rest.insert(0, self._stopped())
+        parts += [html_lines("\n".join(rest)), html_lines(size), table]
+        for one in (self, self.difference):
+            if one is not None and one.specificity is not None:
+                parts.append(one.specificity._repr_html_())
+        notes = "\n".join(f"Note: {note}" for note in self.run_notes)
+        return "".join([*parts, html_lines(notes)])
+
+    def to_frame(self, *, per_example: bool = False) -> Any:
+        """Return a tidy pandas data frame of all figures, or of those of every example.
+
+        Args:
+            per_example: a row for each figure of each example, in place of one for each figure.
+
+        Returns:
+            A row each figure of the model, the control and the difference between them, with
+            columns ``of`` (``"model"``, ``"control"``, ``"difference"``), ``symbol``, ``name``,
+            ``value``, ``se``, ``low``, ``high``, ``level``, ``n``, ``method``, ``status``; the
+            total effect has symbol ``"total"`` and name ``"effect"``. Of every example: ``of``,
+            ``symbol``, ``name``, ``example``, ``value``, averaged over repeats.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        frame = data_frame(type(self).__name__)
+        parts = {"model": self, "control": self.control, "difference": self.difference}
+        rows: list[dict[str, Any]] = []
+        for of, part in parts.items():
+            if part is not None:
+                rows += part._example_rows(of) if per_example else part._figure_rows(of)
+        return frame(rows)
+
+    def _figure_rows(self, of: str) -> list[dict[str, Any]]:
+        entries = [*self.entries, Entry("total", "effect", self.tma.total)]
+        return [
+            {"of": of, "symbol": symbol, "name": name, **asdict(estimate)}
+            for symbol, name, estimate in entries
+        ]
+
+    def _example_rows(self, of: str) -> list[dict[str, Any]]:
+        parts: dict[str, Estimates | None] = {"v": self.means, "phi": self.tma, "CTI": self.cti}
+        return [
+            {"of": of, "symbol": symbol, "name": name, "example": example_id, "value": value}
+            for symbol, part in parts.items()
+            if part is not None
+            for at, name in enumerate(part)
+            for example_id, value in zip(
+                part.example_ids, part.per_example[:, at].tolist(), strict=True
+            )
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, the provenance of the table included."""
@@ -403,6 +488,67 @@ adjusted for 4 figures.
             UserWarning: something in an example of the gallery cannot be saved, and is left out.
         """
         return write_audits(folder, [analysed("", self)], single=True)
+
+    def to_model_card(self, *, heading: str = "Backdoor audit", level: int = 2) -> str:
+        """Return a section of a model card in Markdown: verdict, figures, settings.
+
+        Names and notes are escaped; long settings are cut, since ``to_json()`` has them whole.
+
+        Args:
+            heading: of the section.
+            level: of the heading, 1 to 6.
+        """
+        return model_card(self, heading=heading, level=whole(level, "level", 1, 6))
+
+    def to_every_eval_ever(
+        self,
+        *,
+        model: str,
+        evaluator: str,
+        dataset: str | Mapping[str, Any],
+        relationship: Relationship = "other",
+        value: str | None = None,
+        deployment: Literal["self_deployed", "externally_managed", "unknown"] = "unknown",
+        availability: Literal["open_weights", "closed_weights", "unknown"] = "unknown",
+        samples: bool = True,
+        retrieved: int | None = None,
+    ) -> EvaluationRecord:
+        """Return a record of Every Eval Ever, schema 0.3.0, which other programs read.
+
+        It holds the verdict, as a level (-1 where it is not shown), and a result for each figure of
+        the model and of its difference from the control, with standard error, interval, level,
+        method and number of units. A control is a model of its own:
+        ``audit.control.to_every_eval_ever(...)``.
+
+        Args:
+            model: name of the audited model, ``"developer/name"`` as on the Hugging Face Hub.
+            evaluator: person or organization that made the audit.
+            dataset: name of the examples; or what the schema calls ``source_data``, with
+                ``"dataset_name"``, ``"source_type"`` and, of a data set of the Hub, ``"hf_repo"``.
+            relationship: of the evaluator to the model: ``"first_party"``, ``"third_party"``,
+                ``"collaborative"`` or ``"other"``.
+            value: name of the value function; the class of the detector if left out.
+            deployment: ``"self_deployed"``, ``"externally_managed"`` or ``"unknown"``.
+            availability: ``"open_weights"``, ``"closed_weights"`` or ``"unknown"``.
+            samples: also make a record for each example and figure. ``is_correct`` says of a 0/1
+                value whether the attack failed, and is False, which the metadata say, of others.
+            retrieved: when the record was made, in seconds since 1970; now if left out.
+
+        Raises:
+            InputError: a name that the schema does not take.
+        """
+        return every_eval_ever(
+            self,
+            model=model,
+            evaluator=evaluator,
+            dataset=dataset,
+            relationship=relationship,
+            value=value,
+            deployment=deployment,
+            availability=availability,
+            samples=samples,
+            retrieved=retrieved,
+        )
 
     def plot(self, *, title: str | None = None, gallery: bool = True) -> Figure:
         """Draw the gallery of kept outputs above the bars of both metrics, the control beside.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
+from modcollapse._support.markup import html_lines, html_table
 from modcollapse._support.validation import did_you_mean, listed, ordered, whole
 from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Settings
@@ -123,6 +124,21 @@ class Slices(Mapping[Label, A], Generic[A]):
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        shown = (
+            {"": self}
+            if self.difference is None
+            else {
+                "": self,
+                "Difference from the control. ": self.difference,
+            }
+        )
+        parts = [html_lines(f"{of}{one.said}", strong=True) for of, one in shown.items()]
+        parts.append(html_lines(self._levels))
+        for of, one in shown.items():
+            parts += [html_lines(of), one._html_table(), html_lines(one._verdicts())]
+        return "".join(parts)
+
     @property
     def differing(self) -> tuple[str, ...]:
         """Figures whose means are shown to differ between groups."""
@@ -176,7 +192,7 @@ class Slices(Mapping[Label, A], Generic[A]):
         rows = {
             shown._heading(label): {
                 name: estimate
-                for name, estimate in _figures(audit).items()
+                for name, estimate in figures_of(audit).items()
                 if not name.startswith("v(")
             }
             for label, audit in shown.items()
@@ -208,7 +224,7 @@ class Slices(Mapping[Label, A], Generic[A]):
         blocks = []
         for start in range(0, len(labels), _ABREAST):
             shown = labels[start : start + _ABREAST]
-            columns = [_figures(self.audits[label]) for label in shown]
+            columns = [figures_of(self.audits[label]) for label in shown]
             rows = [
                 [
                     name,
@@ -220,6 +236,18 @@ class Slices(Mapping[Label, A], Generic[A]):
             headings = [textwrap.fill(self._heading(label), 24) for label in shown]
             blocks.append(format_table(["", *headings, "p"], rows))
         return "\n\n".join(blocks)
+
+    def _html_table(self) -> str:
+        columns = {label: figures_of(audit) for label, audit in self.audits.items()}
+        rows = [
+            [
+                name,
+                *(value_text(column[name]) for column in columns.values()),
+                f"{self.differ[name]:.3g}" if name in self.differ else "",
+            ]
+            for name in next(iter(columns.values()))
+        ]
+        return html_table(["", *map(self._heading, columns), "p"], rows)
 
     def _heading(self, label: Label) -> str:
         audit = self.audits[label]
@@ -474,7 +502,7 @@ def _between(sums: FloatArray, counts: FloatArray) -> FloatArray:
     return np.asarray((weights * (means - common) ** 2).sum(axis=-2))
 
 
-def _figures(audit: Sliced) -> dict[str, Estimate]:
+def figures_of(audit: Sliced) -> dict[str, Estimate]:
     """Estimates by label, the total effect after the attributions that sum to it."""
     found = dict(audit.estimates)
     last = {name: found.pop(name) for name in list(found) if name.startswith("CTI ")}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from modcollapse._support.markup import html_lines, html_table
 from modcollapse.analysis._intervals import contrast_estimates, rate_estimates
 from modcollapse.analysis._looks import level_at_each
 from modcollapse.analysis._sample import Sample
@@ -99,10 +100,25 @@ class Specificity(Mapping[str, ModalitySpecificity]):
         return len(self.modalities)
 
     def __str__(self) -> str:
+        tables = [format_table(header, rows) for header, rows in self._tables()]
+        return for_terminal("\n".join([self._heading, *tables, self.sentence]))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        parts = [html_lines(self.sentence, strong=True), html_lines(self._heading)]
+        parts += [html_table(header, rows) for header, rows in self._tables()]
+        return "".join(parts)
+
+    @property
+    def _heading(self) -> str:
         first = next(iter(self.modalities.values())).values[ALONE][CLEAN]
         unit = "attack success rate" if self.success else "mean value"
         unit = "difference from the control" if self.difference else unit
-        parts = [f"Specificity, {unit} ({sample_size(first, self.examples, False)})"]
+        return f"Specificity, {unit} ({sample_size(first, self.examples, False)})"
+
+    def _tables(self) -> Iterator[tuple[list[str], list[list[str]]]]:
+        """Headings and rows of each modality."""
         for modality, found in self.items():
             rows = [
                 [
@@ -111,10 +127,7 @@ class Specificity(Mapping[str, ModalitySpecificity]):
                 ]
                 for name in found.values[ALONE]
             ]
-            parts.append(format_table([modality, *found.values], rows))
-        return for_terminal("\n".join([*parts, self.sentence]))
-
-    __repr__ = __str__
+            yield [modality, *found.values], rows
 
     @property
     def sentence(self) -> str:

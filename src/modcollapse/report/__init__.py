@@ -1,20 +1,31 @@
 """Pictures and tables of estimates; matplotlib is loaded when a picture is drawn."""
 
 from modcollapse.report._audited import Audited
+from modcollapse.report._citing import citation, citations
 from modcollapse.report._comparison import plot_comparison
 from modcollapse.report._escapes import for_terminal as for_terminal
+from modcollapse.report._every_eval_ever import EvaluationRecord, every_eval_ever
+from modcollapse.report._every_eval_ever import Relationship as Relationship
 from modcollapse.report._figures import plot_audit, plot_estimates
 from modcollapse.report._leaks import plot_specificity
 from modcollapse.report._lines import Line, plot_curves
+from modcollapse.report._model_card import model_card
+from modcollapse.report._notebook import html_comparison as html_comparison
+from modcollapse.report._notebook import html_estimates as html_estimates
 from modcollapse.report._side_by_side import plot_side_by_side
 from modcollapse.report._tables import comparison_table, estimate_table, format_table
 
 __all__ = [
     "Audited",
+    "EvaluationRecord",
     "Line",
+    "citation",
+    "citations",
     "comparison_table",
     "estimate_table",
+    "every_eval_ever",
     "format_table",
+    "model_card",
     "plot_audit",
     "plot_comparison",
     "plot_curves",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from modcollapse._support.optional import require
 from modcollapse.report._audited import Audited
+from modcollapse.report._canvas import new_figure
 from modcollapse.report._escapes import for_picture
 from modcollapse.report._figures import plot_estimates
 from modcollapse.table import Estimate, sample_size
@@ -35,8 +35,6 @@ def plot_comparison(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figures = require("matplotlib.figure", extra="plot", needed_by="plot_comparison")
-    require("matplotlib.backends.backend_agg", extra="plot", needed_by="plot_comparison")
     columns = len(after.table.coalitions)
     panels = {"v": "Mean value under each set of triggers", "phi": "Attribution (TMA)"}
     widths = [columns + 0.5, max(3.0, 0.6 + len(after.table.modalities))]
@@ -45,7 +43,7 @@ def plot_comparison(
         panels["CTI"] = "Interaction (CTI)"
         widths.append(1 + pairs)
     width = min(max(9.5, 1.5 * sum(widths)), 40.0)
-    figure: Figure = figures.Figure(figsize=(width, 6.2), layout="constrained")
+    figure = new_figure("plot_comparison", figsize=(width, 6.2), layout="constrained")
     if title:
         figure.suptitle(for_picture(title), fontsize=13, fontweight="bold")
     axes = figure.subplots(2, len(panels), width_ratios=widths, squeeze=False, sharex="col")

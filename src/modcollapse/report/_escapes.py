@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from modcollapse._support.markup import printable
+
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -15,12 +17,7 @@ def for_terminal(text: str) -> str:
     >>> for_terminal("image" + chr(27) + "[2J")
     'image\\\\x1b[2J'
     """
-    return "".join(
-        character
-        if character.isprintable() or character == "\n"
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
+    return printable(text)
 
 
 def for_picture(text: str) -> str:
@@ -29,8 +26,8 @@ def for_picture(text: str) -> str:
 
 
 def for_markdown(cell: str) -> str:
-    """Let a cell be a cell."""
-    return for_terminal(cell).replace("\n", " ").replace("|", r"\|")
+    """Let a cell be a cell, and no HTML."""
+    return for_terminal(cell).replace("\n", " ").replace("|", r"\|").replace("<", r"\<")
 
 
 def for_latex(cell: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modcollapse._support.optional import require
+from modcollapse.report._canvas import new_figure
 from modcollapse.report._escapes import for_picture
 from modcollapse.table import Estimate
 
@@ -38,12 +38,10 @@ def plot_specificity(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figures = require("matplotlib.figure", extra="plot", needed_by="plot_specificity")
-    require("matplotlib.backends.backend_agg", extra="plot", needed_by="plot_specificity")
     rows = [list(next(iter(places.values()))) for places in values.values()]
     height = 1.7 + 0.34 * max(map(len, rows))
     size = (1.0 + 4.4 * len(values), height)
-    figure: Figure = figures.Figure(figsize=size, layout="constrained")
+    figure = new_figure("plot_specificity", figsize=size, layout="constrained")
     if title:
         figure.suptitle(for_picture(title), fontsize=13, fontweight="bold")
     axes = figure.subplots(1, len(values), squeeze=False, sharex=True)[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from modcollapse._support.optional import require
+from modcollapse.report._canvas import new_figure
 from modcollapse.report._escapes import for_picture
 from modcollapse.table import TOO_FEW, Estimate, estimate_label
 
@@ -50,9 +50,9 @@ def plot_curves(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figures = require("matplotlib.figure", extra="plot", needed_by="plot_curves")
-    require("matplotlib.backends.backend_agg", extra="plot", needed_by="plot_curves")
-    figure: Figure = figures.Figure(figsize=(2.2 + 4.4 * len(columns), 6.4), layout="constrained")
+    figure = new_figure(
+        "plot_curves", figsize=(2.2 + 4.4 * len(columns), 6.4), layout="constrained"
+    )
     if title:
         figure.suptitle(for_picture(title), fontsize=13, fontweight="bold")
     above, below = figure.subplots(2, len(columns), squeeze=False, sharex=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modcollapse._support.optional import require
+from modcollapse.report._canvas import new_figure
 from modcollapse.report._escapes import for_picture
 from modcollapse.table import Estimate
 
@@ -43,14 +43,12 @@ def plot_side_by_side(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figures = require("matplotlib.figure", extra="plot", needed_by="plot_side_by_side")
-    require("matplotlib.backends.backend_agg", extra="plot", needed_by="plot_side_by_side")
     panels = list(dict.fromkeys(label for row in rows.values() for label in row))
     headings = [textwrap.fill(heading, 26) for heading in rows]
     lines = [heading.count("\n") + 1 for heading in headings]
     width = min(2.6 + 2.5 * max(len(panels), 2), 40.0)
     height = 2.3 + sum(max(0.36, 0.19 * count) for count in lines)
-    figure: Figure = figures.Figure(figsize=(width, height), layout="constrained")
+    figure = new_figure("plot_side_by_side", figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(for_picture(title), fontsize=13, fontweight="bold")
     at = np.arange(len(rows))

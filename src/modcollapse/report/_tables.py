@@ -15,6 +15,9 @@ from modcollapse.table import OK, Estimate, decimals, number_text, value_text
 
 TextFormat: TypeAlias = Literal["text", "markdown", "latex"]
 
+ESTIMATE_COLUMNS = ("se", "low", "high", "")
+"""Headings of an estimate, after its name and its value."""
+
 _TABULATE = {"text": "plain", "markdown": "pipe", "latex": "latex_raw"}
 
 
@@ -66,10 +69,15 @@ def comparison_table(audits: Mapping[str, Audited], *, fmt: TextFormat = "text")
 
 def estimate_table(estimates: Mapping[str, Estimate], symbol: str) -> str:
     """Return a small text table of estimates by name."""
+    return format_table(["", symbol, *ESTIMATE_COLUMNS], estimate_rows(estimates))
+
+
+def estimate_rows(estimates: Mapping[str, Estimate]) -> list[list[str]]:
+    """Name, value, standard error, both ends and status of each, with the decimals of all."""
     figures = estimates.values()
     places = decimals(((figure.low, figure.high) for figure in figures), map(float, figures))
     error_places = decimals((0.0, 2 * figure.se) for figure in figures)
-    rows = [
+    return [
         [
             name,
             number_text(estimate.value, places),
@@ -79,7 +87,6 @@ def estimate_table(estimates: Mapping[str, Estimate], symbol: str) -> str:
         ]
         for name, estimate in estimates.items()
     ]
-    return format_table(["", symbol, "se", "low", "high", ""], rows)
 
 
 def format_table(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from modcollapse._support.markup import html_table
 from modcollapse._support.validation import did_you_mean
 from modcollapse.analysis import Audit, data_frame
 from modcollapse.errors import InputError
@@ -97,7 +98,16 @@ class Curves:
             if all(row.to_dict()[name] == value for name, value in wanted.items())
         ]
 
+    def _repr_html_(self) -> str:
+        return html_table(*self._cells())
+
     def __str__(self) -> str:
+        return format_table(*self._cells())
+
+    __repr__ = __str__
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """Headings, and a row of texts for each row."""
         header = [*self.at, "detector", "of", "", "value", "low", "high", ""]
         body = [
             [
@@ -108,9 +118,7 @@ class Curves:
             ]
             for row in self.rows
         ]
-        return format_table(header, body)
-
-    __repr__ = __str__
+        return header, body
 
     def to_csv(self) -> str:
         """Return the rows as CSV text with a header."""

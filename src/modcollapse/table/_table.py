@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modcollapse._support.markup import html_lines, html_table
 from modcollapse._support.validation import (
     bounds_of,
     described,
@@ -213,6 +214,15 @@ class CoalitionTable:
             f"CoalitionTable({n} example{'s' * (n > 1)}, {r} repeat{'s' * (r > 1)}, "
             f"modalities {names})"
         )
+
+    def _repr_html_(self) -> str:
+        means = self.values.mean(axis=(0, 1))
+        lowest, highest = (end(axis=(0, 1)) for end in (self.values.min, self.values.max))
+        rows = [
+            [label, *(f"{number:.4g}" for number in figures)]
+            for label, *figures in zip(self.coalitions, means, lowest, highest, strict=True)
+        ]
+        return html_lines(repr(self)) + html_table(["v(S)", "mean", "lowest", "highest"], rows)
 
     def __len__(self) -> int:
         """Return the number of examples."""

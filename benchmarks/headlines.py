@@ -1,0 +1,140 @@
+"""Write the figures of speed and coverage that the docs show first.
+
+    python benchmarks/headlines.py
+
+Reads ``results/*.json`` and writes ``docs/results/headlines.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modcollapse.report import format_table
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "results" / "headlines.md"
+
+READ = (
+    "overhead",
+    "overhead_of_pipelines",
+    "memory",
+    "shapley",
+    "outputs",
+    "tracker",
+    "vision_language",
+    "time_to_verdict",
+    "interval_coverage",
+    "claims",
+    "looks",
+    "compare",
+    "specificity",
+)
+
+
+def read() -> dict[str, Any]:
+    """Return what was measured, by benchmark."""
+    return {name: json.loads((RESULTS / f"{name}.json").read_text("utf-8")) for name in READ}
+
+
+def render(found: Mapping[str, Any]) -> str:
+    """Return both tables as Markdown."""
+    parts = [
+        "Speed and memory:",
+        format_table(["question", "measured"], speed(found), fmt="markdown"),
+        "Coverage and false claims, each in the worst cell that was drawn:",
+        format_table(["question", "measured"], coverage(found), fmt="markdown"),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def speed(found: Mapping[str, Any]) -> list[list[str]]:
+    """Questions and answers about time and memory."""
+    overhead, memory = found["overhead"], found["memory"]
+    beside = found["overhead_of_pipelines"]
+    within = sum(one["ratio"] <= beside["limit"] for one in beside["pipelines"])
+    slowest = max(one["ratio"] for one in found["outputs"]["files"].values())
+    least = min(one["speedup_over_shapiq"] for one in found["shapley"]["results"])
+    faster = overhead["one_by_one_to_audit_with_probe"]["of_medians"]
+    return [
+        [
+            "an audit beside the bare calls of its pipeline and detector",
+            f"{_more(overhead['audit_with_probe_to_bare']['of_medians'])} more time",
+        ],
+        [
+            f"the same, of {len(beside['pipelines'])} tiny pipelines",
+            f"at most {_more(beside['limit'])} more for {within} of them",
+        ],
+        [
+            "an audit in batches of 32, against one call for each output",
+            f"{faster:.1f} times faster",
+        ],
+        [
+            f"an audit that stops when its verdict is settled, against a loop of single calls over "
+            f"{found['time_to_verdict']['settings']['examples']} examples",
+            f"{found['time_to_verdict']['faster']:.0f} times faster, the same verdict",
+        ],
+        [
+            "memory for 1,024 examples in place of 64, beyond the table",
+            f"{memory['allocated_beyond_table_bytes_an_example']:.0f} bytes an example",
+        ],
+        [
+            "exact Shapley values, against the exact computer of shapiq",
+            f"{least:,.0f} times faster",
+        ],
+        [
+            "100,000 texts into a table, against parsing the file alone",
+            f"{slowest:.1f} times as long",
+        ],
+        [
+            "a row of a vision-language model in a batch of 16, against a row alone",
+            f"{found['vision_language']['times_as_fast']:.1f} times faster",
+        ],
+        [
+            "a tracker in a training, by default",
+            f"{found['tracker']['share']:.1%} of its time, the same weights bit for bit",
+        ],
+    ]
+
+
+def coverage(found: Mapping[str, Any]) -> list[list[str]]:
+    """Questions and answers about intervals and claims."""
+    rates = [cell["coverage"] for cells in found["interval_coverage"]["by_rate"].values()
+             for cell in cells]  # fmt: skip
+    default = min(cell.get("flips", cell.get("patterns")) for cell in rates)
+    claims = max(one["worst"] for one in found["claims"]["boundary"] if one["known"] is None)
+    stopped = max(one["worst"]["rate"] for one in found["looks"]["false"])
+    compared = max(
+        band["worst"]
+        for kind in found["compare"]["boundary"]
+        for claim, bands in kind["claims"].items()
+        if claim != "any of these"  # that is how often some claim of several is false
+        for band in bands
+    )
+    specific = max(one["worst"]["rate"] for one in found["specificity"]["boundary"])
+    return [
+        [
+            "95 % intervals where 0.5 to 10 % of the examples deviate from the attack",
+            f"hold in {default:.1%} of audits",
+        ],
+        [
+            "Student's t interval on the same audits",
+            f"holds in {min(cell['t'] for cell in rates):.1%}",
+        ],
+        ["a claim of a verdict where it is just not true, at 5 %", f"false in {claims:.1%}"],
+        ["the same at any look of a run that may stop", f"false in {stopped:.1%}"],
+        ["a claim of a comparison, at 5 %", f"false in {compared:.1%}"],
+        ["a claim about specificity, at 5 %", f"false in {specific:.1%}"],
+    ]
+
+
+def _more(ratio: float) -> str:
+    return f"{ratio - 1:.1%}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(read()), encoding="utf-8")
+    print(f"wrote {PAGE}")
