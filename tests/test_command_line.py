@@ -569,8 +569,9 @@ def test_the_demo_audits_the_bundled_models(tmp_path, monkeypatch):
 
 def test_the_demo_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name in [name for name in sys.modules if name.startswith("modcollapse_demo.")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "modcollapse_demo", None)
-    monkeypatch.delitem(sys.modules, "modcollapse_demo.tiny.faces", raising=False)
     stderr = run("demo", code=2)[1]
     assert 'pip install "modcollapse[demo]"' in stderr
 
@@ -620,6 +621,6 @@ def test_interrupted_is_said_with_what_is_finished(held, monkeypatch):
         error.add_note("3 of 5 examples are finished")
         raise error
 
-    monkeypatch.setattr("modcollapse.load_audit", stopped)
+    monkeypatch.setattr("modcollapse.analysis.load_audit", stopped)
     Path("saved").mkdir()
     assert "interrupted\n3 of 5 examples" in run("verdict", "saved", code=130)[1]

@@ -21,7 +21,7 @@ from modcollapse.cli._printed import (
 )
 from modcollapse.cli._trigger_specs import TRIGGER_HELP
 
-FOLDER = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path)
 
 
 class _AuditCommand(click.Command):
@@ -130,9 +130,9 @@ class _AuditCommand(click.Command):
 @click.option("--keep", type=click.IntRange(0), default=3, show_default=True, metavar="N",
               help="Examples whose outputs are kept for the gallery.")  # fmt: skip
 @click.option("--stop", is_flag=True, help="Stop at a declared look once the verdict is settled.")
-@click.option("--journal", type=FOLDER, metavar="FOLDER",
+@click.option("--journal", type=_FOLDER, metavar="FOLDER",
               help="Write finished examples down; the same call goes on from there.")  # fmt: skip
-@click.option("--out", type=FOLDER, default=Path("audited"), show_default=True, metavar="FOLDER",
+@click.option("--out", type=_FOLDER, default=Path("audited"), show_default=True, metavar="FOLDER",
               help="Where to write the audit and its page.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check the input, say what it costs, and stop.")
 @json_option
@@ -184,7 +184,7 @@ def audit_command(
 
 def _measured(plan: AuditPlan, journal: Path | None) -> Any:
     """Load the models, and audit."""
-    from modcollapse import audit
+    from modcollapse.studies import audit
 
     detectors = plan.detectors()
     sampler, control = plan.samplers()

@@ -12,7 +12,7 @@ from modcollapse._support.optional import require
 from modcollapse._support.validation import listed
 from modcollapse.cli._data_sets import DataSet, check_held, read_columns, read_data
 from modcollapse.cli._targets_given import GivenTarget, given_target
-from modcollapse.cli._trigger_specs import beside, trigger_of
+from modcollapse.cli._trigger_specs import file_named, trigger_of
 from modcollapse.errors import InputError, context
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def audit_plan(given: Mapping[str, Any], bases: Mapping[str, Path | None]) -> Au
         InputError: something is missing, unknown or does not fit together.
         MissingExtraError: something that is needed is not installed.
     """
-    from modcollapse import generation_cost
+    from modcollapse.measure import generation_cost
 
     require("diffusers", extra="diffusers", needed_by="modcollapse audit")
     triggers = _triggers(given, bases)
@@ -185,7 +185,7 @@ def _pipeline(text: str, base: Path | None) -> str:
 
 def _found(text: str, base: Path | None) -> str:
     """A path as it is meant where something is there, and else the text as it stands."""
-    path = beside(text, base)
+    path = file_named(text, base)
     return str(path) if path.exists() else text
 
 
@@ -220,6 +220,6 @@ def _value(text: str) -> Any:
 
 
 def _looks() -> Any:
-    from modcollapse import Looks
+    from modcollapse.studies import Looks
 
     return Looks()

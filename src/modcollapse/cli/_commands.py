@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from modcollapse import __version__
 from modcollapse.cli._audit_command import audit_command
 from modcollapse.cli._compare_command import compare_command
 from modcollapse.cli._demo_command import demo_command
@@ -69,7 +68,7 @@ def _tell(error: BaseException, code: int) -> int:
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
 )
-@click.version_option(__version__, prog_name="modcollapse")
+@click.version_option(package_name="modcollapse", prog_name="modcollapse")
 @click.option("--traceback", is_flag=True, help="Show where an error comes from, for a bug report.")
 def main(traceback: bool) -> None:
     """Which modality carries the backdoor?

@@ -31,7 +31,7 @@ def compare_command(ctx: click.Context, before: Path, after: Path, as_json: bool
     0 is left for one verdict: removed. Moved is 8, reduced 9, increased 10, unchanged 11,
     inconclusive 5, too few examples 6.
     """
-    from modcollapse import compare
+    from modcollapse.studies import compare
 
     sides = [cast(Any, held_audits(path)) for path in (before, after)]
     print_comparisons(ctx, compare(*sides), as_json=as_json)

@@ -11,7 +11,7 @@ import click
 
 from modcollapse._support.validation import did_you_mean, listed
 
-FOLDER = "modcollapse.configuration"
+_FOLDER = "modcollapse.configuration"
 """Where the context holds the folder of the file."""
 _NEVER = ("config", "dry_run", "as_json", "help")
 
@@ -40,14 +40,14 @@ def read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> Pa
             )
         values[name] = _value(f"{path}: {key}", value, known[name])
     ctx.default_map = {**(ctx.default_map or {}), **values}
-    ctx.meta[FOLDER] = path.parent
+    ctx.meta[_FOLDER] = path.parent
     return path
 
 
 def folder_of(ctx: click.Context, name: str) -> Path | None:
     """Folder that the files of an option are named from; None for the working directory."""
     source = ctx.get_parameter_source(name)
-    return ctx.meta[FOLDER] if source is click.core.ParameterSource.DEFAULT_MAP else None
+    return ctx.meta[_FOLDER] if source is click.core.ParameterSource.DEFAULT_MAP else None
 
 
 def _value(where: str, value: Any, parameter: click.Parameter) -> Any:

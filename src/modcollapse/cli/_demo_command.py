@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from modcollapse._support.optional import require
 from modcollapse.cli._held_audits import PAGE, SAVED
 from modcollapse.cli._out_folders import claimed_out
 from modcollapse.cli._printed import json_option, note, page_of, print_audits, results_only
+
+if TYPE_CHECKING:
+    from modcollapse.contracts import Detector
 
 
 @click.command("demo", short_help="Audit a tiny backdoored pipeline: two minutes, no download.")
@@ -41,8 +45,6 @@ def demo_command(ctx: click.Context, out: Path, examples: int, as_json: bool) ->
     Example:
       modcollapse demo --out demo && echo clean || echo "exit code $?"
     """
-    from modcollapse import Detector, audit
-    from modcollapse._support.optional import require
 
     needed = {"extra": "demo", "needed_by": "modcollapse demo"}
     faces, models = (
@@ -52,6 +54,7 @@ def demo_command(ctx: click.Context, out: Path, examples: int, as_json: bool) ->
     with results_only():
         from modcollapse.detectors import ClipShift, MSEAttackSuccess
         from modcollapse.samplers import PipelineSampler
+        from modcollapse.studies import audit
         from modcollapse.triggers import trigger_pair
 
         target = models.MODELS / "target.png"
@@ -69,7 +72,7 @@ def demo_command(ctx: click.Context, out: Path, examples: int, as_json: bool) ->
             faces.held_out(examples),
             trigger_pair("white box"),
             control=samplers[1],
-            batch_size=32,
+            batch_size=min(32, 4 * examples),
             keep=min(3, examples),
         )
         saved = audits.save(out / SAVED)

@@ -31,8 +31,9 @@ def held_audits(path: Path, control: Path | None = None) -> Audit | Audits:
         FileNotFoundError: there is nothing there.
         TableError: it holds something else, or is damaged.
     """
-    from modcollapse import CoalitionTable, audit, load_audit
-    from modcollapse.table import is_journal
+    from modcollapse.analysis import load_audit
+    from modcollapse.studies import audit
+    from modcollapse.table import CoalitionTable, is_journal
 
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
@@ -50,7 +51,7 @@ def held_audits(path: Path, control: Path | None = None) -> Audit | Audits:
 
 
 def _of_journal(folder: Path) -> Audit | Audits:
-    from modcollapse import audit
+    from modcollapse.studies import audit
     from modcollapse.table import read_journal
 
     content = read_journal(folder)

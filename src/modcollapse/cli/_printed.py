@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from modcollapse import __version__
 from modcollapse.cli._exits import exit_of
 
 if TYPE_CHECKING:
@@ -156,8 +155,10 @@ def leave(ctx: click.Context, code: int, meaning: str) -> NoReturn:
 
 
 def _print_json(ctx: click.Context, code: int, **content: Any) -> None:
+    from importlib.metadata import version
+
     held = {
-        "modcollapse": __version__,
+        "modcollapse": version("modcollapse"),
         "command": ctx.info_name,
         "exit_code": code,
         **content,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from modcollapse.cli._trigger_specs import beside
+from modcollapse.cli._trigger_specs import file_named
 from modcollapse.errors import InputError
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -64,9 +64,9 @@ def given_target(
     Raises:
         InputError: a file that is not there or no picture; a text without a CLIP.
     """
-    picture = beside(target, base)
-    if clip is not None and beside(clip, clip_base).is_dir():
-        name, pretrained = str(beside(clip, clip_base)), None
+    picture = file_named(target, base)
+    if clip is not None and file_named(clip, clip_base).is_dir():
+        name, pretrained = str(file_named(clip, clip_base)), None
     else:
         name, _, weights = (clip or "").partition(":")
         pretrained = weights or None

@@ -44,7 +44,7 @@ def _yes(text: str, _: Path | None) -> bool:
 
 
 def _file(text: str, base: Path | None) -> Path:
-    path = beside(text, base)
+    path = file_named(text, base)
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     return path
@@ -152,7 +152,7 @@ Sizes and gaps are parts of the image's shorter side; a place is "center", x/y i
 and height, or random/SEED."""
 
 
-def beside(text: str, base: Path | None) -> Path:
+def file_named(text: str, base: Path | None) -> Path:
     """A path as it is meant: from the folder of the configuration that names it, or from here."""
     path = Path(text).expanduser()
     return path if base is None else base / path
