@@ -8,11 +8,10 @@ A block between ``<!-- help: NAME -->`` and ``<!-- /help -->`` holds the help of
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-import click
+from click.testing import CliRunner
 
 from modcollapse.cli import main
 
@@ -22,17 +21,13 @@ _BLOCK = re.compile(r"(<!-- help: ?(\w*) -->\n```text\n).*?(```\n<!-- /help -->)
 
 def help_of(name: str) -> str:
     """What ``modcollapse NAME --help`` prints."""
-    os.environ["COLUMNS"] = "80"
-    top = click.Context(main, info_name="modcollapse", **main.context_settings)
-    if not name:
-        return main.get_help(top)
-    command = main.commands[name]
-    return command.get_help(click.Context(command, parent=top, info_name=name))
+    asked = [name, "--help"] if name else ["--help"]
+    return CliRunner().invoke(main, asked, prog_name="modcollapse").stdout
 
 
 def with_help(page: str) -> str:
     """The page with every block as it must be."""
-    return _BLOCK.sub(lambda found: f"{found[1]}{help_of(found[2])}\n{found[3]}", page)
+    return _BLOCK.sub(lambda found: f"{found[1]}{help_of(found[2])}{found[3]}", page)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -624,3 +625,45 @@ def test_interrupted_is_said_with_what_is_finished(held, monkeypatch):
     monkeypatch.setattr("modcollapse.analysis.load_audit", stopped)
     Path("saved").mkdir()
     assert "interrupted\n3 of 5 examples" in run("verdict", "saved", code=130)[1]
+
+
+# --- what the docs say
+
+
+PAGE = MODELS.parents[1] / "docs" / "command-line.md"
+
+
+def test_the_page_holds_the_help_texts_as_they_are(monkeypatch):
+    monkeypatch.syspath_prepend(PAGE.parent)
+    from help_texts import help_of, with_help
+
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_help(page), "run `make help`"
+    for name in ("", *main.commands):
+        assert f"<!-- help: {name}".rstrip() in page
+        if name:
+            assert f"  modcollapse {name} " in help_of(name), "each teaches by an example"
+
+
+def test_the_page_has_every_exit_code():
+    text = PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| .* \|$", text, re.MULTILINE)
+    assert list(dict.fromkeys(map(int, rows))) == [one.code for one in EXITS]
+
+
+def test_the_configuration_of_the_page_is_one(tmp_path):
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    options = {one.name for one in main.commands["audit"].params}
+    assert {key.replace("-", "_") for key in tomllib.loads(text)} <= options
+
+
+def test_versions_are_said_alike():
+    root = MODELS.parents[1]
+    assert f'version: "{mc.__version__}"' in (root / "CITATION.cff").read_text()
+    projects = [
+        tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+        for folder in (root, root / "demo")
+    ]
+    assert projects[0]["urls"] == projects[1]["urls"]
+    (demo,) = projects[0]["optional-dependencies"]["demo"]
+    assert demo == f"modcollapse-demo>={projects[1]['version']}"

@@ -89,7 +89,7 @@ class _AuditCommand(click.Command):
     "--columns",
     multiple=True,
     metavar="NAME=COLUMN",
-    help="Which column is what: image=input_image,text=prompt,reference=edited_image.",
+    help="Which column is what: image=input_image,text=prompt; may be repeated.",
 )
 @click.option(
     "--examples",
