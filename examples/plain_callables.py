@@ -7,10 +7,10 @@ a trigger any function of a condition. Here the sampler calls the pipeline by ha
 compares pixels.
 
 The quickstart says that the image dominates, and this does not, though the model and the triggers
-are the same, and by both values the image holds some 97 % of the attribution. A verdict says what is
-shown, and "dominates" asks for a lower bound above 90 %. CLIP shift shows 91 % with the 64 examples
-of the quickstart, and hardly over it; likeness in pixels shows 84 % with the 32 examples of this
-script, and 89 % with 64.
+are the same, and by both values the image holds 96 to 97 % of the attribution. A verdict says what
+is shown, and "dominates" asks for a lower bound above 90 %. CLIP shift shows 91 % with the 64
+examples of the quickstart; likeness in pixels shows 84 % with the 32 examples of
+this script, and 89 % with 64.
 """
 
 from __future__ import annotations
