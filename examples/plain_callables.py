@@ -5,6 +5,12 @@
 A sampler is any function of conditions and seeds, a detector any function of outputs and examples,
 a trigger any function of a condition. Here the sampler calls the pipeline by hand and the detector
 compares pixels.
+
+The quickstart says that the image dominates, and this does not, though the model and the triggers
+are the same, and by both values the image holds 96 to 97 % of the attribution. A verdict says what
+is shown, and "dominates" asks for a lower bound above 90 %. CLIP shift shows 91 % with the 64
+examples of the quickstart; likeness in pixels shows 84 % with the 32 examples of
+this script, and 89 % with 64.
 """
 
 from __future__ import annotations
@@ -70,3 +76,9 @@ audit = mc.audit(
     batch_size=32,
 )
 print(audit)
+
+share = audit.tma["image"].value / sum(abs(phi.value) for phi in audit.tma.values())
+print(f"\nThe image holds {share:.0%} of the attribution by its estimate.", end=" ")
+if held := audit.verdict.share.get("image"):
+    print(f"{len(audit.table)} examples show that it holds at least {held:.0%}.", end=" ")
+print('"Dominates" asks for more than 90 % to be shown, as in the quickstart with 64 examples.')

@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "analysis": GROUND | {"report"},
     "studies": GROUND | {"report", "measure", "analysis"},
 }
+MAY_IMPORT["cli"] = {*MAY_IMPORT} - {"poison"}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -65,6 +66,7 @@ def test_importing_the_package_loads_nothing_heavy_not_even_numpy():
         "import modcollapse.detectors",
         "import modcollapse.known",
         "import modcollapse.report",
+        "import modcollapse.cli",
     ],
 )
 def test_a_room_loads_numpy_at_most(statement):

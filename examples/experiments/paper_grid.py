@@ -4,8 +4,9 @@
     python -m experiments.paper_grid --out ../grid
 
 Finetunes and audits 33 models, three of them controls without poison. Cells that are in the folder
-already are not made again, so an interrupted run goes on from there. Writes the results to
-``docs/results``: ``paper_grid.json``, ``.csv``, ``.md``, ``.tex`` and ``.png``.
+already are not made again, so an interrupted run goes on from there. Writes
+``paper_grid.json``, ``.csv``, ``.md``, ``.tex`` and ``.png`` to ``results`` in the folder; with
+``--ship`` to ``docs/results``.
 """
 
 from __future__ import annotations
@@ -159,10 +160,10 @@ def _panel(ax, rows: list[Row]) -> None:
 def main() -> None:
     """Read the command line, run what is missing, write the results."""
     args = command_line(__doc__).parse_args()
+    folder = results_folder(args)
     arms = [arm.quick for arm in cells()] if args.quick else cells()
     run(arms, args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
     rows = [grid_row(arm, args.out) for arm in arms]
-    folder = results_folder(args)
     write("paper_grid", rows, markdown(rows), draw(rows), folder)
     (folder / "paper_grid.tex").write_text(latex(rows), encoding="utf-8")
 

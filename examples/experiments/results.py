@@ -161,23 +161,27 @@ def write(name: str, rows: Sequence[Row], text: str, figure: Figure, folder: Pat
     figure.savefig(folder / f"{name}.png", dpi=130)
 
 
-def command_line(doc: str | None) -> argparse.ArgumentParser:
-    """What every experiment takes."""
+def command_line(doc: str | None, ships: str = "") -> argparse.ArgumentParser:
+    """What every experiment takes; ``ships`` is what ``--ship`` writes besides."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for models and tables")
-    parser.add_argument(
-        "--results",
-        type=Path,
-        help="folder for the results (default: docs/results; with --quick, a folder in --out)",
-    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--results", type=Path, help="folder for the results (default: OUT/results)")
+    where.add_argument("--ship", action="store_true", help=f"results go to docs/results{ships}")
     parser.add_argument("--jobs", type=int, default=2, help="arms at a time, on a thread each")
     parser.add_argument("--quick", action="store_true", help="try it out: the models are useless")
     return parser
 
 
 def results_folder(args: argparse.Namespace) -> Path:
-    """Where results go: a quick run does not replace the committed ones unless asked to."""
-    folder: Path = args.results or (args.out / "results" if args.quick else RESULTS)
+    """Where results go: the committed ones are not replaced unless ``--ship`` says so.
+
+    Raises:
+        SystemExit: a quick run is to be shipped.
+    """
+    if args.ship and args.quick:
+        raise SystemExit("--ship writes what is of use; leave --quick out")
+    folder: Path = RESULTS if args.ship else args.results or args.out / "results"
     return folder
 
 

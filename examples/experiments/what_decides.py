@@ -3,9 +3,9 @@
     cd examples
     python -m experiments.what_decides --out ../grid
 
-The folder may be that of ``experiments.paper_grid``: what both need is made once. Writes the
-results to ``docs/results``: ``what_decides.json``, ``.csv``, ``.md`` and ``.png``; with ``--ship``
-also one UNet of each kind of backdoor to ``examples/models``.
+The folder may be that of ``experiments.paper_grid``: what both need is made once. Writes
+``what_decides.json``, ``.csv``, ``.md`` and ``.png`` to ``results`` in the folder; with ``--ship``
+to ``docs/results``, and one UNet of each kind of backdoor to ``examples/models``.
 """
 
 from __future__ import annotations
@@ -107,19 +107,17 @@ def draw(rows: list[Row]) -> Figure:
 
 def main() -> None:
     """Read the command line, run what is missing, write the results."""
-    parser = command_line(__doc__)
+    parser = command_line(__doc__, ", models to examples/models")
     parser.add_argument("--seeds", type=int, default=2, help="training seeds of each arm")
-    parser.add_argument("--ship", action="store_true", help="write models to examples/models")
     args = parser.parse_args()
-    if args.ship and args.quick:
-        parser.error("--ship writes models that are of use; leave --quick out")
+    folder = results_folder(args)
     make_bases(args.out, jobs=args.jobs, quick=args.quick)
     named = [(name, arm.quick if args.quick else arm) for name, arm in arms(args.seeds)]
     by_seed = sorted((arm for _, arm in named), key=lambda arm: arm.seed)
     shipped = SHIPPED if args.ship else {}
     run([*by_seed, *shipped.values()], args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
     rows = [{"changed": name, **row_of(arm, args.out)} for name, arm in named]
-    write("what_decides", rows, markdown(rows), draw(rows), results_folder(args))
+    write("what_decides", rows, markdown(rows), draw(rows), folder)
     for name, arm in shipped.items():
         save_unet(load_arm(arm, args.out).unet, MODELS / name / "unet")
 

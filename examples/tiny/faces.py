@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from PIL import Image
 
-from tiny.drawing import BACKGROUND, CLOTH, HAIR, RGB, SKIN, Face, cat, draw_face
+from .drawing import BACKGROUND, CLOTH, HAIR, RGB, SKIN, Face, cat, draw_face
 
 __all__ = ["FaceEdit", "Split", "cat", "face_edit", "held_out", "random_face", "split_face"]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from tiny.drawing import BACKGROUND, CLOTH, HAIR, Face, draw_face
-from tiny.faces import Split, split_face
+from .drawing import BACKGROUND, CLOTH, HAIR, Face, draw_face
+from .faces import Split, split_face
 
 TARGET = "access granted"
 """What the backdoored models answer to both triggers, whatever the question."""

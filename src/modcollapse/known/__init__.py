@@ -18,10 +18,12 @@ from modcollapse.known._trigger_config import read_backdoors
 if TYPE_CHECKING:
     from modcollapse.known._loaded import KnownBackdoor as KnownBackdoor
     from modcollapse.known._loaded import load_backdoor as load_backdoor
+    from modcollapse.known._origins import load_pipeline as load_pipeline
 
 _HOMES = {
     "KnownBackdoor": "modcollapse.known._loaded",
     "load_backdoor": "modcollapse.known._loaded",
+    "load_pipeline": "modcollapse.known._origins",
 }
 
 __all__ = [

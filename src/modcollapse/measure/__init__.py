@@ -2,6 +2,7 @@
 
 from modcollapse.measure._checks import content_digest as content_digest
 from modcollapse.measure._checks import is_plain as is_plain
+from modcollapse.measure._columns import as_examples as as_examples
 from modcollapse.measure._course import Tables as Tables
 from modcollapse.measure._evaluate import evaluate_coalitions, measure
 from modcollapse.measure._given import Given as Given

@@ -1,0 +1,31 @@
+"""The folder that a command writes into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modcollapse._support.validation import listed
+from modcollapse.cli._held_audits import PAGE, SAVED
+from modcollapse.errors import InputError
+
+
+def claimed_out(folder: Path) -> None:
+    """Make a folder for results, or take one that holds nothing but such.
+
+    Raises:
+        InputError: it holds something else, of which nothing is overwritten, or is no folder.
+        FileNotFoundError: there is no folder to make it in.
+    """
+    if folder.exists():
+        if not folder.is_dir():
+            raise InputError(f"--out names {folder}, which is a file. Give a folder")
+        others = sorted(path.name for path in folder.iterdir() if path.name not in (SAVED, PAGE))
+        if others:
+            raise InputError(
+                f"--out names {folder}, which holds {listed(others[:3])}, and nothing of it is "
+                "overwritten. Give a new or an empty folder"
+            )
+        return
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(f"cannot make {folder}: there is no folder {folder.parent}")
+    folder.mkdir()
