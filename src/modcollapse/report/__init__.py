@@ -1,24 +1,40 @@
 """Pictures and tables of estimates; matplotlib is loaded when a picture is drawn."""
 
+from modcollapse.report._attribution_picture import plot_attribution
 from modcollapse.report._audited import Audited
 from modcollapse.report._comparison import plot_comparison
 from modcollapse.report._escapes import for_terminal as for_terminal
 from modcollapse.report._figures import plot_audit, plot_estimates
+from modcollapse.report._gallery_picture import plot_gallery
+from modcollapse.report._interaction_picture import plot_interaction
+from modcollapse.report._lattice_picture import plot_lattice
 from modcollapse.report._leaks import plot_specificity
 from modcollapse.report._lines import Line, plot_curves
+from modcollapse.report._running_picture import plot_running
 from modcollapse.report._side_by_side import plot_side_by_side
+from modcollapse.report._strip_picture import plot_examples
+from modcollapse.report._style import Drawing, PictureOptions, Scale
 from modcollapse.report._tables import comparison_table, estimate_table, format_table
 
 __all__ = [
     "Audited",
+    "Drawing",
     "Line",
+    "PictureOptions",
+    "Scale",
     "comparison_table",
     "estimate_table",
     "format_table",
+    "plot_attribution",
     "plot_audit",
     "plot_comparison",
     "plot_curves",
     "plot_estimates",
+    "plot_examples",
+    "plot_gallery",
+    "plot_interaction",
+    "plot_lattice",
+    "plot_running",
     "plot_side_by_side",
     "plot_specificity",
 ]
