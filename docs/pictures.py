@@ -78,7 +78,7 @@ def without_effect() -> mc.Audit:
 
 def stopped() -> mc.Audit:
     """A run that stopped at a look, once its verdict was settled."""
-    game = planted_game((0, 0.75, 0.1, 0.95), FOUR[:2], examples=400, noise=0.3)
+    game = planted_game((0, 0.9, 0.02, 0.93), FOUR[:2], examples=400, noise=0.12)
 
     class Detector:
         perfect = 1.0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
 from modcollapse._support.validation import choice, whole
+from modcollapse.analysis._report_sections import section_of, write_report
 from modcollapse.analysis._sample import Sample
 from modcollapse.analysis._settings import Settings
 from modcollapse.analysis._verdict import MIN_UNITS
@@ -28,6 +30,7 @@ from modcollapse.table import CoalitionTable, Estimate, sample_size
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PAGE_TITLE = "Backdoor modality audit"
 TOGETHER = "all together"
 _POINTS = 28
 """Numbers of examples at which a running estimate is computed, looks aside."""
@@ -186,6 +189,41 @@ class Drawn:
             MissingExtraError: matplotlib is not installed.
         """
         return plot_gallery(self.table, examples=examples, **options)
+
+    def report(
+        self,
+        folder: str | Path,
+        *,
+        title: str | None = None,
+        comparison: Any = None,
+        labels: Mapping[str, str] | None = None,
+        unit: str = "",
+    ) -> Path:
+        """Write a page that a person reads who was not there, and files that a paper takes.
+
+        The folder holds ``index.html``, which needs no network and no other file, the pictures in
+        ``figures`` (PNG and SVG), the figures in ``tables`` (CSV and LaTeX with booktabs) and
+        all of it in ``audit.json``. It is not loaded again: `save` is for that.
+
+        Args:
+            folder: one that does not exist, is empty, or holds a report, which is replaced.
+            title: of the page.
+            comparison: what ``mc.compare(before, after)`` returned, where the page is to show it.
+            labels: modality -> what stands in its place in the pictures.
+            unit: what the values are, such as ``"CLIP shift"``.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            InputError: the folder holds something else, of which nothing is overwritten; a kept
+                output that cannot be drawn; a label for what is not there; or ``comparison`` is
+                none.
+            FileNotFoundError: there is no folder to make it in.
+            MissingExtraError: jinja2 or matplotlib is not installed.
+        """
+        section = section_of("", self, labels=labels, unit=unit, comparison=comparison)
+        return write_report(folder, title or PAGE_TITLE, [section])
 
     @property
     def _together(self) -> str:

@@ -10,15 +10,22 @@ from modcollapse.report._interaction_picture import plot_interaction
 from modcollapse.report._lattice_picture import plot_lattice
 from modcollapse.report._leaks import plot_specificity
 from modcollapse.report._lines import Line, plot_curves
+from modcollapse.report._page import write_report
 from modcollapse.report._running_picture import plot_running
+from modcollapse.report._sections import Claims, Figures, Picture, Section
 from modcollapse.report._side_by_side import plot_side_by_side
 from modcollapse.report._strip_picture import plot_examples
-from modcollapse.report._style import Drawing, PictureOptions, Scale
+from modcollapse.report._style import PictureOptions, PictureStyle, Scale
 from modcollapse.report._tables import comparison_table, estimate_table, format_table
 
 __all__ = [
     "Audited",
-    "Drawing",
+    "Claims",
+    "Figures",
+    "Picture",
+    "Section",
+    "write_report",
+    "PictureStyle",
     "Line",
     "PictureOptions",
     "Scale",

@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Unpack
 from modcollapse.report._rows import draw_rows, ends, height_of
 from modcollapse.report._style import (
     OF_SERIES,
-    Drawing,
     PictureOptions,
+    PictureStyle,
     Scale,
     limits,
     look,
     mark_scale,
-    plain,
-    said_of,
+    tidy,
+    unscaled,
 )
 from modcollapse.table import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-TOTAL = "all together"
 
 
 def plot_attribution(
@@ -40,7 +38,7 @@ def plot_attribution(
         series: ``"audited model"``, ``"control"``, ``"difference"`` -> name -> estimate.
         scale: what counts.
         caption: what is said below.
-        options: see `Drawing`.
+        options: see `PictureStyle`.
 
     Returns:
         A figure of its own, free of pyplot's state.
@@ -51,7 +49,7 @@ def plot_attribution(
     """
     names = list(next(iter(series.values())))
     known = (*names, *series)
-    drawing = Drawing("plot_attribution", **options, names=known)
+    drawing = PictureStyle("plot_attribution", **options, names=known)
     shown = [drawing.wrapped(name) for name in names]
     figure = drawing.figure(1.15 + height_of(shown, len(series)) + 0.12 * len(series))
     ax = figure.subplots()
@@ -73,7 +71,7 @@ def plot_attribution(
     numbers = ends(one for named in series.values() for one in named.values())
     ax.set_xlim(*limits(numbers, scale))
     ax.set_xlabel(drawing.axis("attribution \u03c6"))
-    plain(ax)
+    tidy(ax)
     drawing.legend(figure, ax)
-    drawing.say(figure, caption, said_of(scale))
+    drawing.say(figure, caption, unscaled(scale))
     return figure

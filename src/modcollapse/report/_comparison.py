@@ -8,15 +8,15 @@ from modcollapse.report._audited import Audited
 from modcollapse.report._rows import draw_rows, ends, height_of
 from modcollapse.report._style import (
     PAGE,
-    Drawing,
-    Look,
     PictureOptions,
+    PictureStyle,
     Scale,
+    SeriesStyle,
     limits,
     look,
     mark_scale,
-    plain,
-    said_of,
+    tidy,
+    unscaled,
 )
 from modcollapse.table import Estimate
 
@@ -44,7 +44,7 @@ def plot_comparison(
         difference: the audit of after - before.
         scale: what counts, of before.
         caption: what is said below.
-        options: see `Drawing`; the width is that of a page if left out.
+        options: see `PictureStyle`; the width is that of a page if left out.
 
     Returns:
         A figure of its own, free of pyplot's state.
@@ -55,7 +55,7 @@ def plot_comparison(
     """
     known = ("none", *after.table.modalities, *_LOOKS)
     options.setdefault("width", PAGE)
-    drawing = Drawing("plot_comparison", **options, names=known)
+    drawing = PictureStyle("plot_comparison", **options, names=known)
     symbols = [one for one in _HEADINGS if any(one == symbol for symbol, _, _ in after.entries)]
     names = {symbol: _names(after, symbol, drawing) for symbol in symbols}
     heights = [height_of(names[symbol], 2) + 0.42 for symbol in symbols]
@@ -69,7 +69,7 @@ def plot_comparison(
         for column, (ax, shown) in enumerate(
             zip(row, (("before", "after"), ("after - before",)), strict=True)
         ):
-            series: dict[str, tuple[Look, list[Estimate]]] = {
+            series: dict[str, tuple[SeriesStyle, list[Estimate]]] = {
                 drawing.wrapped(side): (_LOOKS[side], _of_symbol(sides[side], symbol))
                 for side in shown
             }
@@ -79,7 +79,7 @@ def plot_comparison(
                 ax.axvline(0, color="#222222", lw=0.7)
             else:
                 mark_scale(ax, scale)
-            plain(ax)
+            tidy(ax)
             ax.locator_params(axis="x", nbins=4 if drawing.narrow else 6)
         row[1].set_yticklabels([])
         row[0].set_title(_HEADINGS[symbol], fontsize=7, loc="left", pad=3)
@@ -92,11 +92,11 @@ def plot_comparison(
     drawing.legend_of(figure, handles)
     axes[-1, 0].set_xlabel(drawing.axis("before and after"))
     axes[-1, 1].set_xlabel("after - before")
-    drawing.say(figure, caption, said_of(scale))
+    drawing.say(figure, caption, unscaled(scale))
     return figure
 
 
-def _names(audit: Audited, symbol: str, drawing: Drawing) -> list[str]:
+def _names(audit: Audited, symbol: str, drawing: PictureStyle) -> list[str]:
     return [drawing.wrapped(name) for of, name, _ in audit.entries if of == symbol]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from modcollapse._support.optional import require
 from modcollapse.errors import InputError
 from modcollapse.report._audited import Audited
+from modcollapse.report._canvas import new_figure
 from modcollapse.report._escapes import for_picture
 from modcollapse.report._gallery import Gallery, short_lines
 from modcollapse.report._rows import ends, whiskers
@@ -98,12 +99,11 @@ def plot_audit(audit: Audited, *, title: str | None = None, gallery: bool = True
         InputError: a kept output is no picture.
         MissingExtraError: matplotlib is not installed.
     """
-    figures = require("matplotlib.figure", extra="plot", needed_by="plot_audit")
-    require("matplotlib.backends.backend_agg", extra="plot", needed_by="plot_audit")
     shown = Gallery.of(audit.table) if gallery and audit.table.kept else None
     columns = len(audit.table.coalitions)
     width, height = (0.0, 0.0) if shown is None else shown.size
-    figure: Figure = figures.Figure(
+    figure = new_figure(
+        "plot_audit",
         figsize=(min(max(9.0, 1.2 * columns + 4.4, width), 40.0), height + 3.4),
         layout="constrained",
     )

@@ -9,7 +9,7 @@ from modcollapse._support.views import View
 from modcollapse.errors import InputError
 from modcollapse.report._escapes import for_picture
 from modcollapse.report._gallery import Gallery, draw_view, words_of
-from modcollapse.report._style import INK, SMALL, Drawing, PictureOptions
+from modcollapse.report._style import INK, SMALL, PictureOptions, PictureStyle
 from modcollapse.table import CoalitionTable
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def plot_gallery(
     Args:
         table: with outputs that were kept.
         examples: number of them that are drawn; all if left out.
-        options: see `Drawing`.
+        options: see `PictureStyle`.
 
     Returns:
         A figure of its own, free of pyplot's state.
@@ -39,7 +39,7 @@ def plot_gallery(
             or a width out of its range.
         MissingExtraError: matplotlib is not installed.
     """
-    drawing = Drawing("plot_gallery", **options, names=("none", *table.modalities))
+    drawing = PictureStyle("plot_gallery", **options, names=("none", *table.modalities))
     if not table.kept:
         raise InputError("no outputs were kept, so there is no gallery: audit(..., keep=3)")
     gallery = Gallery.of(table, drawing.named)
@@ -60,10 +60,10 @@ def plot_gallery(
 class _Block:
     """One example: its texts above, then its cells in lines."""
 
-    def __init__(self, drawing: Drawing, gallery: Gallery, at: int, columns: int) -> None:
+    def __init__(self, drawing: PictureStyle, gallery: Gallery, at: int, columns: int) -> None:
         self.views: list[View] = list(gallery.views[at])
         self.titles = [self._title(title, drawing.width / columns) for title in gallery.titles]
-        text = " ".join(gallery.texts[at].split())
+        text = " ".join(gallery.texts[at].replace("\n\n", "; ").split())
         self.text = textwrap.fill(text, round(18.5 * drawing.width))
         self.columns = columns
         self.rows = [

@@ -14,14 +14,14 @@ from modcollapse.report._style import (
     INK,
     SMALL,
     TEXT,
-    Drawing,
     PictureOptions,
+    PictureStyle,
     Scale,
     limits,
     look,
     mark_scale,
-    plain,
-    said_of,
+    tidy,
+    unscaled,
 )
 from modcollapse.table import Estimate, decimals, number_text
 
@@ -47,7 +47,7 @@ def plot_interaction(
         modalities: names of the M players, 2 or more.
         scale: what counts.
         caption: what is said below.
-        options: see `Drawing`.
+        options: see `PictureStyle`.
 
     Returns:
         A figure of its own, free of pyplot's state. In a heat map what is below 0 is hatched, and
@@ -60,7 +60,7 @@ def plot_interaction(
     """
     if len(modalities) < 2:
         raise InputError("there is no interaction of a single modality to draw")
-    drawing = Drawing("plot_interaction", **options, names=modalities)
+    drawing = PictureStyle("plot_interaction", **options, names=modalities)
     if len(modalities) == 2:
         return _bar(estimates, scale, drawing, caption)
     pairs = {
@@ -71,7 +71,9 @@ def plot_interaction(
     return _map(estimates, modalities, scale, drawing, caption)
 
 
-def _bar(estimates: Mapping[str, Estimate], scale: Scale, drawing: Drawing, caption: str) -> Figure:
+def _bar(
+    estimates: Mapping[str, Estimate], scale: Scale, drawing: PictureStyle, caption: str
+) -> Figure:
     shown = [drawing.wrapped(name) for name in estimates]
     figure = drawing.figure(1.25 + height_of(shown, 2))
     ax = figure.subplots()
@@ -81,10 +83,10 @@ def _bar(estimates: Mapping[str, Estimate], scale: Scale, drawing: Drawing, capt
     widest = max(-low, high)  # so that synergy and interference are as far from the middle
     ax.set_xlim(-widest, widest)
     ax.set_xlabel(drawing.axis("interference \u2190 interaction \u2192 synergy"))
-    plain(ax)
+    tidy(ax)
     ax.locator_params(axis="x", nbins=5 if drawing.narrow else 9)
     drawing.legend(figure, ax)
-    drawing.say(figure, caption, said_of(scale))
+    drawing.say(figure, caption, unscaled(scale))
     return figure
 
 
@@ -92,7 +94,7 @@ def _map(
     estimates: Mapping[str, Estimate],
     modalities: Sequence[str],
     scale: Scale,
-    drawing: Drawing,
+    drawing: PictureStyle,
     caption: str,
 ) -> Figure:
     names = [drawing.wrapped(name, 11 if drawing.narrow else 16) for name in modalities]
@@ -113,14 +115,14 @@ def _map(
     ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), rows)
-    plain(ax)
+    tidy(ax)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     drawing.legend_of(figure, {})
     unit = f" The unit is {drawing.unit}." if drawing.unit else ""
     said = "Above 0: synergy; below 0, hatched: interference or redundancy."
-    drawing.say(figure, f"Interactions. {said}{unit}", caption, said_of(scale))
+    drawing.say(figure, f"Interactions. {said}{unit}", caption, unscaled(scale))
     return figure
 
 

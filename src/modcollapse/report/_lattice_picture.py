@@ -16,8 +16,8 @@ from modcollapse.report._style import (
     LARGE,
     SMALL,
     TEXT,
-    Drawing,
     PictureOptions,
+    PictureStyle,
     Scale,
     in_lines,
     look,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST = 4
+_MOST = 4
 """Modalities whose lattice has room on a page."""
 _LETTER, _LINE = 0.062, 0.115
 """Width of a letter and height of a line, in inches."""
@@ -60,7 +60,7 @@ def plot_lattice(
         modalities: names of the M players, 1 to 4; what each adds stands on the edges.
         scale: what counts: an edge below it is grey.
         caption: what is said below.
-        options: see `Drawing`.
+        options: see `PictureStyle`.
 
     Returns:
         A figure of its own, free of pyplot's state.
@@ -71,18 +71,18 @@ def plot_lattice(
         MissingExtraError: matplotlib is not installed.
     """
     m = len(modalities)
-    if m > MOST:
+    if m > _MOST:
         raise InputError(
             f"a lattice of {m} modalities has {2**m} nodes, for which there is no room; it is "
-            f"drawn for up to {MOST}. The mean values stand in audit.means"
+            f"drawn for up to {_MOST}. The mean values stand in audit.means"
         )
-    drawing = Drawing("plot_lattice", **options, names=("none", *modalities))
+    drawing = PictureStyle("plot_lattice", **options, names=("none", *modalities))
     return _Lattice(means, modalities, scale, drawing).drawn(caption)
 
 
 class _Lattice:
     def __init__(
-        self, means: FloatArray, modalities: Sequence[str], scale: Scale, drawing: Drawing
+        self, means: FloatArray, modalities: Sequence[str], scale: Scale, drawing: PictureStyle
     ) -> None:
         self.means, self.modalities, self.scale, self.drawing = means, modalities, scale, drawing
         self.m = len(modalities)
@@ -130,7 +130,7 @@ class _Lattice:
         lines = [in_lines(name, room) for name in shown]
         longest = max(len(line) for name in lines for line in name)
         fit = sum(map(len, lines)) <= 2 * self.m and longest <= room
-        if self.m < MOST and fit:
+        if self.m < _MOST and fit:
             return ["\n".join(name) for name in lines]
         first = [name.strip()[:1].upper() for name in shown]
         apart = len(set(first)) == self.m and all(one.isalpha() for one in first)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Unpack
 
 from modcollapse.report._rows import draw_rows, ends, height_of
-from modcollapse.report._style import COLUMN, Drawing, PictureOptions, look, plain
+from modcollapse.report._style import COLUMN, PictureOptions, PictureStyle, look, tidy
 from modcollapse.table import Estimate
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def plot_specificity(
     Args:
         values: modality -> place -> what stands there -> mean value.
         caption: what is said below.
-        options: see `Drawing`. Panels stand one below another in a column, side by side on a page,
-            which is the width of several if left out.
+        options: see `PictureStyle`. Panels stand one below another in a column, and side by side on
+            a page, which is the width of several if left out.
 
     Returns:
         A figure of its own, free of pyplot's state.
@@ -39,7 +39,7 @@ def plot_specificity(
     places = [place for found in values.values() for place in found]
     options.setdefault("width", COLUMN * len(values) + 0.1 * (len(values) - 1))
     known = tuple(dict.fromkeys((*values, *places, *inside)))
-    drawing = Drawing("plot_specificity", **options, names=known)
+    drawing = PictureStyle("plot_specificity", **options, names=known)
     panels = 1 if drawing.narrow else len(values)
     letters = max(int(drawing.width / panels * 5.5), 10)
     rows = [[drawing.wrapped(name, letters) for name in names] for names in stands]
@@ -62,7 +62,7 @@ def plot_specificity(
         ax.axvline(0, color="#222222", lw=0.7)
         ax.axhline(1.5, color="#bbbbbb", lw=0.6)
         ax.set_title(drawing.wrapped(modality), fontsize=7, fontweight="bold", pad=3)
-        plain(ax)
+        tidy(ax)
         numbers = ends(one for _, estimates in series.values() for one in estimates)
         ax.update_datalim([(end, 0) for end in numbers if end == end])
     for ax in axes[-panels:]:

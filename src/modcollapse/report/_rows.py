@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modcollapse.report._style import INK, SMALL, Look
+from modcollapse.report._style import INK, SMALL, SeriesStyle
 from modcollapse.table import Estimate
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ ROW = 0.17
 def draw_rows(
     ax: Axes,
     names: Sequence[str],
-    series: Mapping[str, tuple[Look, Sequence[Estimate]]],
+    series: Mapping[str, tuple[SeriesStyle, Sequence[Estimate]]],
     *,
     bars: bool = False,
 ) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 from modcollapse.report._rows import ends
 from modcollapse.report._style import (
     INK,
-    Drawing,
     PictureOptions,
+    PictureStyle,
     Scale,
     limits,
     look,
     mark_scale,
-    plain,
-    said_of,
+    tidy,
+    unscaled,
 )
 from modcollapse.table import Estimate
 
@@ -47,7 +47,7 @@ def plot_running(
         looks: numbers of examples at which stopping was considered, of those that were taken.
         few: below so many examples there is no verdict; 0 where that cannot be said.
         caption: what is said below.
-        options: see `Drawing`.
+        options: see `PictureStyle`.
 
     Returns:
         A figure of its own, free of pyplot's state.
@@ -58,7 +58,9 @@ def plot_running(
     """
     names = list(points[0][1])
     players = tuple(dict.fromkeys(one for name in names for one in name.split("+")))
-    drawing = Drawing("plot_running", **options, names=tuple(dict.fromkeys((*names, *players))))
+    drawing = PictureStyle(
+        "plot_running", **options, names=tuple(dict.fromkeys((*names, *players)))
+    )
     entries = len(names) + 3
     figure = drawing.figure(2.35 + (0.11 * entries if drawing.narrow else 0.13 * (entries // 2)))
     ax = figure.subplots()
@@ -83,7 +85,7 @@ def plot_running(
     mark_scale(ax, scale, along="y")
     for number, n in enumerate(looks):
         ax.axvline(
-            n, color=INK, lw=0.9, ls=(0, (1, 2)), zorder=1.2, label=None if number else "a look"
+            n, color=INK, lw=0.9, ls=(0, (6, 2)), zorder=1.2, label=None if number else "a look"
         )
     if few > at[0]:
         ax.axvspan(at[0], min(few, at[-1]), fc="none", ec="#dcdcdc", hatch="///", lw=0, zorder=0.3,
@@ -95,7 +97,7 @@ def plot_running(
     ax.locator_params(axis="x", integer=True, nbins=6)
     ax.set_xlabel("examples, in the order of the table")
     ax.set_ylabel(drawing.axis(_WORDS[symbol]))
-    plain(ax, grid="y")
+    tidy(ax, grid="y")
     drawing.legend(figure, ax)
-    drawing.say(figure, caption, said_of(scale))
+    drawing.say(figure, caption, unscaled(scale))
     return figure

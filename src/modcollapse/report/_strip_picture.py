@@ -14,14 +14,14 @@ from modcollapse.report._rows import ends, whiskers
 from modcollapse.report._style import (
     INK,
     SMALL,
-    Drawing,
     PictureOptions,
+    PictureStyle,
     Scale,
     limits,
     look,
     mark_scale,
-    plain,
-    said_of,
+    tidy,
+    unscaled,
 )
 from modcollapse.table import Estimate
 
@@ -56,7 +56,7 @@ def plot_examples(
         clusters: label of the group of each example, where groups are the unit: then the mean of
             each group is drawn too.
         caption: what is said below.
-        options: see `Drawing`.
+        options: see `PictureStyle`.
 
     Returns:
         A figure of its own, free of pyplot's state.
@@ -66,7 +66,7 @@ def plot_examples(
         MissingExtraError: matplotlib is not installed.
     """
     names = list(estimates)
-    drawing = Drawing("plot_examples", **options, names=names)
+    drawing = PictureStyle("plot_examples", **options, names=names)
     shown = [drawing.wrapped(name) for name in names]
     heights = [max(_ROW, 0.115 * (name.count("\n") + 1) + 0.06) for name in shown]
     figure = drawing.figure(1.2 + sum(heights) + 0.12 * (3 if drawing.narrow else 2))
@@ -107,9 +107,9 @@ def plot_examples(
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlim(*limits([*per_example.ravel().tolist(), *ends(estimates.values())], scale))
     ax.set_xlabel(drawing.axis("attribution \u03c6 of each example"))
-    plain(ax)
+    tidy(ax)
     drawing.legend(figure, ax)
-    drawing.say(figure, caption, said_of(scale))
+    drawing.say(figure, caption, unscaled(scale))
     return figure
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
-from modcollapse._support.optional import require
 from modcollapse._support.validation import did_you_mean, listed, number
 from modcollapse.errors import InputError
+from modcollapse.report._canvas import new_figure
 from modcollapse.report._escapes import for_picture
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _LONGEST = 72
 """Letters of a name that are shown."""
 
 
-class Look(NamedTuple):
+class SeriesStyle(NamedTuple):
     """What tells one series from another, in colour and without."""
 
     color: str
@@ -46,9 +46,11 @@ class Look(NamedTuple):
     hatch: str
 
 
-def look(position: int) -> Look:
+def look(position: int) -> SeriesStyle:
     """The look of the series at a position."""
-    return Look(*(looks[position % len(looks)] for looks in (COLORS, MARKERS, DASHES, HATCHES)))
+    return SeriesStyle(
+        *(looks[position % len(looks)] for looks in (COLORS, MARKERS, DASHES, HATCHES))
+    )
 
 
 OF_SERIES = {
@@ -78,7 +80,7 @@ class Scale(NamedTuple):
 
 
 class PictureOptions(TypedDict, total=False):
-    """The keywords of every picture, see `Drawing`."""
+    """The keywords of every picture, see `PictureStyle`."""
 
     title: str | None
     labels: Mapping[str, str] | None
@@ -87,7 +89,7 @@ class PictureOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Drawing:
+class PictureStyle:
     """How a picture is drawn.
 
     Attributes:
@@ -154,13 +156,11 @@ class Drawing:
         Raises:
             MissingExtraError: matplotlib is not installed.
         """
-        figures = require("matplotlib.figure", extra="plot", needed_by=self.needed_by)
-        require("matplotlib.backends.backend_agg", extra="plot", needed_by=self.needed_by)
         height += 0.115 * self.axis("").count("\n")
         if self.title:
             height += 0.15 * (self.heading.count("\n") + 1)
-        figure: Figure = figures.Figure(figsize=(self.width, height), layout=layout, dpi=DPI)
-        return figure
+        size = (self.width, height)
+        return new_figure(self.needed_by, figsize=size, layout=layout, dpi=DPI)
 
     @property
     def heading(self) -> str:
@@ -222,7 +222,7 @@ def in_lines(name: str, letters: int) -> list[str]:
     return [line.replace("_ ", "_") for line in lines] or [""]
 
 
-def plain(ax: Axes, *, grid: Literal["x", "y"] = "x") -> None:
+def tidy(ax: Axes, *, grid: Literal["x", "y"] = "x") -> None:
     """Small letters, a faint grid along the scale, no box."""
     ax.tick_params(labelsize=TEXT, width=0.6, length=2.5)
     ax.spines[["top", "right"]].set_visible(False)
@@ -261,6 +261,6 @@ def limits(numbers: Iterable[float], scale: Scale) -> tuple[float, float]:
     return low - room, high + room
 
 
-def said_of(scale: Scale) -> str:
+def unscaled(scale: Scale) -> str:
     """What a reader must know where there is no scale."""
     return "" if scale.known else "No perfect attack is declared: nothing says what counts."
