@@ -11,7 +11,7 @@ from modcollapse.report import Claims, Figures, Picture, PictureOptions, Section
 from modcollapse.report import write_report as write_report
 from modcollapse.table import Estimate, estimate_label, sample_size
 
-WIDTH = 6.9
+WIDTH = 3.35
 _NO_VERDICT = "Verdict: none, since these are differences between two tables"
 _CAPTIONS = {
     "attribution": "Attribution of each modality, and of all triggers together.",

@@ -38,12 +38,14 @@ class Gallery:
     Attributes:
         texts: what stands at the side of each row.
         views: what is drawn in each row.
-        titles: of the columns.
+        titles: of the columns, in lines.
+        captions: the same in one line.
     """
 
     texts: Sequence[str]
     views: Sequence[Sequence[View]]
     titles: Sequence[str]
+    captions: Sequence[str] = ()
 
     @classmethod
     def of(cls, table: CoalitionTable, named: Callable[[str], str] = str) -> Gallery:
@@ -71,7 +73,9 @@ class Gallery:
         players = len(table.modalities)
         if players > 1:
             of_outputs[-1] = "both triggers" if players == 2 else "all triggers"
-        return cls(texts, views, [short_lines(title) for title in titles] + of_outputs)
+        in_lines = [short_lines(title) for title in titles] + of_outputs
+        whole = [_caption(coalition, named) for coalition in table.coalitions]
+        return cls(texts, views, in_lines, [*titles, *whole])
 
     @property
     def size(self) -> tuple[float, float]:
@@ -119,6 +123,12 @@ def _of_coalition(coalition: str, named: Callable[[str], str]) -> str:
     if len(names) == 1:
         return short_lines(f"{names[0]} trigger")
     return " +\n".join(map(short_lines, names))
+
+
+def _caption(coalition: str, named: Callable[[str], str]) -> str:
+    if coalition == "none":
+        return _of_coalition(coalition, named)
+    return f"{' + '.join(named(name) for name in coalition.split('+'))} triggered"
 
 
 def short_lines(name: str, width: int = 15) -> str:

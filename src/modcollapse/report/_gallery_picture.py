@@ -62,7 +62,7 @@ class _Block:
 
     def __init__(self, drawing: PictureStyle, gallery: Gallery, at: int, columns: int) -> None:
         self.views: list[View] = list(gallery.views[at])
-        self.titles = [self._title(title, drawing.width / columns) for title in gallery.titles]
+        self.titles = [self._title(title, drawing.width / columns) for title in gallery.captions]
         text = " ".join(gallery.texts[at].replace("\n\n", "; ").split())
         self.text = textwrap.fill(text, round(18.5 * drawing.width))
         self.columns = columns

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 REPORT_FORMAT = "modcollapse report"
 REPORT_FILE = "audit.json"
-_DPI = 130
+_DPI = 220
 
 
 def write_report(into: str | Path, title: str, sections: Sequence[Section]) -> Path:

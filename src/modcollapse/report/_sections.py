@@ -24,6 +24,8 @@ _GALLERY = 12
 """Examples with pictures on a page, so that it stays small."""
 _SIDE = 256
 """A picture is no wider and no higher on a page."""
+_EXPLORED = 2000
+"""Examples in the interactive part, those with the largest effect."""
 _ROWS = 500
 """Examples in the table of a page; all are in the CSV."""
 
@@ -44,8 +46,8 @@ class Claims(NamedTuple):
     @property
     def parts(self) -> list[str]:
         """Its claims one by one, the first with a capital letter."""
-        claims = self.text.split(": ", 1)[-1].rstrip(".").split("; ")
-        return [claim[:1].upper() + claim[1:] for claim in claims]
+        first, *others = self.text.split(": ", 1)[-1].rstrip(".").split("; ")
+        return [first[:1].upper() + first[1:], *others]
 
 
 class Picture(NamedTuple):
@@ -115,10 +117,12 @@ class Section:
         """What the interactive part shows, numbers rounded to what is seen."""
         columns = self.columns
         values = np.column_stack(list(columns.values()))
-        places = _places(values)
+        shown = np.sort(np.argsort(-values[:, self._total], kind="stable")[:_EXPLORED])
+        values, places = values[shown], _places(values)
         return {
             "columns": [for_terminal(name) for name in columns],
-            "ids": [for_terminal(str(one)) for one in self.table.example_ids],
+            "ids": [for_terminal(str(self.table.example_ids[row])) for row in shown],
+            "of": len(self.table),
             "rows": np.round(values, places).tolist(),
             "low": min(float(values.min()), 0.0),
             "high": max(float(values.max()), 0.0),
@@ -156,8 +160,10 @@ class Section:
         shown = Gallery.of(table)
         examples = []
         for one, texts, views in zip(table.kept, shown.texts, shown.views, strict=True):
-            titles = [" ".join(title.split()) for title in shown.titles]
-            cells = [_cell(view, title, one.id) for view, title in zip(views, titles, strict=True)]
+            cells = [
+                _cell(view, title, one.id)
+                for view, title in zip(views, shown.captions, strict=True)
+            ]
             said = [" ".join(text.split()) for text in texts.split("\n\n")]
             examples.append({"id": one.id, "texts": said, "cells": cells})
         rest = len(kept) - len(examples)

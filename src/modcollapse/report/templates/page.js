@@ -17,7 +17,8 @@ for (const explorer of document.querySelectorAll(".explorer")) {
   const show = () => {
     const index = order[Number(at.value)];
     const row = data.rows[index];
-    said.textContent = data.ids[index] + " (" + (Number(at.value) + 1) + " of " + order.length + ")";
+    said.textContent = data.ids[index] + " (" + (Number(at.value) + 1) + " of " + order.length
+      + (data.of > order.length ? " with the largest effect, of " + data.of : "") + ")";
     shown.replaceChildren();
     const width = data.high - data.low || 1;
     row.forEach((value, column) => {
