@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from modcollapse._support.markup import html_text
 from modcollapse.analysis._audit_files import Analysed, analysed, read_audits, write_audits
+from modcollapse.analysis._drawn import PAGE_TITLE
 from modcollapse.analysis._metrics import analyse
+from modcollapse.analysis._report_sections import section_of, write_report
 from modcollapse.analysis._results import Audit, data_frame
 from modcollapse.errors import InputError
 from modcollapse.report import for_terminal
@@ -63,6 +66,51 @@ class Audits(dict[str, Audit]):
         return write_audits(
             folder, [analysed(name, audit) for name, audit in self.items()], single=False
         )
+
+    def report(
+        self,
+        folder: str | Path,
+        *,
+        title: str | None = None,
+        comparison: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+        unit: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write one page with a section for each detector; see `Audit.report`.
+
+        Args:
+            folder: one that does not exist, is empty, or holds a report, which is replaced.
+            title: of the page.
+            comparison: detector -> what ``mc.compare`` returned, for those that are to show it.
+            labels: modality -> what stands in its place in the pictures.
+            unit: detector -> what its values are; its name if left out.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            InputError: there is no audit, or a comparison or unit of a detector that there is
+                not; and what `Audit.report` raises.
+        """
+        if not self:
+            raise InputError("there is no audit here to report")
+        for given, what in ((comparison, "comparison"), (unit, "unit")):
+            for name in given or {}:
+                if name not in self:
+                    raise InputError(
+                        f"{what} names {name!r}; there is {', '.join(map(repr, self))}"
+                    )
+        sections = [
+            section_of(
+                str(name),
+                audit,
+                labels=labels,
+                unit=(unit or {}).get(name, str(name)),
+                comparison=(comparison or {}).get(name),
+            )
+            for name, audit in self.items()
+        ]
+        return write_report(folder, title or PAGE_TITLE, sections)
 
 
 def as_audits(found: Audit | dict[str, Audit]) -> Audit | Audits:

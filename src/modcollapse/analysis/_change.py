@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ from modcollapse.contracts import FloatArray
 from modcollapse.errors import InputError
 from modcollapse.game import shapley_contrasts
 from modcollapse.report import (
+    PictureOptions,
     comparison_table,
     for_terminal,
     html_comparison,
@@ -284,17 +285,26 @@ class Comparison:
         """Return ``to_dict()`` as JSON text."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
-    def plot(self, *, title: str | None = None) -> Figure:
-        """Draw the bars of before and after, and those of the difference below.
+    def plot(self, **options: Unpack[PictureOptions]) -> Figure:
+        """Draw the figures of before and after, and beside them those of the difference.
 
         Args:
-            title: heading of the figure.
+            options: ``title``, ``labels``, ``unit``, ``width``: 6.9 inches if left out.
 
         Returns:
             A matplotlib figure: ``comparison.plot().savefig("comparison.png")``.
+
+        Raises:
+            InputError: a label for what is not shown, or a width that no picture has.
+            MissingExtraError: matplotlib is not installed.
         """
         return plot_comparison(
-            self.before, self.after, self.difference, caption=str(self.verdict), title=title
+            self.before,
+            self.after,
+            self.difference,
+            self.before.scale,
+            caption=f"{self.verdict}.",
+            **options,
         )
 
 

@@ -13,6 +13,7 @@ from modcollapse._support.markup import html_lines
 from modcollapse._support.optional import require
 from modcollapse._support.validation import whole
 from modcollapse.analysis._audit_files import analysed, write_audits
+from modcollapse.analysis._drawn import Drawn
 from modcollapse.analysis._outlook import outlook
 from modcollapse.analysis._settings import Method, Settings
 from modcollapse.analysis._slices import By, Slices, figures_of, slices
@@ -216,8 +217,12 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Audit:
+class Audit(Drawn):
     """Everything from one pass: the table and what it says.
+
+    It prints, it is drawn by ``plot()`` and, a picture each, by ``plot_attribution()``,
+    ``plot_lattice()``, ``plot_examples()``, ``plot_interaction()``, ``plot_running()`` and
+    ``plot_gallery()``.
 
     Attributes:
         table: the values that everything else was computed from.

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from modcollapse.analysis._settings import Settings
 from modcollapse.analysis._verdict import MIN_UNITS, REFUSED
 from modcollapse.contracts import FloatArray
 from modcollapse.errors import InputError
-from modcollapse.report import for_terminal, format_table, plot_specificity
+from modcollapse.report import PictureOptions, for_terminal, format_table, plot_specificity
 from modcollapse.table import (
     OTHER_ROWS,
     CoalitionTable,
@@ -172,10 +172,18 @@ class Specificity(Mapping[str, ModalitySpecificity]):
         """Return ``to_dict()`` as JSON text."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
-    def plot(self, *, title: str | None = None) -> Figure:
-        """Draw the value under each neutral trigger beside that of the trigger, by modality."""
+    def plot(self, **options: Unpack[PictureOptions]) -> Figure:
+        """Draw the value under each neutral trigger beside that of the trigger, by modality.
+
+        Args:
+            options: ``title``, ``labels``, ``unit``, ``width``: 3.35 inches a modality if left out.
+
+        Raises:
+            InputError: a label for what is not shown, or a width that no picture has.
+            MissingExtraError: matplotlib is not installed.
+        """
         values = {modality: found.values for modality, found in self.items()}
-        return plot_specificity(values, caption=self.sentence, title=title)
+        return plot_specificity(values, caption=self.sentence, **options)
 
 
 def specificity(table: CoalitionTable, settings: Settings | None = None) -> Specificity:

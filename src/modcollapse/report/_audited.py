@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from modcollapse.report._style import Scale
 from modcollapse.table import CoalitionTable, Estimate
 
 
@@ -31,6 +32,10 @@ class Audited(Protocol):
     @property
     def simultaneous(self) -> bool:
         """Whether all intervals hold together."""
+
+    @property
+    def scale(self) -> Scale:
+        """What a perfect attack adds, and what counts."""
 
     @property
     def control(self) -> Audited | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +14,15 @@ from modcollapse.report._audited import Audited
 from modcollapse.report._canvas import new_figure
 from modcollapse.report._escapes import for_picture
 from modcollapse.report._gallery import Gallery, short_lines
+from modcollapse.report._rows import ends, whiskers
+from modcollapse.report._style import COLORS, OF_SERIES, limits, look, mark_scale
 from modcollapse.table import Estimate, sample_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SERIES_COLORS = ("#c1440e", "#8aa2b2", "#3b6e4f", "#6b4c9a")
+SERIES = tuple(OF_SERIES.values()) + tuple(look(at) for at in range(len(COLORS)))
 
 
 def plot_estimates(
@@ -52,10 +54,19 @@ def plot_estimates(
         estimates = list(named.values())
         at = np.arange(len(names)) + (position - (len(series) - 1) / 2) * width
         heights = [estimate.value for estimate in estimates]
-        color = SERIES_COLORS[position % len(SERIES_COLORS)]
-        ax.bar(at, heights, width * 0.92, label=for_picture(label) or None, color=color)
-        whiskers = _whiskers(estimates)
-        ax.errorbar(at, heights, yerr=whiskers, fmt="none", ecolor="#222222", capsize=3, lw=1.2)
+        shown = SERIES[position % len(SERIES)]
+        ax.bar(
+            at,
+            heights,
+            width * 0.92,
+            label=for_picture(label) or None,
+            color=shown.color,
+            hatch=shown.hatch,
+            edgecolor="white",
+            lw=0,
+        )
+        away = whiskers(estimates)
+        ax.errorbar(at, heights, yerr=away, fmt="none", ecolor="#222222", capsize=3, lw=1.2)
     ax.axhline(0, color="#222222", lw=0.8)
     ax.set_xticks(np.arange(len(names)), [for_picture(_wrapped(name)) for name in names])
     ax.set_xlim(-0.7, len(names) - 0.3)
@@ -117,12 +128,21 @@ def plot_audit(audit: Audited, *, title: str | None = None, gallery: bool = True
             series["control"] = _of_symbol(audit.control, symbol)
         unit = "v(S)" if symbol == "v" else symbol
         plot_estimates(series, ax, title=heading, symbol=unit)
+        if symbol != "v":
+            mark_scale(ax, audit.scale, along="y")
+    numbers = ends(one for symbol, _, one in _of_all(audit) if symbol != "v")
+    axes[1].set_ylim(*limits(numbers, audit.scale))
     if audit.control:
         bars.legend(
             *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
         )
     bars.supxlabel(for_picture(_caption(audit)), fontsize=9)
     return figure
+
+
+def _of_all(audit: Audited) -> list[tuple[str, str, Estimate]]:
+    """What the bars show, those of the control included."""
+    return [*audit.entries, *(audit.control.entries if audit.control else ())]
 
 
 def _of_symbol(audit: Audited, symbol: str) -> dict[str, Estimate]:
@@ -133,15 +153,9 @@ def _caption(audit: Audited) -> str:
     estimate = next(iter(audit.estimates.values()))
     size = sample_size(estimate, len(audit.table), audit.simultaneous)
     bars = f"{size}; bars are means, whiskers the intervals"
+    if audit.scale.known:
+        bars += "; shaded: too small to count, dotted: a perfect attack"
     verdict = "Differences of two tables." if audit.verdict is None else str(audit.verdict)
     if audit.difference is not None:
         verdict = f"Difference from the control. {audit.difference.verdict}"
     return textwrap.fill(verdict, 110) + "\n" + bars
-
-
-def _whiskers(estimates: Sequence[Estimate]) -> Any:
-    """Lengths below and above; an interval that is undefined has none."""
-    lengths = np.array(
-        [[estimate.value - estimate.low, estimate.high - estimate.value] for estimate in estimates]
-    ).T
-    return np.clip(np.nan_to_num(lengths), 0, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +38,22 @@ class Gallery:
     Attributes:
         texts: what stands at the side of each row.
         views: what is drawn in each row.
-        titles: of the columns.
+        titles: of the columns, in lines.
+        captions: the same in one line.
     """
 
     texts: Sequence[str]
     views: Sequence[Sequence[View]]
     titles: Sequence[str]
+    captions: Sequence[str] = ()
 
     @classmethod
-    def of(cls, table: CoalitionTable) -> Gallery:
+    def of(cls, table: CoalitionTable, named: Callable[[str], str] = str) -> Gallery:
         """Gather the kept outputs of a table, one or more.
+
+        Args:
+            table: with what was kept.
+            named: how a modality is called.
 
         Raises:
             InputError: one of them cannot be drawn.
@@ -61,13 +67,15 @@ class Gallery:
             pairs = [(kept.example[name], kept.triggered[name]) for name in pictures]
             shown = [condition for pair in pairs for condition in pair]
             views.append([view_of(one) for one in (*shown, *kept.outputs)])
-            texts.append(_at_the_side(kept, words) if names else _filled(kept.id))
-        titles = [title for name in pictures for title in (name, f"triggered {name}")]
-        of_outputs = [_of_coalition(coalition) for coalition in table.coalitions]
+            texts.append(_at_the_side(kept, words, named) if names else _filled(kept.id))
+        titles = [title for name in pictures for title in (named(name), f"triggered {named(name)}")]
+        of_outputs = [_of_coalition(coalition, named) for coalition in table.coalitions]
         players = len(table.modalities)
         if players > 1:
             of_outputs[-1] = "both triggers" if players == 2 else "all triggers"
-        return cls(texts, views, [short_lines(title) for title in titles] + of_outputs)
+        in_lines = [short_lines(title) for title in titles] + of_outputs
+        whole = [_caption(coalition, named) for coalition in table.coalitions]
+        return cls(texts, views, in_lines, [*titles, *whole])
 
     @property
     def size(self) -> tuple[float, float]:
@@ -95,7 +103,7 @@ class Gallery:
         )
         for row, views, text in zip(grid, self.views, self.texts, strict=True):
             for ax, view in zip(row, views, strict=True):
-                _draw(ax, view)
+                draw_view(ax, view)
             row[0].set_ylabel(
                 for_picture(text), rotation=0, ha="right", va="center", fontsize=8.5, labelpad=6
             )
@@ -108,13 +116,19 @@ def _is_known(kept: Sequence[Kept], name: str) -> bool:
     return all(name in one.example and name in one.triggered for one in kept)
 
 
-def _of_coalition(coalition: str) -> str:
+def _of_coalition(coalition: str, named: Callable[[str], str]) -> str:
     if coalition == "none":
-        return "no trigger"
-    names = coalition.split("+")
+        return "no trigger" if named(coalition) == coalition else named(coalition)
+    names = [named(name) for name in coalition.split("+")]
     if len(names) == 1:
-        return short_lines(f"{coalition} trigger")
+        return short_lines(f"{names[0]} trigger")
     return " +\n".join(map(short_lines, names))
+
+
+def _caption(coalition: str, named: Callable[[str], str]) -> str:
+    if coalition == "none":
+        return _of_coalition(coalition, named)
+    return f"{' + '.join(named(name) for name in coalition.split('+'))} triggered"
 
 
 def short_lines(name: str, width: int = 15) -> str:
@@ -122,11 +136,11 @@ def short_lines(name: str, width: int = 15) -> str:
     return textwrap.fill(name.replace("_", " "), width)
 
 
-def _at_the_side(kept: Kept, names: Sequence[str]) -> str:
+def _at_the_side(kept: Kept, names: Sequence[str], named: Callable[[str], str]) -> str:
     """The texts of an example, and what the triggers make of them."""
     parts = []
     for name in names:
-        heading = f"{name}:\n" if len(names) > 1 else ""
+        heading = f"{named(name)}:\n" if len(names) > 1 else ""
         parts.append(heading + _filled(kept.example[name]))
         parts.append("triggered:\n" + _filled(kept.triggered[name]))
     return "\n\n".join(parts)
@@ -149,16 +163,17 @@ def _width(view: View) -> float:
 
 def _height(view: View) -> float:
     """Of a cell, in inches: words need less than a picture, or most of a row of them is white."""
-    return _LINE * (len(_words(view)) + 2) if view.kind == "words" else _CELL
+    return _LINE * (len(words_of(view)) + 2) if view.kind == "words" else _CELL
 
 
-def _words(view: View) -> list[str]:
+def words_of(view: View, letters: int = 18) -> list[str]:
     """The lines of a text in a cell."""
-    lines = _filled(view.content or "(empty)", 18).split("\n")
+    lines = _filled(view.content or "(empty)", letters).split("\n")
     return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "..."]
 
 
-def _draw(ax: Axes, view: View) -> None:
+def draw_view(ax: Axes, view: View, *, size: float = 7.5, letters: int = 18) -> None:
+    """Draw a picture, lines, or words of some size in lines of so many letters."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(view.kind in ("picture", "map"))
@@ -173,5 +188,5 @@ def _draw(ax: Axes, view: View) -> None:
         ax.margins(x=0.02, y=0.15)
     else:
         ax.spines.top.set_visible(True)  # so that rows of words stand apart
-        words = for_picture("\n".join(_words(view)))
-        ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=7.5, transform=ax.transAxes)
+        words = for_picture("\n".join(words_of(view, letters)))
+        ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=size, transform=ax.transAxes)

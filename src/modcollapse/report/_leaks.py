@@ -1,68 +1,72 @@
-"""The figure of specificity: what stands in the place of the trigger, and what it does there."""
+"""The picture of specificity: what stands in the place of the trigger, and what it does there."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-import numpy as np
-
-from modcollapse.report._canvas import new_figure
-from modcollapse.report._escapes import for_picture
+from modcollapse.report._rows import draw_rows, ends, height_of
+from modcollapse.report._style import COLUMN, PictureOptions, PictureStyle, look, tidy
 from modcollapse.table import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-COLORS = ("#c1440e", "#8aa2b2")
-MARKERS = ("o", "D")
 
 
 def plot_specificity(
     values: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
     *,
     caption: str,
-    title: str | None = None,
+    **options: Unpack[PictureOptions],
 ) -> Figure:
     """Draw a panel a modality: one row for what stands at the trigger's place, its mean value.
 
     Args:
         values: modality -> place -> what stands there -> mean value.
         caption: what is said below.
-        title: heading of the figure.
+        options: see `PictureStyle`. Panels stand one below another in a column, and side by side on
+            a page, which is the width of several if left out.
 
     Returns:
         A figure of its own, free of pyplot's state.
 
     Raises:
+        InputError: a label for what is not shown, or a width out of its range.
         MissingExtraError: matplotlib is not installed.
     """
-    rows = [list(next(iter(places.values()))) for places in values.values()]
-    height = 1.7 + 0.34 * max(map(len, rows))
-    size = (1.0 + 4.4 * len(values), height)
-    figure = new_figure("plot_specificity", figsize=size, layout="constrained")
-    if title:
-        figure.suptitle(for_picture(title), fontsize=13, fontweight="bold")
-    axes = figure.subplots(1, len(values), squeeze=False, sharex=True)[0]
-    for ax, names, (modality, places) in zip(axes, rows, values.items(), strict=True):
-        for at, (place, named) in enumerate(places.items()):
-            y = np.arange(len(names)) + (at - (len(places) - 1) / 2) * 0.3
-            means = [named[name].value for name in names]
-            ends = np.array([(one.low, one.high) for one in named.values()]).T
-            away = np.clip(np.nan_to_num(np.abs(ends - means)), 0, None)
-            ax.errorbar(
-                means, y, xerr=away, fmt=MARKERS[at], color=COLORS[at], capsize=3, label=place
-            )
-        ax.set_yticks(np.arange(len(names)), [for_picture(name) for name in names])
-        ax.axhline(1.5, color="#bbbbbb", lw=0.8)
-        ax.invert_yaxis()
-        ax.set_xlabel("mean value, with its interval")
-        ax.set_title(for_picture(modality), fontsize=10)
-        ax.grid(axis="x", color="#eeeeee")
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper left", ncols=2, frameon=False)
-    figure.supxlabel(for_picture(textwrap.fill(caption, int(13 * size[0]))), fontsize=9)
+    stands = [list(next(iter(places.values()))) for places in values.values()]
+    inside = [name for names in stands for name in names]
+    places = [place for found in values.values() for place in found]
+    options.setdefault("width", COLUMN * len(values) + 0.1 * (len(values) - 1))
+    known = tuple(dict.fromkeys((*values, *places, *inside)))
+    drawing = PictureStyle("plot_specificity", **options, names=known)
+    panels = 1 if drawing.narrow else len(values)
+    letters = max(int(drawing.width / panels * 5.5), 10)
+    rows = [[drawing.wrapped(name, letters) for name in names] for names in stands]
+    heights = [height_of(names, 2) + 0.5 for names in rows]
+    together = sum(heights) if panels == 1 else max(heights)
+    figure = drawing.figure(0.85 + together)
+    axes = figure.subplots(
+        len(values) // panels,
+        panels,
+        squeeze=False,
+        sharex=True,
+        height_ratios=heights if panels == 1 else None,
+    ).ravel()
+    for ax, names, (modality, found) in zip(axes, rows, values.items(), strict=True):
+        series = {
+            drawing.wrapped(place, 40): (look((4, 5)[at]), list(named.values()))
+            for at, (place, named) in enumerate(found.items())
+        }
+        draw_rows(ax, names, series)
+        ax.axvline(0, color="#222222", lw=0.7)
+        ax.axhline(1.5, color="#bbbbbb", lw=0.6)
+        ax.set_title(drawing.wrapped(modality), fontsize=7, fontweight="bold", pad=3)
+        tidy(ax)
+        numbers = ends(one for _, estimates in series.values() for one in estimates)
+        ax.update_datalim([(end, 0) for end in numbers if end == end])
+    for ax in axes[-panels:]:
+        ax.set_xlabel(drawing.axis("mean value"))
+    drawing.legend(figure, axes[0])
+    drawing.say(figure, caption)
     return figure

@@ -9,15 +9,16 @@ import numpy as np
 
 from modcollapse.report._canvas import new_figure
 from modcollapse.report._escapes import for_picture
+from modcollapse.report._style import COLORS
 from modcollapse.table import TOO_FEW, Estimate, estimate_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PLAYER_COLORS = ("#c1440e", "#3b6e4f", "#6b4c9a", "#c9a227", "#2a7f9e", "#7a4a2b", "#b8508f")
+PLAYER_COLORS = COLORS[:-1]
 INTERACTION_COLORS = ("#222222", "#888888", "#b0b0b0")
-CLEAN_COLOR = "#8aa2b2"
+CLEAN_COLOR = "#999999"
 
 
 class Line(NamedTuple):

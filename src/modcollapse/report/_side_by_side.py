@@ -15,7 +15,7 @@ from modcollapse.table import Estimate
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLORS_OF_SYMBOL = {"phi": "#c1440e", "CTI": "#3b4a6b"}
+COLORS_OF_SYMBOL = {"phi": "#D55E00", "CTI": "#0072B2"}
 OTHER_COLOR = "#222222"
 
 
