@@ -65,7 +65,7 @@ nitpick_ignore_regex = [
     # Names in the signatures of named tuples, a type variable, a private protocol.
     (
         r"py:.*",
-        r"ExampleId|Triggers|Batching|Place|Side|Start|Log|Point|"
+        r"ExampleId|FloatArray|Triggers|Batching|Place|Side|Start|Log|Point|"
         r".*\.(ImageT|MapDataset|Thing|Result|Pairing|Checked|Stream|Recorded|Described)",
     ),
 ]

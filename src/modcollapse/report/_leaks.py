@@ -41,7 +41,7 @@ def plot_specificity(
     known = tuple(dict.fromkeys((*values, *places, *inside)))
     drawing = PictureStyle("plot_specificity", **options, names=known)
     panels = 1 if drawing.narrow else len(values)
-    letters = max(int(drawing.width / panels * 5.5), 10)
+    letters = max(int(drawing.width / panels * 6), 10)
     rows = [[drawing.wrapped(name, letters) for name in names] for names in stands]
     heights = [height_of(names, 2) + 0.5 for names in rows]
     together = sum(heights) if panels == 1 else max(heights)
