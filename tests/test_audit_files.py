@@ -387,10 +387,16 @@ class TestDamage:
         path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
     def test_there_must_be_an_audit(self, tmp_path):
-        with pytest.raises(TableError, match="holds no audit"):
+        with pytest.raises(TableError, match=r"holds no audit.* read by mc\.table\.load"):
             mc.load_audit(tmp_path)
         with pytest.raises(FileNotFoundError, match="there is no folder"):
             mc.load_audit(tmp_path / "no")
+
+    def test_its_folder_is_no_table(self, folder):
+        with pytest.raises(TableError, match=r"is read by mc\.load_audit"):
+            mc.table.load(folder)
+        with pytest.raises(TableError, match=r"is a folder, .* mc\.load_audit"):
+            mc.CoalitionTable.load(folder)
 
     @pytest.mark.parametrize("content", ["", "{", "[" * 10**5, "1", '{"format": "another"}'])
     def test_what_is_no_manifest_is_refused(self, folder, content):

@@ -166,6 +166,12 @@ def test_images_of_different_sizes():
     refuse(setup, InputError, "'e1'", "(3, 24, 24)", "(3, 16, 16)", "'e0'")
 
 
+def test_a_str_in_place_of_an_image_is_no_path():
+    setup = good()
+    setup["examples"][1]["image"] = "face.png"
+    refuse(setup, InputError, "'e1'", "got a str", "a pathlib.Path names a file")
+
+
 @pytest.mark.parametrize("fill", [-0.25, 1.5, float("nan")])
 def test_images_outside_their_range(fill):
     setup = good()
@@ -177,6 +183,10 @@ def test_images_outside_their_range(fill):
 @pytest.mark.parametrize("value", [0, -1, 1.5, "8", True, None])
 def test_counts_below_one_or_no_integers(name, value):
     refuse(good(), InputError, name, repr(value), **{name: value})
+
+
+def test_a_batch_size_in_another_word():
+    refuse(good(), InputError, """at least 1, or "auto", got 'auto-8'""", batch_size="auto-8")
 
 
 @pytest.mark.parametrize(("name", "value"), [("seed", 0.5), ("seed", "0"), ("keep", -1)])

@@ -211,7 +211,8 @@ class TestSameAsPlain:
         examples = in_files(tmp_path)
 
         def overwrites(conditions, seeds):
-            picture(9).save(examples[N - 1]["input_image"])
+            picture(9).save(tmp_path / "other.png")
+            (tmp_path / "other.png").replace(examples[N - 1]["input_image"])  # a thread may read it
             return sampler(conditions, seeds)
 
         with pytest.raises(InputError, match="'face-4' holds something else than when it was chec"):
@@ -457,6 +458,12 @@ class TestRefused:
             columns={**COLUMNS, "image": "input_imge"},
         )
 
+    def test_splits_and_slices_of_a_data_set(self):
+        data = datasets.Dataset.from_dict(as_columns(rows()))
+        refused(data[1:3], r"dict of its columns: take data\.select\(range\(start, stop\)\)")
+        splits = datasets.DatasetDict(test=data)
+        refused(splits, r"If these are the splits of a data set, give one of them: \['test'\]$")
+
     def test_a_column_that_one_example_lacks(self):
         examples = rows()
         del examples[3]["edited_image"]
@@ -487,6 +494,9 @@ class TestRefused:
         data = datasets.Dataset.from_dict(as_columns([{"input_image": 1}])).to_iterable_dataset()
         error = refused(data, "columns maps 'text' to 'edit_prompt', which this example does not")
         assert "raised by example 0 of the stream" in error.__notes__
+
+    def test_what_is_neither_a_sequence_nor_a_stream(self):
+        refused(7, "examples must be a sequence of mappings .*, got int 7$")
 
 
 def test_the_content_of_a_file_is_what_is_digested(tmp_path):

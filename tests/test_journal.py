@@ -185,7 +185,7 @@ class TestResuming:
                     torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
         fewer = run(folder, sampler=Pictures(), keep=2)
         assert [one.id for one in fewer.kept] == [0, "0"]
-        with pytest.warns(JournalWarning, match=r"without their outputs being kept"):
+        with pytest.warns(JournalWarning, match=r": 'a\\nb', '\\x00' were finished without"):
             more = run(folder, sampler=Pictures(), keep=7)
         assert len(more.kept) == 5
 
@@ -215,7 +215,7 @@ class TestResuming:
         table = run(folder, examples)
         check_equal(table, run(None, examples))
         assert not any("resumed" in note for note in table.run_notes)  # weights tell
-        with pytest.raises(TableError, match=r"samplers.*weights"):
+        with pytest.raises(TableError, match=r"sampler\.weights is"):
             run(folder, examples, seed=1)
 
 
@@ -274,12 +274,13 @@ class TestRefused:
             ({"marks": triggers("!!")}, r"settings\.triggers\.image\.trigger is '!' .* '!!'"),
             ({"detector": Reads(2.0)}, r"detectors\..*identity\.detector is 1\.0 there and 2\.0"),
             ({"detector": {"one": Reads()}}, r"single is True there and False here"),
-            ({"sampler": Said("another")}, r"samplers\..*sampler is 'planted' .* 'another'"),
+            ({"detector": {"one": Reads()}}, r"detectors\.one is here, and not there; "),
+            ({"sampler": Said("another")}, r"run: sampler\.sampler is 'planted' .* 'another'"),
             ({"neutral": {"text": {"other": Mark("?")}}}, r"neutral is \[\] there"),
             ({"cluster": "source"}, r"clustered is False there and True here"),
             (
                 {"seed": 1, "batch_size": 4, "sampler": Said("another")},
-                r"samplers.*settings\.batch_size.*settings\.seed",
+                r"sampler.*settings\.batch_size.*settings\.seed",
             ),
         ],
     )

@@ -200,13 +200,13 @@ class TestTime:
     """What a run will take is said once its first batch was timed."""
 
     def run(self, capsys, n=64, **options):
-        game = mc.samplers.planted_game((0, 0.5, 0, 1), PAIR, examples=n)
+        game = mc.samplers.planted_game((0, 0.5, 0, 1), PAIR)
 
         def slow(conditions, seeds):
             time.sleep(0.05)
             return game.sampler(conditions, seeds)
 
-        mc.evaluate_coalitions(slow, game.detector, game.examples, game.triggers, **options)
+        mc.evaluate_coalitions(slow, game.detector, game.examples[:n], game.triggers, **options)
         return capsys.readouterr()
 
     @pytest.mark.parametrize("probe", [True, False])
@@ -216,6 +216,16 @@ class TestTime:
         assert found.err.count("to go, at ") == 1
         said = re.search(r"256 generations .* in 32 batches of 8.*: about (\d+) s to go", found.err)
         assert int(said[1]) >= 31 * 0.05 - 1
+
+    def test_what_a_journal_held_is_counted(self, capsys, tmp_path):
+        self.run(capsys, n=5, journal=tmp_path, progress=False)
+        assert "; finished before: 5 examples: about" in self.run(capsys, journal=tmp_path).err
+
+    def test_of_several_samplers_each_makes_all(self, capsys):
+        game = mc.samplers.planted_game((0, 0.5, 0, 1), PAIR, examples=8)
+        mc.audit(*game, control=game.sampler)
+        said = capsys.readouterr().err
+        assert "in 4 batches of 8, by each of the 2 samplers: about" in said
 
     def test_not_where_no_bar_is_asked_for(self, capsys):
         assert self.run(capsys, n=4, progress=False).err == ""

@@ -231,6 +231,12 @@ class TestScale:
         bounded = judge(np.add(NONE, 0.5), noise=0.001, bounds=(0, 1))
         assert bounded.effect == "inconclusive"  # bounds are no scale
 
+    def test_only_who_judges_without_a_scale_says_so_of_the_level(self):
+        lacks = "Without a perfect attack declared"
+        assert lacks in judge(TEXT).level
+        assert lacks not in judge(TEXT, perfect=1).level
+        assert lacks not in judge(TEXT, n=4, perfect=1).level  # too few for a verdict
+
     def test_without_a_scale_an_effect_is_one_above_zero(self):
         verdict = judge(TEXT)
         assert (verdict.effect, verdict.dominant) == ("active", None)

@@ -89,7 +89,8 @@ image.transpose(1, 2, 0)
             refuse("an array with masked pixels", "Call image.filled(0) first, or fill in another")
         height, width = shape[1:] if tensor else shape[:2]
     else:
-        refuse(f"a {type(image).__name__}", "Convert it to one of these")
+        file = "; in an example, a pathlib.Path names a file" if isinstance(image, str) else ""
+        refuse(f"a {type(image).__name__}", f"Convert it to one of these{file}")
     if height == 0 or width == 0:
         refuse(f"an image without pixels, {height} x {width}", "Leave this example out")
     return int(height), int(width)

@@ -106,7 +106,10 @@ def read_audits(of: str | Path) -> tuple[list[Analysed], bool]:
     where = folder / AUDIT_FILE
     held = _manifest(folder)
     if held is None:
-        raise TableError(f"{folder} holds no audit: there is no {AUDIT_FILE} that Audit.save wrote")
+        raise TableError(
+            f"{folder} holds no audit: there is no {AUDIT_FILE} that Audit.save wrote. The table "
+            "of a journal is read by mc.table.load, and mc.audit(table) analyses it"
+        )
     if held.get("version") != AUDIT_VERSION:
         raise TableError(
             f"{where} is of version {str(held.get('version'))[:20]}; this modcollapse reads "

@@ -128,7 +128,7 @@ class Change:
         )
         if not self.rules.strict:
             text += " Not so where in a few examples an effect is inverted (strict=False)."
-        if math.isnan(self.perfect):
+        if math.isnan(self.perfect) and self.outcome != REFUSED:
             text += " Without a perfect attack declared, that is so of deviations of the size seen."
         return text
 

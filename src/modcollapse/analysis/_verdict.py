@@ -149,7 +149,7 @@ class Verdict:
         )
         if not self.rules.strict:
             text += " Not so where two triggers undo each other in a few examples (strict=False)."
-        if math.isnan(self.perfect):
+        if math.isnan(self.perfect) and self.effect != REFUSED:
             text += " Without a perfect attack declared, that is so of deviations of the size seen."
         return text
 

@@ -26,6 +26,8 @@ from modcollapse.measure._faults import in_one_error, without_frames
 from modcollapse.measure._forms import Forms
 from modcollapse.table import OTHER_ROWS, cluster_labels, plain_id
 
+_SILENT = 3
+"""Seconds of checking before anything is shown of it."""
 _LONGEST = 200
 """Characters of text that is kept beside the values, for groups."""
 
@@ -93,11 +95,24 @@ def count_examples(examples: Any) -> int:
     if isinstance(examples, Mapping | str) or not sequence:
         raise InputError(
             "examples must be a sequence of mappings (a list, say) or a stream of them (an "
-            f"iterator, a streaming data set), got {described(examples)}"
+            f"iterator, a streaming data set), got {described(examples)}{_way_out(examples)}"
         )
     if len(examples) == 0:
         raise InputError("examples is empty; give at least one, and 32 or more for a verdict")
     return len(examples)
+
+
+def _way_out(examples: Any) -> str:
+    """What to do where a data set of `datasets` was given by all its splits, or by its columns."""
+    if not isinstance(examples, Mapping) or not examples:
+        return ""
+    first = next(iter(examples))
+    if all(isinstance(column, list) for column in examples.values()):
+        return (
+            ". A slice of a data set of `datasets` is a dict of its columns: take "
+            "data.select(range(start, stop)) in place of data[start:stop]"
+        )
+    return f". If these are the splits of a data set, give one of them: [{first!r}]"
 
 
 class Checked(NamedTuple):
@@ -142,6 +157,7 @@ def check_examples(
     batch_size: int,
     *,
     first: int = 0,
+    progress: bool = False,
 ) -> Examined:
     """Look at every example and apply every trigger to it twice.
 
@@ -158,13 +174,17 @@ def check_examples(
         cluster: what groups the examples.
         batch_size: rows of a call.
         first: examples of a stream that came before these.
+        progress: show a bar where this takes more than a few seconds.
 
     Raises:
         InputError: one of them cannot be used; all that are wrong are told.
     """
+    from tqdm import tqdm
+
     found = _Examples(triggers, neutral, needed, samplers, tuple(scorers), cluster, batch_size)
     faults: dict[int, Exception] = {}
-    for position in range(len(examples)):
+    shown = {"desc": "checking examples", "unit": "example", "leave": False, "delay": _SILENT}
+    for position in tqdm(range(len(examples)), disable=not progress, **shown):
         try:
             with context(partial(_raised_by, first + position)):
                 example = examples[position]

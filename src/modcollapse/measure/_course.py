@@ -70,6 +70,7 @@ class Course:
         self.size: BatchSize = fresh if before is None else before.size
         self._written: dict[Turn, int] = {}  # rows of a call that each was finished in
         self._counted: int | None = None  # examples of the tables, all if None
+        self._recalled = 0  # examples that the journal held
         self.begun = False
 
     def carry_out(self, until: Callable[[], bool] | None) -> bool:
@@ -306,7 +307,9 @@ class Course:
                     )
             for recording in self._recordings:
                 recording.notes += said.get(recording.label, [])
-        finished = [place for place in range(self._run.cost.examples) if self._has(place, 0)]
+        everything = range(self._run.cost.examples)
+        finished = [place for place in everything if self._has(place, 0)]
+        self._recalled = len(everything) - len(self._pending(everything))
         for recording in self._recordings:
             for kept in team.gathered(journal.kept(recording.label, finished)):
                 recording.kept |= kept  # each process may have its own disk
@@ -414,7 +417,10 @@ class Course:
         if bar.disable or bar.n > batch.real * several or not (seconds and bar.total):
             return
         left = (bar.total - bar.n) / (cost.batch_size * several) * seconds
-        control = " and as many of the control" if several > 1 else ""
+        each = f", by each of the {several} samplers" if several > 1 else ""
+        shared = "" if self._team.alone else f", shared by {self._team.size} processes"
+        known = f"; finished before: {self._recalled} examples" if self._recalled else ""
         most = "at most " if self._run.looks else ""
-        said = f"{cost}{control}: {most}about {duration(left)} to go, at {seconds:.2g} s a batch"
+        time = f"{most}about {duration(left)} to go, at {seconds:.2g} s a batch"
+        said = f"{cost}{each}{shared}{known}: {time}"
         bar.write(said, file=sys.stderr)

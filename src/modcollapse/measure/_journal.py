@@ -109,9 +109,10 @@ class Journal:
         """How to go on after an interruption, so many examples being finished."""
         but = ", as far as it could be written" if self._unwritten or self.is_behind else ""
         examples = "1 example is" if finished == 1 else f"{finished} examples are"
+        least = "" if self._team.alone else "at least "  # of the others nothing may be known
         return (
-            f"{examples} finished, and written down in the journal {self._folder}{but}: the same "
-            "call goes on from there, and modcollapse.table.load reads the table so far"
+            f"{least}{examples} finished, and written down in the journal {self._folder}{but}: the "
+            "same call goes on from there, and modcollapse.table.load reads the table so far"
         )
 
     def take(self) -> None:
@@ -197,7 +198,8 @@ class Journal:
         if missing:
             _warn(
                 f"{listed(missing[:3])}{', ...' if len(missing) > 3 else ''} were finished without "
-                "their outputs being kept, and are not generated twice: they are not in the gallery"
+                "their outputs being kept, and are not generated twice: they are not in the "
+                "gallery. For pictures of them, measure them once more without a journal"
             )
 
     def keep(self, label: str, kept: Kept) -> None:
@@ -271,10 +273,7 @@ class Journal:
         if self._run.finds_batch_size:
             mine["settings"].pop("batch_size")
             theirs["settings"].pop("batch_size")
-        found = [
-            f"{path} is {there!r:.80} there and {here!r:.80} here"
-            for path, here, there in differences(mine, theirs)
-        ]
+        found = [f"{path} {_apart(there, here)}" for path, here, there in differences(mine, theirs)]
         if found:
             raise TableError(
                 f"the journal {self._folder} is of another run: {'; '.join(found[:8])}"
@@ -398,11 +397,22 @@ def _header(run: Run, notes: Mapping[str, Sequence[str]] | None = None) -> dict[
 
 
 def _compared(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a header, what must agree."""
+    """Of a header, what must agree, under names that a message can say."""
     versions = {name: held for name, held in header["environment"].items() if name != "python"}
-    kept = {name: held for name, held in header.items() if name not in _NOT_OF_RUN}
-    compared: dict[str, Any] = without_marks({**kept, "versions": versions})
+    samplers = {f"sampler {name}".rstrip(): held for name, held in header["samplers"].items()}
+    left_out = (*_NOT_OF_RUN, "samplers")
+    kept = {name: held for name, held in header.items() if name not in left_out}
+    compared: dict[str, Any] = without_marks({**kept, **samplers, "versions": versions})
     return compared
+
+
+def _apart(there: Any, here: Any) -> str:
+    """How something differs: of what one of them lacks, not all that it holds."""
+    if here is None and isinstance(there, Mapping):
+        return "is there, and not here"
+    if there is None and isinstance(here, Mapping):
+        return "is here, and not there"
+    return f"is {there!r:.80} there and {here!r:.80} here"
 
 
 def _append(path: Path, lines: bytes, header: bytes) -> None:

@@ -50,7 +50,7 @@ class Cost(NamedTuple):
     """What a run makes the sampler do.
 
     >>> print(generation_cost(64, 2))
-    256 generations (64 examples x 1 repeats x 4 coalitions) in 32 batches of 8, 0 of them padding
+    256 generations (64 examples x 1 repeats x 4 coalitions) in 32 batches of 8
     """
 
     examples: int
@@ -83,10 +83,10 @@ class Cost(NamedTuple):
         each = f"{self.coalitions} coalitions"
         if self.neutral:
             each = f"({each} + {self.neutral} with a neutral trigger)"
+        filled = f", the last filled up by {self.padding}" if self.padding else ""
         return (
             f"{self.generations:,} generations ({self.examples:,} examples x {self.repeats} repeats"
-            f" x {each}) in {self.batches:,} batches of {self.batch_size},"
-            f" {self.padding} of them padding"
+            f" x {each}) in {self.batches:,} batches of {self.batch_size}{filled}"
         )
 
 

@@ -23,6 +23,7 @@ from modcollapse.contracts import (
     Triggers,
     scorers_of,
 )
+from modcollapse.errors import InputError
 from modcollapse.measure._checks import count_examples, neutral_specs, trigger_specs
 from modcollapse.measure._columns import as_examples
 from modcollapse.measure._plan import generation_cost
@@ -88,6 +89,10 @@ def prepare(
     read_triggers = trigger_specs(triggers)
     read_samplers: dict[str, SamplerSpec] = {}
     finds = isinstance(batch_size, str) and batch_size == "auto"
+    if isinstance(batch_size, str) and not finds:
+        raise InputError(
+            f'batch_size must be a whole number of at least 1, or "auto", got {batch_size!r}'
+        )
     rows = _SEVERAL if finds else whole(batch_size, "batch_size", 1)
     stream = Stream(examples, columns) if is_stream(examples) else None
     if stream is None:

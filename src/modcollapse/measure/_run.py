@@ -26,6 +26,7 @@ from modcollapse.errors import context
 from modcollapse.measure._checks import Checked, check_examples
 from modcollapse.measure._plan import Cost, noise_seed
 from modcollapse.measure._stream import Stream
+from modcollapse.measure._team import is_first
 from modcollapse.table import Pairing
 
 LookAt: TypeAlias = Callable[
@@ -187,6 +188,7 @@ class Run:
             self.cluster,
             self.cost.batch_size,
             first=self.first,
+            progress=self.progress and not self.is_stream and is_first(),
         )
         ids, looks = tuple(examined.checked), self.looks
         order: Sequence[int] = range(len(ids))

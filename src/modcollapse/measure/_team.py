@@ -16,6 +16,14 @@ _PATIENCE = timedelta(days=30)
 """For the slower processes to end a run: torch's own groups give up after 10 or 30 minutes."""
 
 
+def is_first() -> bool:
+    """Whether this process speaks for all that torch.distributed has joined, before they meet."""
+    from torch import distributed
+
+    joined = distributed.is_available() and distributed.is_initialized()
+    return not joined or distributed.get_rank() == 0
+
+
 class Team(NamedTuple):
     """The processes that torch.distributed has joined, or this one alone.
 

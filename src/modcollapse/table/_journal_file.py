@@ -263,7 +263,10 @@ def read_journal(folder: Path) -> JournalContent:
             whole.
     """
     if not is_journal(folder):
-        raise TableError(f"{folder} is no journal of a run: it holds no {HEADER_FILE}")
+        raise TableError(
+            f"{folder} is no journal of a run: it holds no {HEADER_FILE}. A folder that audit.save "
+            "wrote is read by mc.load_audit"
+        )
     headers, lines = list[tuple[str, dict[str, Any]]](), list[tuple[str, dict[str, Any]]]()
     faults: list[str] = []
     for path in [*sorted(folder.glob("finished-*.jsonl")), folder / HEADER_FILE]:

@@ -489,6 +489,11 @@ class CoalitionTable:
             UserWarning: the folder of its gallery is not there; it is loaded without.
         """
         path = file_path(path)
+        if path.is_dir():
+            raise TableError(
+                f"{path} is a folder, and a table is a file. mc.table.load reads the table of a "
+                "journal, mc.load_audit what audit.save wrote"
+            )
         header, values, seeds = _file.read(path)
         try:
             table = cls(
