@@ -16,12 +16,14 @@ from modcollapse.report import format_table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "results" / "headlines.md"
+OF_THE_DOCS = ROOT / "docs" / "results"
+PAGE = OF_THE_DOCS / "headlines.md"
 
 READ = (
     "overhead",
     "overhead_of_pipelines",
     "memory",
+    "stream",
     "shapley",
     "outputs",
     "tracker",
@@ -37,16 +39,22 @@ READ = (
 
 def read() -> dict[str, Any]:
     """Return what was measured, by benchmark."""
-    return {name: json.loads((RESULTS / f"{name}.json").read_text("utf-8")) for name in READ}
+    files = {name: RESULTS for name in READ} | dict.fromkeys(("soak", "fuzz"), OF_THE_DOCS)
+    return {
+        name: json.loads((folder / f"{name}.json").read_text("utf-8"))
+        for name, folder in files.items()
+    }
 
 
 def render(found: Mapping[str, Any]) -> str:
-    """Return both tables as Markdown."""
+    """Return the tables as Markdown."""
     parts = [
         "Speed and memory:",
         format_table(["question", "measured"], speed(found), fmt="markdown"),
         "Coverage and false claims, each in the worst cell that was drawn:",
         format_table(["question", "measured"], coverage(found), fmt="markdown"),
+        "Broken on purpose:",
+        format_table(["what was done", "what came of it"], broken(found), fmt="markdown"),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -80,6 +88,10 @@ def speed(found: Mapping[str, Any]) -> list[list[str]]:
         [
             "memory for 1,024 examples in place of 64, beyond the table",
             f"{memory['allocated_beyond_table_bytes_an_example']:.0f} bytes an example",
+        ],
+        [
+            "memory for a stream of 100,000 examples in place of 10,000, the table included",
+            f"{found['stream']['resident_bytes_an_added_example']:.0f} bytes an example",
         ],
         [
             "exact Shapley values, against the exact computer of shapiq",
@@ -128,6 +140,25 @@ def coverage(found: Mapping[str, Any]) -> list[list[str]]:
         ["the same at any look of a run that may stop", f"false in {stopped:.1%}"],
         ["a claim of a comparison, at 5 %", f"false in {compared:.1%}"],
         ["a claim about specificity, at 5 %", f"false in {specific:.1%}"],
+    ]
+
+
+def broken(found: Mapping[str, Any]) -> list[list[str]]:
+    """What was done to runs and files, and what came of it."""
+    soak, fuzz = found["soak"], found["fuzz"]
+    several = soak["kinds"]["processes"]["kills"]
+    return [
+        [
+            f"audits killed {soak['kills']} times at random instants, {several} times one or both "
+            f"of two processes, {soak['kinds']['pipeline']['kills']} times on the tiny pipeline",
+            f"{soak['resumed']} went on, {soak['equal']} to the same table bit for bit; "
+            f"{soak['rows_of_finished_generated_again']} rows of finished examples generated again",
+        ],
+        [
+            f"{fuzz['damaged']:,} journals, tables and kept pictures damaged",
+            f"{fuzz['refused']} refused by name, all others read but for what was damaged; "
+            f"{fuzz['wrong']} wrong",
+        ],
     ]
 
 
