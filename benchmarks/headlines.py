@@ -39,7 +39,7 @@ READ = (
 
 def read() -> dict[str, Any]:
     """Return what was measured, by benchmark."""
-    files = {name: RESULTS for name in READ} | dict.fromkeys(("soak", "fuzz"), OF_THE_DOCS)
+    files = dict.fromkeys(READ, RESULTS) | dict.fromkeys(("soak", "fuzz"), OF_THE_DOCS)
     return {
         name: json.loads((folder / f"{name}.json").read_text("utf-8"))
         for name, folder in files.items()
