@@ -146,7 +146,7 @@ def test_help_shows_every_option_of_a_run_with_its_default(name):
     defaults = {option: parameters[option].default for option in RunOptions.__annotations__}
     assert inspect.Parameter.empty not in defaults.values()
     if name == "CollapseTracker":  # many small audits: no bar for each
-        defaults["progress"] = False
+        defaults["progress"] = defaults["split"] = False
     entries = entries_of_docstring(MEASURING[name])
     for option, default in defaults.items():
         assert re.search(rf"\bdefault {default!r}\b", entries[option]), entries[option]

@@ -9,7 +9,7 @@ import click
 
 from modcollapse.cli._audit_plans import AuditPlan, audit_plan
 from modcollapse.cli._config_files import folder_of, read_config
-from modcollapse.cli._held_audits import PAGE, SAVED
+from modcollapse.cli._held_audits import PAGE_FOLDER, SAVED
 from modcollapse.cli._out_folders import claimed_out
 from modcollapse.cli._printed import (
     json_option,
@@ -178,7 +178,7 @@ def audit_command(
         audits = _measured(plan, journal)
         saved = audits.save(out / SAVED)
     note(f"wrote the audit to {saved}")
-    page = page_of(audits, out / PAGE)
+    page = page_of(audits, out / PAGE_FOLDER)
     print_audits(ctx, audits, as_json=as_json, full=True, written={"audit": saved, "page": page})
 
 

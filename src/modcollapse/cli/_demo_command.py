@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modcollapse._support.optional import require
-from modcollapse.cli._held_audits import PAGE, SAVED
+from modcollapse.cli._held_audits import PAGE_FOLDER, SAVED
 from modcollapse.cli._out_folders import claimed_out
 from modcollapse.cli._printed import json_option, note, page_of, print_audits, results_only
 
@@ -77,5 +77,5 @@ def demo_command(ctx: click.Context, out: Path, examples: int, as_json: bool) ->
         )
         saved = audits.save(out / SAVED)
     note(f"wrote the audit to {saved}")
-    page = page_of(audits, out / PAGE)
+    page = page_of(audits, out / PAGE_FOLDER)
     print_audits(ctx, audits, as_json=as_json, full=True, written={"audit": saved, "page": page})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SAVED = "audit"
 """Folder, in that of a command's results, of the audit that loads again."""
-PAGE = "report"
+PAGE_FOLDER = "report"
 """Folder, in that of a command's results, of the page."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from modcollapse._support.validation import listed
-from modcollapse.cli._held_audits import PAGE, SAVED
+from modcollapse.cli._held_audits import PAGE_FOLDER, SAVED
 from modcollapse.errors import InputError
 
 
@@ -19,7 +19,9 @@ def claimed_out(folder: Path) -> None:
     if folder.exists():
         if not folder.is_dir():
             raise InputError(f"--out names {folder}, which is a file. Give a folder")
-        others = sorted(path.name for path in folder.iterdir() if path.name not in (SAVED, PAGE))
+        others = sorted(
+            path.name for path in folder.iterdir() if path.name not in (SAVED, PAGE_FOLDER)
+        )
         if others:
             raise InputError(
                 f"--out names {folder}, which holds {listed(others[:3])}, and nothing of it is "
