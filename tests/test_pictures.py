@@ -233,6 +233,16 @@ def test_a_running_estimate_ends_at_that_of_the_audit():
     assert len(styles) == 2
 
 
+@pytest.mark.parametrize("width", [3.35, 6.9])
+def test_a_long_unit_stays_beside_the_panel(width):
+    unit = "strict attack success (MSE < 0.02)"
+    figure = draw(audit(2), "running", unit=unit, width=width, points=3)
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    panel, words = ax.get_window_extent(), ax.yaxis.label.get_window_extent()
+    assert words.height <= panel.height
+
+
 def test_looks_are_drawn_up_to_the_one_that_stopped_the_run():
     from dataclasses import replace
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WORDS = {"phi": "attribution \u03c6", "CTI": "interaction", "v": "mean value"}
+_HIGH = 26
+"""Letters that fit beside the panel, at any width."""
 
 
 def plot_running(
@@ -96,7 +98,7 @@ def plot_running(
     ax.set_xlim(at[0] - single, at[-1] + single + 0.015 * (at[-1] - at[0]))
     ax.locator_params(axis="x", integer=True, nbins=6)
     ax.set_xlabel("examples, in the order of the table")
-    ax.set_ylabel(drawing.axis(_WORDS[symbol]))
+    ax.set_ylabel(drawing.axis(_WORDS[symbol], _HIGH))
     tidy(ax, grid="y")
     drawing.legend(figure, ax)
     drawing.say(figure, caption, unscaled(scale))

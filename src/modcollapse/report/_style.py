@@ -175,11 +175,11 @@ class PictureStyle:
         """Write below the figure."""
         figure.supxlabel(self.caption(*sentences), fontsize=SMALL, color=INK)
 
-    def axis(self, what: str) -> str:
-        """The words beside a scale."""
+    def axis(self, what: str, letters: int | None = None) -> str:
+        """The words beside a scale, in lines of so many letters, by default of the width."""
         unit = str(self.unit)[:_LONGEST]
         text = f"{what} ({unit})" if unit else what
-        return for_picture(textwrap.fill(text, round(14 * self.width)))
+        return for_picture(textwrap.fill(text, letters or round(14 * self.width)))
 
     def legend(self, figure: Figure, ax: Axes) -> None:
         """Say above the panels what is what in one of them."""
