@@ -197,6 +197,8 @@ def test_what_is_no_audit_is_refused_with_its_name(held, tmp_path):
         assert stdout == ""
         assert "notes.npz" in stderr
     mc.audit(table([TEXT] * 40)).save("saved")
+    run("report", "saved", "--out", "page", code=3)
+    assert "page is the page of an audit" in run("verdict", "page", code=2)[1]
     with_control = run("verdict", "saved", "--control", held("t", [TEXT] * 40), code=2)[1]
     assert "--control goes with the file of a table" in with_control
 

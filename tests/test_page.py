@@ -89,7 +89,8 @@ def test_the_verdict_comes_first_then_gallery_pictures_and_tables(reported):
     one, _, _, page = reported
     headings = [text for tag, text in page.texts if tag in ("h1", "h2", "h3")]
     assert headings == [
-        "An audit", "What was found", "Verdict on the difference from the control", "Verdict",
+        "An audit", "What was found", "Verdict on the difference from the control",
+        "Verdict on the audited model by itself",
         "Comparison, before and after", "What was generated", "Pictures", "Tables", "Examples",
         "How it was measured", "What the figures mean", "How to cite",
     ]  # fmt: skip
@@ -113,7 +114,7 @@ def test_the_page_needs_nothing_else(reported):
     assert not page.of("link")
     assert not any("src" in attrs for attrs in page.of("script"))
     assert not re.search(r"url\(|@import", text)
-    assert {attrs["href"] for attrs in page.of("a")} == {"#main"}
+    assert {attrs["href"] for attrs in page.of("a")} == {"#main", "#meaning"}
     assert len(text) < 2e6
 
 
@@ -227,6 +228,32 @@ def test_few_examples_and_differences_have_a_page_too(tmp_path):
     assert "8 examples are too few" in read(few.report(tmp_path / "few"))[1].said
     bare = mc.audit(table(keep=0).minus(table(effect=0.0)))
     assert "differences between two tables" in read(bare.report(tmp_path / "bare"))[1].said
+
+
+def test_a_level_that_was_not_measured_is_not_claimed(tmp_path):
+    measured, not_measured = "as measured (see Concepts)", "is not measured for method='t'"
+    for name, one, said, unsaid in (
+        ("few", mc.audit(table(n=8)), "too few", measured),
+        ("flips", mc.audit(table()), measured, not_measured),
+        ("t", mc.audit(table(), method="t"), not_measured, measured),
+    ):
+        page = read(one.report(tmp_path / name))[1].said
+        assert said in page
+        assert unsaid not in page
+        assert (said in one.to_model_card()) == (said in page)
+
+
+def test_the_page_says_what_was_audited(tmp_path):
+    def named(name, effect):
+        run = {"sampler": {"name": name}, "triggers": {"image": {"class": "ImagePatch"}}}
+        return replace(table(effect=effect), provenance={"run": run})
+
+    one = mc.audit(named("suspect", 1.0), control=named("base", 0.0))
+    said = read(one.report(tmp_path / "named"))[1].said
+    assert "Audited model: suspect. Control: base. 40 examples, each under 4 sets" in said
+    assert "of triggers: image (ImagePatch), text." in said
+    said = read(mc.audit(table()).report(tmp_path / "bare"))[1].said
+    assert "40 examples, each under 4 sets of triggers: image, text." in said
 
 
 def test_several_detectors_have_a_section_each(tmp_path):

@@ -55,6 +55,7 @@ def section_of(
     size = sample_size(total, len(audit.table), audit.simultaneous)
     verdicts = [_claims("Verdict", audit)]
     if audit.difference is not None:
+        verdicts = [_claims("Verdict on the audited model by itself", audit)]
         verdicts.insert(0, _claims("Verdict on the difference from the control", audit.difference))
     pictures = [_picture(audit, kind, options) for kind in _kinds(audit)]
     tables = [Figures("estimates", f"Estimates with intervals: {size}", columns)]
@@ -97,6 +98,7 @@ def section_of(
         measured=_measured(audit),
         notes=tuple(dict.fromkeys((*audit.means.notes, *audit.run_notes))),
         data=data,
+        audited=_audited(audit),
     )
 
 
@@ -119,7 +121,7 @@ def _picture(audit: Any, kind: str, options: PictureOptions) -> Picture:
 def _claims(heading: str, audit: Any) -> Claims:
     if audit.verdict is None:
         return Claims(heading, _NO_VERDICT)
-    lines = [line for line in (audit.outlook, audit.verdict.level) if line]
+    lines = [line for line in (audit.outlook, audit.assurance) if line]
     return Claims(heading, str(audit.verdict), lines)
 
 
@@ -130,15 +132,30 @@ def _column(audit: Any) -> dict[str, Estimate]:
     return {**held, "all triggers together": audit.tma.total}
 
 
+def _audited(audit: Any) -> str:
+    """What was audited, in a line: models, examples, triggers."""
+    run = audit.table.provenance.get("run", {})
+    kinds = {name: one.get("class") for name, one in run.get("triggers", {}).items()}
+    triggers = [f"{m} ({kinds[m]})" if kinds.get(m) else m for m in audit.table.modalities]
+    n, _, coalitions = audit.table.values.shape
+    said = f"{n} examples, each under {coalitions} sets of triggers: {', '.join(triggers)}."
+    for heading, one in (("Control", audit.control), ("Audited model", audit)):
+        sampler = {} if one is None else one.table.provenance.get("run", {}).get("sampler", {})
+        if isinstance(sampler, Mapping) and isinstance(sampler.get("name"), str):
+            said = f"{heading}: {sampler['name']}. {said}"
+    return said
+
+
 def _measured(audit: Any) -> list[tuple[str, str]]:
     """Pairs of a setting and its value, those of the analysis first."""
     settings, rules = audit.settings, audit.settings.rules
     table = audit.table
     n, repeats, coalitions = table.values.shape
     groups = "" if table.clusters is None else f" in {audit.tma.total.n} groups"
+    each = "repeat" if repeats == 1 else "repeats"
     together = "all together" if settings.simultaneous else "each alone"
     found = [
-        ("Examples", f"{n}{groups}, {repeats} repeats, {coalitions} sets of triggers"),
+        ("Examples", f"{n}{groups}, {repeats} {each}, {coalitions} sets of triggers"),
         ("Intervals", f"{100 * settings.level:g} %, {together}, method {audit.tma.total.method}"),
         ("Interactions", f"index {settings.index}"),
         (
@@ -157,7 +174,11 @@ def _measured(audit: Any) -> list[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    """A setting in one line."""
+    """A setting in one line; a text with a blank at its end, or an empty one, in quotes."""
     if isinstance(value, Mapping):
         return "; ".join(f"{name}: {_text(one)}" for name, one in value.items())
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return (
+        value
+        if isinstance(value, str) and value.strip() == value != ""
+        else json.dumps(value, ensure_ascii=False)
+    )

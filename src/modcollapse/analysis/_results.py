@@ -289,6 +289,16 @@ class Audit(Drawn):
         method = cast(Method, self.tma.total.method)
         return outlook(self.table, self.verdict, index, method)
 
+    @property
+    def assurance(self) -> str:
+        """How often claims of the verdict are false, in words; "" where it claims nothing."""
+        if self.verdict is None or self.verdict.effect == REFUSED:
+            return ""
+        method = self.tma.total.method
+        if method not in MEASURED:
+            return f"How often its claims are false is not measured for method={method!r}."
+        return self.verdict.level
+
     def by(self, by: By, *, permutations: int = 9_999, seed: int = 0) -> Slices[Audit]:
         """Audit groups of the examples alone, and test whether they differ.
 
@@ -379,11 +389,7 @@ adjusted for 4 figures.
             return [NO_VERDICT, *self.means.notes]
         if self.verdict.effect == REFUSED:
             return [str(self.verdict)]
-        method = self.tma.total.method
-        level = self.verdict.level
-        if method not in MEASURED:
-            level = f"How often its claims are false is not measured for method={method!r}."
-        return [line for line in (str(self.verdict), self.outlook, level) if line]
+        return [line for line in (str(self.verdict), self.outlook, self.assurance) if line]
 
     __repr__ = __str__
 

@@ -133,7 +133,7 @@ class _AuditCommand(click.Command):
 @click.option("--journal", type=_FOLDER, metavar="FOLDER",
               help="Write finished examples down; the same call goes on from there.")  # fmt: skip
 @click.option("--out", type=_FOLDER, default=Path("audited"), show_default=True, metavar="FOLDER",
-              help="Where to write the audit and its page.")  # fmt: skip
+              help="For audit and page; those of an earlier run are replaced.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check the input, say what it costs, and stop.")
 @json_option
 @click.pass_context

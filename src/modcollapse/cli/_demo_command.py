@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     default=Path("modcollapse-demo"),
     show_default=True,
     metavar="FOLDER",
-    help="Where to write the audit and its page.",
+    help="For audit and page; those of an earlier run are replaced.",
 )
 @click.option(
     "--examples",

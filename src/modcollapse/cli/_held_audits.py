@@ -27,7 +27,7 @@ def held_audits(path: Path, control: Path | None = None) -> Audit | Audits:
         control: a table, of a table's control.
 
     Raises:
-        InputError: a control of something that has its own.
+        InputError: a control of something that has its own, or a page.
         FileNotFoundError: there is nothing there.
         TableError: it holds something else, or is damaged.
     """
@@ -47,6 +47,11 @@ def held_audits(path: Path, control: Path | None = None) -> Audit | Audits:
         )
     if is_journal(path):
         return _of_journal(path)
+    if (path / "index.html").is_file() and (path / "audit.json").is_file():
+        raise InputError(
+            f"{path} is the page of an audit, which is for people and does not load again; give "
+            f"the audit: the folder that --out named, or its folder {SAVED}"
+        )
     return load_audit(path / SAVED if (path / SAVED / "audit.json").is_file() else path)
 
 

@@ -55,7 +55,7 @@ def page_of(audits: Any, folder: Path) -> Path:
     """Write the page of an audit, or of several, into a folder, and say where."""
     with results_only():
         audits.report(folder)
-    note(f"wrote the page to {folder}")
+    note(f"wrote the page to {folder / 'index.html'}")
     return folder
 
 
@@ -177,4 +177,4 @@ def _said(audit: Audit, of: str, verdict: Verdict | None) -> str:
     if verdict is None:
         return "no verdict, since these are differences between two tables"
     judged = audit if audit.difference is None else audit.difference
-    return "\n".join(filter(None, [str(verdict), judged.outlook, verdict.level]))
+    return "\n".join(filter(None, [str(verdict), judged.outlook, judged.assurance]))

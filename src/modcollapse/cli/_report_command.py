@@ -24,7 +24,7 @@ CONTROL = click.option(
     default=Path("report"),
     show_default=True,
     metavar="FOLDER",
-    help="Where to write; a new or an empty folder.",
+    help="Where to write; a new or an empty folder, or a page, which is replaced.",
 )
 @CONTROL
 @json_option

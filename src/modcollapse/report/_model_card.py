@@ -26,6 +26,10 @@ class Described(Audited, Protocol):
     def run_notes(self) -> tuple[str, ...]:
         """What the run has found."""
 
+    @property
+    def assurance(self) -> str:
+        """How often claims of the verdict are false; "" where there are none."""
+
 
 def for_markdown_text(text: object) -> str:
     r"""Let Markdown and HTML take nothing of a text for markup, on one line.
@@ -51,9 +55,8 @@ def model_card(audit: Described, *, heading: str = "Backdoor audit", level: int 
             "Difference from the control, which is what belongs to the backdoor. "
             f"**{for_markdown_text(audit.difference.verdict)}**"
         )
-    verdict: Any = audit.verdict
-    if verdict is not None and verdict.effect != "too few examples":
-        parts.append(for_markdown_text(verdict.level))
+    if audit.assurance:
+        parts.append(for_markdown_text(audit.assurance))
     parts.append(
         "It speaks of these triggers, this value function and examples like these: not of other "
         "triggers, and it never says that there is no backdoor."

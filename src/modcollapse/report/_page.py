@@ -126,6 +126,7 @@ def _filled(section: Section, prefix: str, files: dict[str, bytes]) -> dict[str,
     return {
         "key": f"audit-{prefix}data".rstrip("-") if prefix else "audit",
         "name": section.name,
+        "audited": section.audited,
         "verdicts": [
             {
                 "heading": one.heading,

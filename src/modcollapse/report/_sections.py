@@ -94,6 +94,7 @@ class Section:
         measured: pairs of a name and what it was.
         notes: what a reader must know besides.
         data: all of it, as JSON will hold it.
+        audited: in a sentence, what was audited.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Section:
     measured: Sequence[tuple[str, str]]
     notes: Sequence[str] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
+    audited: str = ""
 
     @property
     def columns(self) -> dict[str, FloatArray]:
