@@ -286,3 +286,42 @@ def test_the_page_of_64_large_pictures_stays_small(tmp_path):
     text, page = read(mc.audit(one.with_kept(kept)).report(tmp_path / "r"))
     assert len(text) < 5e6
     assert "52 more examples were kept that are not shown here." in page.said
+
+
+def test_names_of_files_in_other_bytes_have_a_page(tmp_path):
+    ids = [f"photo\udcff{number}" for number in range(40)]
+    mc.audit(table(example_ids=ids, keep=1)).report(tmp_path / "page")
+    rows = (tmp_path / "page" / "tables" / "examples.csv").read_text(encoding="utf-8")
+    assert "photo\\udcff39," in rows
+
+
+def test_small_values_are_shown_with_their_digits(tmp_path):
+    values = 1e-5 * np.random.default_rng(0).random((40, 4))
+    made = mc.CoalitionTable.from_values(values, ("image", "text"))
+    path = mc.audit(made).report(tmp_path / "page")
+    data = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', path.read_text())
+    held = json.loads(data[1])
+    assert np.allclose([row[:4] for row in held["rows"]], values, rtol=0, atol=1e-7)
+
+
+def test_a_link_to_nowhere_is_not_written_to(tmp_path):
+    (tmp_path / "page").symlink_to(tmp_path / "nowhere")
+    audit = mc.audit(table(keep=0))
+    with pytest.raises(InputError, match="nothing was written"):
+        audit.report(tmp_path / "page")
+    with pytest.raises(InputError, match="nothing of it is overwritten"):
+        audit.save(tmp_path / "page")
+
+
+def test_a_rate_of_false_claims_is_said_where_it_was_measured_alone(tmp_path):
+    made = table(keep=0, bounds=(-5, 5))
+    audits = {
+        "flips": mc.audit(made),
+        "plus-ends": mc.audit(made, method="plus-ends"),
+        "few": mc.audit(made.select(made.example_ids[:5])),
+    }
+    for name, audit in audits.items():
+        path = audit.report(tmp_path / name)
+        for text in (str(audit), audit.to_model_card(), path.read_text(encoding="utf-8")):
+            assert ("false in at most" in text) == (name == "flips")
+            assert ("is not measured for method" in text) == (name == "plus-ends")

@@ -119,7 +119,7 @@ def _picture(audit: Any, kind: str, options: PictureOptions) -> Picture:
 def _claims(heading: str, audit: Any) -> Claims:
     if audit.verdict is None:
         return Claims(heading, _NO_VERDICT)
-    lines = [line for line in (audit.outlook, audit.verdict.level) if line]
+    lines = [line for line in (audit.outlook, audit.certainty) if line]
     return Claims(heading, str(audit.verdict), lines)
 
 

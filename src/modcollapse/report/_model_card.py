@@ -23,6 +23,10 @@ class Described(Audited, Protocol):
         """Level, index and rules."""
 
     @property
+    def certainty(self) -> str:
+        """How often the claims of the verdict are false."""
+
+    @property
     def run_notes(self) -> tuple[str, ...]:
         """What the run has found."""
 
@@ -51,9 +55,8 @@ def model_card(audit: Described, *, heading: str = "Backdoor audit", level: int 
             "Difference from the control, which is what belongs to the backdoor. "
             f"**{for_markdown_text(audit.difference.verdict)}**"
         )
-    verdict: Any = audit.verdict
-    if verdict is not None and verdict.effect != "too few examples":
-        parts.append(for_markdown_text(verdict.level))
+    if audit.certainty:
+        parts.append(for_markdown_text(audit.certainty))
     parts.append(
         "It speaks of these triggers, this value function and examples like these: not of other "
         "triggers, and it never says that there is no backdoor."

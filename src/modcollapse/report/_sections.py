@@ -15,7 +15,7 @@ from modcollapse._support.views import View
 from modcollapse.contracts import ExampleId, FloatArray
 from modcollapse.report._escapes import for_terminal
 from modcollapse.report._gallery import Gallery
-from modcollapse.table import CoalitionTable, Estimate, number_text
+from modcollapse.table import CoalitionTable, Estimate, decimals, number_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -180,7 +180,10 @@ def data_uri(kind: str, data: bytes) -> str:
 
 
 def _places(values: FloatArray) -> int:
+    """Decimals in which the largest of the values has three digits or more."""
     largest = float(np.abs(values).max())
+    if 0 < largest < 0.1:
+        return min(decimals((), [largest]), 20)
     return 3 if largest < 100 else 1
 
 
