@@ -325,3 +325,32 @@ def test_a_rate_of_false_claims_is_said_where_it_was_measured_alone(tmp_path):
         for text in (str(audit), audit.to_model_card(), path.read_text(encoding="utf-8")):
             assert ("false in at most" in text) == (name == "flips")
             assert ("is not measured for method" in text) == (name == "plus-ends")
+
+
+@pytest.mark.parametrize(
+    ("output", "element", "said"),
+    [
+        ("</blockquote><script>alert(3)", "blockquote", "</blockquote><script>alert(3)"),
+        ("", "blockquote", "(empty)"),
+        ({"a": 1}, "blockquote", "{'a': 1}"),
+        (np.zeros(0), "blockquote", "(empty)"),
+        (np.sin(np.arange(50.0)), "polyline", ""),
+        (np.full(50, np.nan), "polyline", ""),
+        (np.array([-np.inf, 0.0, np.inf]), "polyline", ""),
+        (np.full((9, 9), np.nan), "img", ""),
+        (np.diag([np.inf, *range(8)]), "img", ""),
+    ],
+    ids=["words", "empty", "dict", "no sound", "sound", "nan", "inf", "map of nan", "map with inf"],
+)
+def test_outputs_that_are_no_pictures_are_shown(tmp_path, output, element, said):
+    one = {"image": Image.new("RGB", (8, 8)), "text": PROMPT}
+    made = table(keep=0)
+    kept = made.with_kept([Kept(made.example_ids[0], one, one, [output] * 4)])
+    page = Page(mc.audit(kept).report(tmp_path / "page").read_text(encoding="utf-8"))
+    gallery = list(
+        itertools.takewhile(lambda one: one[1].get("class") != "pictures", page.elements)
+    )
+    assert sum(tag == element for tag, _ in gallery) == (6 if element == "img" else 4)
+    texts = [text.strip() for tag, text in page.texts if tag == element]
+    assert texts == [said] * 4 or not said
+    assert "nan" not in " ".join(attrs.get("points", "") for _, attrs in gallery)

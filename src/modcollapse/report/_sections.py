@@ -189,6 +189,7 @@ def _places(values: FloatArray) -> int:
 
 def _cell(view: View, title: str, example: ExampleId) -> dict[str, Any]:
     cell: dict[str, Any] = {"title": title, "alt": f"{title}, example {example}"}
+    cell |= {"picture": None, "path": None, "text": None}  # the template asks for each
     if view.kind in ("picture", "map"):
         return cell | _shown(view)
     if view.kind == "lines":
@@ -201,7 +202,8 @@ def _shown(view: View) -> dict[str, Any]:
 
     pixels = view.content
     if view.kind == "map":
-        low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
+        finite = pixels[np.isfinite(pixels)].astype(float)
+        low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
         pixels = (pixels - low) / ((high - low) or 1.0)
     if pixels.dtype != np.uint8:
         pixels = (np.nan_to_num(np.clip(pixels, 0, 1)) * 255).round().astype(np.uint8)
@@ -220,7 +222,7 @@ def _shown(view: View) -> dict[str, Any]:
 
 def _polyline(line: FloatArray) -> str:
     """A line of at most 400 points in a box of 100 by 40."""
-    line = np.nan_to_num(np.asarray(line, float))
+    line = np.nan_to_num(np.asarray(line, float), posinf=0.0, neginf=0.0)
     line = line[np.linspace(0, len(line) - 1, min(len(line), 400)).round().astype(int)]
     low, high = float(line.min()), float(line.max())
     y = 38 - 36 * (line - low) / ((high - low) or 1.0)
