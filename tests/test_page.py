@@ -354,3 +354,10 @@ def test_outputs_that_are_no_pictures_are_shown(tmp_path, output, element, said)
     texts = [text.strip() for tag, text in page.texts if tag == element]
     assert texts == [said] * 4 or not said
     assert "nan" not in " ".join(attrs.get("points", "") for _, attrs in gallery)
+
+
+@pytest.mark.parametrize("labels", [{"imgae": "input image"}, {"none": "clean"}, "image"])
+def test_a_label_of_no_modality_is_refused(tmp_path, labels):
+    with pytest.raises(InputError, match="label"):
+        mc.audit(table(keep=0)).report(tmp_path / "page", labels=labels)
+    assert not (tmp_path / "page").exists()
