@@ -361,3 +361,20 @@ def test_a_label_of_no_modality_is_refused(tmp_path, labels):
     with pytest.raises(InputError, match="label"):
         mc.audit(table(keep=0)).report(tmp_path / "page", labels=labels)
     assert not (tmp_path / "page").exists()
+
+
+def test_a_claim_is_not_cut_within_its_brackets(tmp_path):
+    values = np.zeros((64, 4))
+    values[:4, 1] = 1
+    audit = mc.audit(mc.CoalitionTable.from_values(values, ("image", "text"), binary=True))
+    page = Page(audit.report(tmp_path / "page").read_text(encoding="utf-8"))
+    first = next(text for tag, text in page.texts if tag == "p" and "nconclusive" in text)
+    assert f"{first[0].lower()}{first[1:]}" == str(audit.verdict).removeprefix("Verdict: ") + "."
+
+
+def test_what_is_no_comparison_of_this_audit_is_refused(tmp_path):
+    audit = mc.audit(table(keep=0))
+    before, after = (table(("mask",), effect, keep=0) for effect in (1.0, 0.0))
+    for wrong in (audit, mc.compare(before, after)):
+        with pytest.raises(InputError, match="comparison"):
+            audit.report(tmp_path / "page", comparison=wrong)

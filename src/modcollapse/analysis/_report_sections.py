@@ -43,10 +43,17 @@ def section_of(
     Raises:
         InputError: ``comparison`` is none, or a label is of no modality.
     """
-    if comparison is not None and not hasattr(comparison, "difference"):
+    if comparison is not None and not hasattr(comparison, "before"):
         raise InputError(
             f"comparison must be what mc.compare(before, after) returned, got {comparison!r}"
         )
+    if comparison is not None:
+        compared = comparison.before.table.modalities
+        if compared != audit.table.modalities:
+            raise InputError(
+                f"comparison is of the modalities {listed(compared)}, and the audit of "
+                f"{listed(audit.table.modalities)}"
+            )
     _check_labels(labels, audit.table.modalities)
     options: PictureOptions = {"labels": labels, "unit": unit, "width": WIDTH}
     total = audit.tma.total

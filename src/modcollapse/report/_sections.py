@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,7 +47,8 @@ class Claims(NamedTuple):
     @property
     def parts(self) -> list[str]:
         """Its claims one by one, the first with a capital letter."""
-        first, *others = self.text.split(": ", 1)[-1].rstrip(".").split("; ")
+        said = re.sub("^(Verdict|Specificity): ", "", self.text).rstrip(".")
+        first, *others = re.split(r"; (?![^()]*\))", said)  # not within brackets
         return [first[:1].upper() + first[1:], *others]
 
 
