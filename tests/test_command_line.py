@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import modcollapse as mc
 from modcollapse.analysis import _change, _verdict
@@ -400,6 +401,7 @@ def test_folders_of_pictures_hold_the_same_in_every_form(photos):
         ({"captions.csv": "x\n", "captions.jsonl": "{}\n"}, "keep one of them"),
         ({"captions.jsonl": "{not json\n"}, "line 1, is no JSON"),
         ({"captions.jsonl": "[1]\n"}, "needs 'file_name'"),
+        ({"captions.csv": "file_name,text\n,older\n"}, "must name a picture, got ''"),
     ],
 )
 def test_a_folder_that_is_not_whole_is_refused(tmp_path, files, said):
@@ -497,6 +499,34 @@ def test_a_folder_that_holds_something_else_is_not_written_into(photos, monkeypa
     for out in (tmp_path, tmp_path / "thesis.tex", tmp_path / "no" / "such"):
         audit_of(photos, *TRIGGERS, "--out", out, code=2)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_line_of_json_ends_where_json_says(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    record = {"file_name": "0.png", "text": "one\u2028line"}
+    (tmp_path / "captions.jsonl").write_text(
+        json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    assert read_data(str(tmp_path), 0).examples[0]["text"] == "one\u2028line"
+
+
+@pytest.mark.parametrize("name", ["audit", "report"])
+def test_a_folder_of_that_name_with_something_else_is_refused_beforehand(
+    photos, monkeypatch, tmp_path, name
+):
+    monkeypatch.delattr("diffusers.DiffusionPipeline.from_pretrained")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.tex").write_text("mine")
+    _, stderr = audit_of(photos, *TRIGGERS, "--out", tmp_path, code=2)
+    assert f"holds '{name}'" in " ".join(stderr.split())
+
+
+def test_what_the_page_needs_is_asked_for_beforehand(photos, monkeypatch, tmp_path):
+    monkeypatch.delattr("diffusers.DiffusionPipeline.from_pretrained")
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    _, stderr = audit_of(photos, *TRIGGERS, "--out", tmp_path / "out", code=2)
+    assert 'pip install "modcollapse[report]"' in " ".join(stderr.split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_configuration_stands_for_options_which_override_it(photos, tmp_path, monkeypatch):

@@ -313,3 +313,95 @@ def test_the_page_of_64_large_pictures_stays_small(tmp_path):
     text, page = read(mc.audit(one.with_kept(kept)).report(tmp_path / "r"))
     assert len(text) < 5e6
     assert "52 more examples were kept that are not shown here." in page.said
+
+
+def test_names_of_files_in_other_bytes_have_a_page(tmp_path):
+    ids = [f"photo\udcff{number}" for number in range(40)]
+    mc.audit(table(example_ids=ids, keep=1)).report(tmp_path / "page")
+    rows = (tmp_path / "page" / "tables" / "examples.csv").read_text(encoding="utf-8")
+    assert "photo\\udcff39," in rows
+
+
+def test_small_values_are_shown_with_their_digits(tmp_path):
+    values = 1e-5 * np.random.default_rng(0).random((40, 4))
+    made = mc.CoalitionTable.from_values(values, ("image", "text"))
+    path = mc.audit(made).report(tmp_path / "page")
+    data = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', path.read_text())
+    held = json.loads(data[1])
+    assert np.allclose([row[:4] for row in held["rows"]], values, rtol=0, atol=1e-7)
+
+
+def test_a_link_to_nowhere_is_not_written_to(tmp_path):
+    (tmp_path / "page").symlink_to(tmp_path / "nowhere")
+    audit = mc.audit(table(keep=0))
+    with pytest.raises(InputError, match="nothing was written"):
+        audit.report(tmp_path / "page")
+    with pytest.raises(InputError, match="nothing of it is overwritten"):
+        audit.save(tmp_path / "page")
+
+
+def test_a_rate_of_false_claims_is_said_where_it_was_measured_alone(tmp_path):
+    made = table(keep=0, bounds=(-5, 5))
+    audits = {
+        "flips": mc.audit(made),
+        "plus-ends": mc.audit(made, method="plus-ends"),
+        "few": mc.audit(made.select(made.example_ids[:5])),
+    }
+    for name, audit in audits.items():
+        path = audit.report(tmp_path / name)
+        for text in (str(audit), audit.to_model_card(), path.read_text(encoding="utf-8")):
+            assert ("false in at most" in text) == (name == "flips")
+            assert ("is not measured for method" in text) == (name == "plus-ends")
+
+
+@pytest.mark.parametrize(
+    ("output", "element", "said"),
+    [
+        ("</blockquote><script>alert(3)", "blockquote", "</blockquote><script>alert(3)"),
+        ("", "blockquote", "(empty)"),
+        ({"a": 1}, "blockquote", "{'a': 1}"),
+        (np.zeros(0), "blockquote", "(empty)"),
+        (np.sin(np.arange(50.0)), "polyline", ""),
+        (np.full(50, np.nan), "polyline", ""),
+        (np.array([-np.inf, 0.0, np.inf]), "polyline", ""),
+        (np.full((9, 9), np.nan), "img", ""),
+        (np.diag([np.inf, *range(8)]), "img", ""),
+    ],
+    ids=["words", "empty", "dict", "no sound", "sound", "nan", "inf", "map of nan", "map with inf"],
+)
+def test_outputs_that_are_no_pictures_are_shown(tmp_path, output, element, said):
+    one = {"image": Image.new("RGB", (8, 8)), "text": PROMPT}
+    made = table(keep=0)
+    kept = made.with_kept([Kept(made.example_ids[0], one, one, [output] * 4)])
+    page = Page(mc.audit(kept).report(tmp_path / "page").read_text(encoding="utf-8"))
+    gallery = list(
+        itertools.takewhile(lambda one: one[1].get("class") != "pictures", page.elements)
+    )
+    assert sum(tag == element for tag, _ in gallery) == (6 if element == "img" else 4)
+    texts = [text.strip() for tag, text in page.texts if tag == element]
+    assert texts == [said] * 4 or not said
+    assert "nan" not in " ".join(attrs.get("points", "") for _, attrs in gallery)
+
+
+@pytest.mark.parametrize("labels", [{"imgae": "input image"}, {"none": "clean"}, "image"])
+def test_a_label_of_no_modality_is_refused(tmp_path, labels):
+    with pytest.raises(InputError, match="label"):
+        mc.audit(table(keep=0)).report(tmp_path / "page", labels=labels)
+    assert not (tmp_path / "page").exists()
+
+
+def test_a_claim_is_not_cut_within_its_brackets(tmp_path):
+    values = np.zeros((64, 4))
+    values[:4, 1] = 1
+    audit = mc.audit(mc.CoalitionTable.from_values(values, ("image", "text"), binary=True))
+    page = Page(audit.report(tmp_path / "page").read_text(encoding="utf-8"))
+    first = next(text for tag, text in page.texts if tag == "p" and "nconclusive" in text)
+    assert f"{first[0].lower()}{first[1:]}" == str(audit.verdict).removeprefix("Verdict: ") + "."
+
+
+def test_what_is_no_comparison_of_this_audit_is_refused(tmp_path):
+    audit = mc.audit(table(keep=0))
+    before, after = (table(("mask",), effect, keep=0) for effect in (1.0, 0.0))
+    for wrong in (audit, mc.compare(before, after)):
+        with pytest.raises(InputError, match="comparison"):
+            audit.report(tmp_path / "page", comparison=wrong)

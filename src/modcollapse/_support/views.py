@@ -72,6 +72,8 @@ def view_of(output: Any) -> View:
     if len(shape) == 4 and channels in (1, 3):
         return View("picture", _film(output))
     numbers = _numbers(output)
+    if not numbers.size:
+        return View("words", "")
     numbers = numbers.reshape(-1, numbers.shape[-1])
     return View("lines" if len(numbers) <= _LINES else "map", numbers)
 

@@ -137,7 +137,7 @@ def _claimed(folder: Path) -> Mapping[str, Any]:
     """Make the folder ours; return what its ``audit.json`` says so far."""
     if not folder.parent.is_dir():
         raise FileNotFoundError(f"cannot write {folder}: there is no folder {folder.parent}")
-    if folder.exists():
+    if os.path.lexists(folder):
         before = _manifest(folder) if folder.is_dir() else None
         if before is not None:
             return before

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from modcollapse._support.validation import did_you_mean, listed
 from modcollapse.errors import InputError
 from modcollapse.report import Claims, Figures, Picture, PictureOptions, Section
 from modcollapse.report import write_report as write_report
@@ -40,12 +41,20 @@ def section_of(
         comparison: a ``Comparison`` that the page shows too, if one was made.
 
     Raises:
-        InputError: ``comparison`` is none.
+        InputError: ``comparison`` is none, or a label is of no modality.
     """
-    if comparison is not None and not hasattr(comparison, "difference"):
+    if comparison is not None and not hasattr(comparison, "before"):
         raise InputError(
             f"comparison must be what mc.compare(before, after) returned, got {comparison!r}"
         )
+    if comparison is not None:
+        compared = comparison.before.table.modalities
+        if compared != audit.table.modalities:
+            raise InputError(
+                f"comparison is of the modalities {listed(compared)}, and the audit of "
+                f"{listed(audit.table.modalities)}"
+            )
+    _check_labels(labels, audit.table.modalities)
     options: PictureOptions = {"labels": labels, "unit": unit, "width": WIDTH}
     total = audit.tma.total
     columns = {"audited model": _column(audit)}
@@ -102,6 +111,20 @@ def section_of(
     )
 
 
+def _check_labels(labels: Any, modalities: Sequence[str]) -> None:
+    """Raise before a picture is left out for it."""
+    if labels is None:
+        return
+    if not isinstance(labels, Mapping):
+        raise InputError(f"labels must be a mapping from modality to label, got {labels!r}")
+    for name in labels:
+        if name not in modalities:
+            raise InputError(
+                f"labels= renames {name!r}, which is no modality; there are {listed(modalities)}"
+                f"{did_you_mean(str(name), modalities)}"
+            )
+
+
 def _kinds(audit: Any) -> list[str]:
     players = len(audit.table.modalities)
     kinds = ["attribution", "lattice", "interaction", "examples", "running"]
@@ -121,7 +144,7 @@ def _picture(audit: Any, kind: str, options: PictureOptions) -> Picture:
 def _claims(heading: str, audit: Any) -> Claims:
     if audit.verdict is None:
         return Claims(heading, _NO_VERDICT)
-    lines = [line for line in (audit.outlook, audit.assurance) if line]
+    lines = [line for line in (audit.outlook, audit.certainty) if line]
     return Claims(heading, str(audit.verdict), lines)
 
 

@@ -281,6 +281,16 @@ class Audit(Drawn):
         return tuple(dict.fromkeys((*self.table.run_notes, *of_control)))
 
     @property
+    def certainty(self) -> str:
+        """How often the claims of the verdict are false, in words; "" where it claims nothing."""
+        if self.verdict is None or self.verdict.effect == REFUSED:
+            return ""
+        method = self.tma.total.method
+        if method not in MEASURED:
+            return f"How often its claims are false is not measured for method={method!r}."
+        return self.verdict.level
+
+    @property
     def outlook(self) -> str:
         """What more examples would do for what the verdict leaves open; "" where nothing."""
         if self.verdict is None:
@@ -288,16 +298,6 @@ class Audit(Drawn):
         index: Index = "SII" if self.cti is None else self.cti.index
         method = cast(Method, self.tma.total.method)
         return outlook(self.table, self.verdict, index, method)
-
-    @property
-    def assurance(self) -> str:
-        """How often claims of the verdict are false, in words; "" where it claims nothing."""
-        if self.verdict is None or self.verdict.effect == REFUSED:
-            return ""
-        method = self.tma.total.method
-        if method not in MEASURED:
-            return f"How often its claims are false is not measured for method={method!r}."
-        return self.verdict.level
 
     def by(self, by: By, *, permutations: int = 9_999, seed: int = 0) -> Slices[Audit]:
         """Audit groups of the examples alone, and test whether they differ.
@@ -389,7 +389,7 @@ adjusted for 4 figures.
             return [NO_VERDICT, *self.means.notes]
         if self.verdict.effect == REFUSED:
             return [str(self.verdict)]
-        return [line for line in (str(self.verdict), self.outlook, self.assurance) if line]
+        return [line for line in (str(self.verdict), self.outlook, self.certainty) if line]
 
     __repr__ = __str__
 

@@ -170,6 +170,8 @@ def _of_listing(folder: Path, listing: Path) -> Iterator[dict[str, Any]]:
         with context(where):
             if not isinstance(row, dict) or not isinstance(row.get(_FILE), str):
                 raise InputError(f"a record needs {_FILE!r}, the name of its picture")
+            if not Path(row[_FILE]).name:
+                raise InputError(f"{_FILE!r} must name a picture, got {row[_FILE]!r}")
             example: dict[str, Any] = {"id": Path(row[_FILE]).with_suffix("").as_posix()}
             for name, value in row.items():
                 if name == _FILE:
@@ -193,7 +195,7 @@ def _csv_rows(listing: Path) -> Iterator[dict[str, Any]]:
 
 
 def _json_rows(listing: Path) -> Iterator[Any]:
-    for number, line in enumerate(_read(listing).splitlines(), 1):
+    for number, line in enumerate(_read(listing).split("\n"), 1):  # U+2028 ends no line
         if line.strip():
             try:
                 yield json.loads(line)

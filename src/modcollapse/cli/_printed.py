@@ -177,4 +177,4 @@ def _said(audit: Audit, of: str, verdict: Verdict | None) -> str:
     if verdict is None:
         return "no verdict, since these are differences between two tables"
     judged = audit if audit.difference is None else audit.difference
-    return "\n".join(filter(None, [str(verdict), judged.outlook, judged.assurance]))
+    return "\n".join(filter(None, [str(verdict), judged.outlook, judged.certainty]))

@@ -23,12 +23,12 @@ class Described(Audited, Protocol):
         """Level, index and rules."""
 
     @property
-    def run_notes(self) -> tuple[str, ...]:
-        """What the run has found."""
+    def certainty(self) -> str:
+        """How often the claims of the verdict are false; "" where there are none."""
 
     @property
-    def assurance(self) -> str:
-        """How often claims of the verdict are false; "" where there are none."""
+    def run_notes(self) -> tuple[str, ...]:
+        """What the run has found."""
 
 
 def for_markdown_text(text: object) -> str:
@@ -55,8 +55,8 @@ def model_card(audit: Described, *, heading: str = "Backdoor audit", level: int 
             "Difference from the control, which is what belongs to the backdoor. "
             f"**{for_markdown_text(audit.difference.verdict)}**"
         )
-    if audit.assurance:
-        parts.append(for_markdown_text(audit.assurance))
+    if audit.certainty:
+        parts.append(for_markdown_text(audit.certainty))
     parts.append(
         "It speaks of these triggers, this value function and examples like these: not of other "
         "triggers, and it never says that there is no backdoor."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ def _claimed(folder: Path) -> set[str]:
     """Files of the report that the folder holds, if it may be written to."""
     if not folder.parent.is_dir():
         raise FileNotFoundError(f"cannot write {folder}: there is no folder {folder.parent}")
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return set()
     held: Any = None
     if folder.is_dir() and (folder / REPORT_FILE).is_file():
@@ -118,9 +119,9 @@ def _filled(section: Section, prefix: str, files: dict[str, bytes]) -> dict[str,
         )
     verdict = section.verdicts[0].text
     for table in section.tables:
-        files[f"tables/{prefix}{table.name}.csv"] = _estimates_csv(table).encode()
-        files[f"tables/{prefix}{table.name}.tex"] = _booktabs(table, verdict).encode()
-    files[f"tables/{prefix}examples.csv"] = _examples_csv(section).encode()
+        files[f"tables/{prefix}{table.name}.csv"] = _encoded(_estimates_csv(table))
+        files[f"tables/{prefix}{table.name}.tex"] = _encoded(_booktabs(table, verdict))
+    files[f"tables/{prefix}examples.csv"] = _encoded(_examples_csv(section))
     gallery, note = section.gallery()
     explorer = json.dumps(section.explorer()).replace("<", "\\u003c").replace("&", "\\u0026")
     return {
@@ -169,6 +170,11 @@ def _printable(value: Any) -> Any:
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return for_terminal(value)
     return value
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; what has no place in it, as in the name of a file of other bytes, is spelt out."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _drawn(figure: Figure) -> tuple[bytes, bytes, tuple[int, int]]:

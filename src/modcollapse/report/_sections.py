@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,7 @@ from modcollapse._support.views import View
 from modcollapse.contracts import ExampleId, FloatArray
 from modcollapse.report._escapes import for_terminal
 from modcollapse.report._gallery import Gallery
-from modcollapse.table import CoalitionTable, Estimate, number_text
+from modcollapse.table import CoalitionTable, Estimate, decimals, number_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +47,8 @@ class Claims(NamedTuple):
     @property
     def parts(self) -> list[str]:
         """Its claims one by one, the first with a capital letter."""
-        first, *others = self.text.split(": ", 1)[-1].rstrip(".").split("; ")
+        said = re.sub("^(Verdict|Specificity): ", "", self.text).rstrip(".")
+        first, *others = re.split(r"; (?![^()]*\))", said)  # not within brackets
         return [first[:1].upper() + first[1:], *others]
 
 
@@ -182,12 +184,16 @@ def data_uri(kind: str, data: bytes) -> str:
 
 
 def _places(values: FloatArray) -> int:
+    """Decimals in which the largest of the values has three digits or more."""
     largest = float(np.abs(values).max())
+    if 0 < largest < 0.1:
+        return min(decimals((), [largest]), 20)
     return 3 if largest < 100 else 1
 
 
 def _cell(view: View, title: str, example: ExampleId) -> dict[str, Any]:
     cell: dict[str, Any] = {"title": title, "alt": f"{title}, example {example}"}
+    cell |= {"picture": None, "path": None, "text": None}  # the template asks for each
     if view.kind in ("picture", "map"):
         return cell | _shown(view)
     if view.kind == "lines":
@@ -200,7 +206,8 @@ def _shown(view: View) -> dict[str, Any]:
 
     pixels = view.content
     if view.kind == "map":
-        low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
+        finite = pixels[np.isfinite(pixels)].astype(float)
+        low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
         pixels = (pixels - low) / ((high - low) or 1.0)
     if pixels.dtype != np.uint8:
         pixels = (np.nan_to_num(np.clip(pixels, 0, 1)) * 255).round().astype(np.uint8)
@@ -219,7 +226,7 @@ def _shown(view: View) -> dict[str, Any]:
 
 def _polyline(line: FloatArray) -> str:
     """A line of at most 400 points in a box of 100 by 40."""
-    line = np.nan_to_num(np.asarray(line, float))
+    line = np.nan_to_num(np.asarray(line, float), posinf=0.0, neginf=0.0)
     line = line[np.linspace(0, len(line) - 1, min(len(line), 400)).round().astype(int)]
     low, high = float(line.min()), float(line.max())
     y = 38 - 36 * (line - low) / ((high - low) or 1.0)
