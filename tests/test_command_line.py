@@ -699,3 +699,14 @@ def test_versions_are_said_alike():
     assert projects[0]["urls"] == projects[1]["urls"]
     (demo,) = projects[0]["optional-dependencies"]["demo"]
     assert demo == f"modcollapse-demo>={projects[1]['version']}"
+
+
+def test_the_journal_of_a_run_may_lie_in_the_folder_of_its_results(tmp_path):
+    from modcollapse.cli._out_folders import claimed_out
+    from modcollapse.errors import InputError
+
+    journal = tmp_path / "out" / "run" / "journal"
+    journal.mkdir(parents=True)
+    claimed_out(tmp_path / "out", journal)
+    with pytest.raises(InputError, match="holds 'run'"):
+        claimed_out(tmp_path / "out")

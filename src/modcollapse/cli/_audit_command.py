@@ -173,7 +173,7 @@ def audit_command(
     if dry_run:
         print_cost(ctx, plan.cost_in_words, as_json=as_json, **plan.cost_as_data)
     note(plan.cost_in_words)
-    claimed_out(out)
+    claimed_out(out, journal)
     with results_only():
         audits = _measured(plan, journal)
         saved = audits.save(out / SAVED)

@@ -11,8 +11,12 @@ from modcollapse.cli._held_audits import PAGE_FOLDER, SAVED
 from modcollapse.errors import InputError
 
 
-def claimed_out(folder: Path) -> None:
+def claimed_out(folder: Path, journal: Path | None = None) -> None:
     """Make a folder for results, or take one that holds nothing but such.
+
+    Args:
+        folder: to write into.
+        journal: of the run, which may lie in it.
 
     Raises:
         InputError: it holds something else, of which nothing is overwritten, or is no folder.
@@ -24,7 +28,12 @@ def claimed_out(folder: Path) -> None:
     if os.path.lexists(folder):
         if not folder.is_dir():
             raise InputError(f"--out names {folder}, which is no folder. Give a folder")
-        others = sorted(path.name for path in folder.iterdir() if not _is_ours(path))
+        own = None if journal is None else journal.resolve()
+        others = sorted(
+            path.name
+            for path in folder.iterdir()
+            if not _is_ours(path) and path.resolve() not in (own, *(own.parents if own else ()))
+        )
         if others:
             raise InputError(
                 f"--out names {folder}, which holds {listed(others[:3])}, and nothing of it is "
