@@ -24,6 +24,7 @@ READ = (
     "overhead_of_pipelines",
     "memory",
     "stream",
+    "journal",
     "shapley",
     "outputs",
     "tracker",
@@ -92,6 +93,15 @@ def speed(found: Mapping[str, Any]) -> list[list[str]]:
         [
             "memory for a stream of 100,000 examples in place of 10,000, the table included",
             f"{found['stream']['resident_bytes_an_added_example']:.0f} bytes an example",
+        ],
+        [
+            "journal and conditions prepared ahead, of the time beside the calls",
+            f"{_more(found['journal']['journal_and_prefetch']['ratio']['of_own_seconds'])} of the "
+            "run",
+        ],
+        [
+            "two processes of one thread each, against one",
+            f"{found['journal']['two_processes']['speed_up']:.2f} times faster",
         ],
         [
             "exact Shapley values, against the exact computer of shapiq",
