@@ -41,12 +41,14 @@ def test_processes_of_torchrun_share_one_run(whole: mc.CoalitionTable) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", *words]
     of_here = {"PYTHONPATH": str(Path(mc.__file__).parents[1]), "CUDA_VISIBLE_DEVICES": ""}
     around = {**os.environ, **of_here, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, env=around, capture_output=True, timeout=300)
+    done = subprocess.run(command, env=around, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
     audit = mc.load_audit("audit")
     assert isinstance(audit, mc.Audit)
     assert audit.table.example_ids == whole.example_ids
     np.testing.assert_array_equal(audit.table.values, whole.values)
-    assert len([*Path("run").glob("finished-*.jsonl")]) == 2
+    ranks = {path.stem.split("-")[2] for path in Path("run").glob("finished-*.jsonl")}
+    assert ranks == {"0000", "0001"}
 
 
 def test_tasks_of_an_array_are_put_together(
