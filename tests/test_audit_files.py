@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from modcollapse.errors import InputError, TableError
 from modcollapse.report._gallery import Gallery
 from modcollapse.samplers import planted_game
 from modcollapse.triggers import TextSuffix
+
+from power_loss import interrupted
 
 RULES = mc.Rules(alpha=0.04, share=0.8, margin=0.2, effect=0.12, strict=False)
 
@@ -310,29 +313,13 @@ class TestFolders:
         self, step, audit, tmp_path, monkeypatch
     ):
         """Every call that changes the disk fails in turn, as where the power goes."""
-        import os
-
         new = audited(control=False, keep=1, seed=1)
         before = audit.save(tmp_path / "before")
         seen = set()
         for at in range(200):
             folder = tmp_path / str(at)
             shutil.copytree(before, folder)
-            with monkeypatch.context() as patch:
-                calls = iter(range(at))
-                real = getattr(os, step)
-
-                def fails(*given, _real=real, _calls=calls, **named):
-                    if next(_calls, None) is None:
-                        raise SystemExit("the power is gone")
-                    return _real(*given, **named)
-
-                patch.setattr(os, step, fails)
-                try:
-                    new.save(folder)
-                    crashed = False
-                except SystemExit:
-                    crashed = True
+            crashed = interrupted(monkeypatch, step, at, partial(new.save, folder))
             found = mc.load_audit(folder)  # a warning would fail
             expected = new if found.control is None else audit
             assert str(found) == str(expected)

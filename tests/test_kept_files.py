@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from modcollapse.errors import InputError, MissingExtraError, TableError
 from modcollapse.report._gallery import Gallery
 from modcollapse.table import Kept, kept_name, read_kept, write_kept
 from modcollapse.table._json_lines import digest_of
+
+from power_loss import interrupted
 
 PAIR = ("image", "text")
 RNG = np.random.default_rng(0)
@@ -730,21 +733,7 @@ class TestTables:
                 folder = tmp_path / f"{step}-{at}"
                 folder.mkdir()
                 path = old.save(folder / "run.npz")
-                with monkeypatch.context() as patch:
-                    calls = iter(range(at))
-                    real = getattr(os, step)
-
-                    def fails(*given, _real=real, _calls=calls, **named):
-                        if next(_calls, None) is None:
-                            raise SystemExit("the power is gone")
-                        return _real(*given, **named)
-
-                    patch.setattr(os, step, fails)
-                    try:
-                        new.save(path)
-                        crashed = False
-                    except SystemExit:
-                        crashed = True
+                crashed = interrupted(monkeypatch, step, at, partial(new.save, path))
                 loaded = mc.CoalitionTable.load(path)  # a warning would fail
                 expected = {len(old): old, len(new): new}[len(loaded)]
                 assert gallery(loaded) == gallery(expected)
