@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import modcollapse as mc
-from modcollapse.measure._plan import batches, generation_cost, noise_seed
+from modcollapse.measure._plan import Cell, batches, generation_cost, noise_seed
 from modcollapse.samplers import planted_game
 
 PAIR = ("image", "text")
@@ -333,8 +333,8 @@ def test_the_progress_bar_is_off_when_not_wanted(capsys):
 @given(st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.integers(1, 20))
 def test_cost_says_beforehand_what_the_loop_does(examples, modalities, repeats, batch_size):
     cost = generation_cost(examples, modalities, repeats=repeats, batch_size=batch_size)
-    rows = product(range(examples), range(repeats))
-    plan = list(batches(rows, cost.columns, lambda: batch_size))
+    places = product(range(examples), range(repeats), range(cost.columns))
+    plan = list(batches(map(Cell._make, places), lambda: batch_size))
     assert len(plan) == cost.batches
     assert {len(batch.cells) for batch in plan} == {batch_size}
     assert sum(batch.real for batch in plan) == cost.generations

@@ -61,9 +61,8 @@ def interrupted(folder: Path, at: int, **options) -> None:
         evaluate(folder, sampler=Said(at=at, error=RuntimeError("device lost")), **options)
 
 
-def calls_left(done: int) -> int:
-    """Calls of 6 rows for the outputs of the examples that are left of 12."""
-    return -(-4 * (12 - done) // 6)
+CALLS = 8
+"""Of 6 rows each, for 12 examples of 4 outputs."""
 
 
 class TestResuming:
@@ -74,7 +73,7 @@ class TestResuming:
         assert (len(mc.table.load(folder)) if done else 0) == done
         sampler = Said()
         table = evaluate(folder, sampler=sampler)
-        assert sampler.calls == calls_left(done)  # nothing twice
+        assert sampler.calls == CALLS - at  # nothing twice
         check_equal(table, whole)
         check_equal(mc.table.load(folder), whole)
 
@@ -402,7 +401,7 @@ class TestInterrupted:
         self.check_note(caught.value, folder)
         sampler = Said()
         check_equal(evaluate(folder, sampler=sampler), whole)
-        assert sampler.calls == calls_left(6 * at // 4)
+        assert sampler.calls == CALLS - at
 
     @pytest.mark.parametrize("prefetch", [True, False])
     def test_by_control_c_in_a_trigger(self, folder, whole, prefetch):
@@ -451,7 +450,7 @@ class TestInterrupted:
         assert len(mc.table.load(folder)) == 10
         sampler = Said()
         check_equal(evaluate(folder, sampler=sampler), whole)
-        assert sampler.calls == 2  # 8 outputs
+        assert sampler.calls == 1
 
     def test_by_a_bad_score_in_the_last_batch(self, folder, whole):
         bad = Reads(at=7, then=lambda scores: [float("nan")] * len(scores))
@@ -797,3 +796,90 @@ def test_any_ids_and_any_values_come_back(ids, values, tmp_path_factory):
     ):
         assert again.example_ids == tuple(ids)
         assert again.values.tobytes() == table.values.tobytes()
+
+
+class TestInTheMiddleOfAnExample:
+    """Its coalitions take several calls: an error costs the call in which it comes, and no more."""
+
+    ORDER = ("image", "text", "mask", "sound")
+    GAME = planted_game(np.linspace(0, 1, 16), ORDER, examples=5, noise=0.1)
+
+    def run(self, folder, fails_at=None, detector=None, **options):
+        rows = []
+
+        class Sampler:
+            modalities = self.ORDER
+
+            def __call__(self, conditions, seeds):
+                if len(rows) == fails_at:
+                    raise RuntimeError("no such kernel")
+                rows.append(len(seeds))
+                return game.sampler(conditions, seeds)
+
+            def identity(self):
+                return {"class": "Sampler"}
+
+        class Reads:
+            def __call__(self, outputs, examples):
+                return outputs
+
+            def identity(self):
+                return {"class": "Reads"}
+
+        class Mark:
+            def __call__(self, condition):
+                return game.triggers["image"](condition)
+
+            def identity(self):
+                return {"class": "Mark"}
+
+        game = self.GAME
+        options = {"batch_size": 3, "probe": False, "progress": False, "journal": folder, **options}
+        triggers = dict.fromkeys(self.ORDER, Mark())
+        try:
+            table = mc.evaluate_coalitions(
+                Sampler(), detector or Reads(), game.examples, triggers, **options
+            )
+        except RuntimeError:
+            table = None
+        return table, sum(rows)
+
+    @pytest.mark.parametrize("at", [0, 1, 4, 6, 11, 20])
+    def test_what_was_made_of_it_is_not_made_again(self, folder, at):
+        _, made = self.run(folder, fails_at=at)
+        assert made == 3 * at
+        table, later = self.run(folder)
+        assert later == -(-(80 - made) // 3) * 3  # the last call is filled up
+        whole, _ = self.run(None)
+        np.testing.assert_array_equal(table.values, whole.values)
+        assert self.run(folder)[1] == 0
+
+    def test_a_table_so_far_holds_whole_examples(self, folder):
+        self.run(folder, fails_at=12)  # 36 of 80 outputs
+        assert len(mc.table.load(folder)) == 2
+
+    def test_more_repeats_go_on_in_the_middle_too(self, folder):
+        self.run(folder)
+        _, made = self.run(folder, fails_at=7, repeats=2)
+        table, later = self.run(folder, repeats=2)
+        assert (made, later) == (21, 60)
+        np.testing.assert_array_equal(table.values, self.run(None, repeats=2)[0].values)
+
+    def test_where_outputs_are_needed_later_the_example_begins_anew(self, folder):
+        class Beside:
+            wants_clean_output = True
+
+            def __call__(self, outputs, examples):
+                pairs = zip(outputs, examples, strict=True)
+                return [output - example["clean_output"] for output, example in pairs]
+
+            def identity(self):
+                return {"class": "Beside"}
+
+        for options in ({"detector": Beside()}, {"keep": 5}):
+            there = folder / "-".join(options)
+            self.run(there, fails_at=8, **options)  # 24 outputs: an example and a half
+            table, later = self.run(there, **options)
+            assert later == 66  # of 64 that are left
+            np.testing.assert_array_equal(table.values, self.run(None, **options)[0].values)
+            assert len(table.kept) == options.get("keep", 0)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modcollapse._support.identities import without_marks
 from modcollapse.errors import InputError, SamplerError, TableError
@@ -136,7 +138,7 @@ class Course:
     def to_come(self) -> int:
         """Number of outputs of all samplers that this process has still to generate."""
         rows = self._team.share_of(self._pending(range(self._run.cost.examples)))
-        return sum(map(len, rows)) * self._run.cost.columns * len(self._recordings)
+        return self._count(rows) * len(self._recordings)
 
     def _pending(self, examples: Iterable[int]) -> list[list[Turn]]:
         """Of each example of which something is to come, its repeats."""
@@ -149,18 +151,33 @@ class Course:
     def _due(self, most: int) -> list[list[Turn]]:
         """What is to come of the first examples, and of the next as far as calls have room."""
         due, later = self._pending(range(most)), range(most, self._run.cost.examples)
-        each, size = self._run.cost.columns, self._run.cost.batch_size * self._team.size
-        outputs = sum(map(len, due)) * each
-        room = -outputs % size
+        room = -self._count(due) % (self._run.cost.batch_size * self._team.size)
         for row in self._pending(later) if room else ():
-            room -= len(row) * each
+            room -= self._count([row])
             if room < 0:
                 break
             due.append(row)
         return due
 
+    def _cells_of(self, rows: Iterable[Iterable[Turn]]) -> Iterator[Cell]:
+        """The cells of some examples that are still to come."""
+        for place in chain.from_iterable(rows):
+            for column in np.flatnonzero(~self._done(*place)).tolist():
+                yield Cell(*place, column)
+
+    def _count(self, rows: Iterable[Iterable[Turn]]) -> int:
+        """How many these are."""
+        return sum(int((~self._done(*place)).sum()) for place in chain.from_iterable(rows))
+
+    def _done(self, example: int, repeat: int) -> NDArray[np.bool_]:
+        """Which columns of an example and repeat every sampler has generated."""
+        done: NDArray[np.bool_] = np.logical_and.reduce(
+            [one.done(example, repeat) for one in self._recordings]
+        )
+        return done
+
     def _has(self, example: int, repeat: int) -> bool:
-        return all(recording.has(example, repeat) for recording in self._recordings)
+        return bool(self._done(example, repeat).all())
 
     def _begin(self) -> None:
         """All that comes before the first example is generated: probes, the size of a batch."""
@@ -202,8 +219,7 @@ class Course:
 
     def _measure(self, rows: Sequence[Sequence[Turn]]) -> None:
         """Generate and score some examples."""
-        places = (place for row in rows for place in row)
-        coming = batches(places, self._run.cost.columns, lambda: self.size.rows)
+        coming = batches(self._cells_of(rows), lambda: self.size.rows)
         gathering = ahead(coming, self._gathered, thread=self._run.prefetch)
         with closing(gathering):
             for batch, gathered in gathering:
@@ -252,18 +268,26 @@ class Course:
 
     def _write(self, batch: Batch) -> None:
         """Write down what a batch has finished."""
-        rows = dict.fromkeys((cell.example, cell.repeat) for cell in batch.cells[: batch.real])
+        rows = list(
+            dict.fromkeys((cell.example, cell.repeat) for cell in batch.cells[: batch.real])
+        )
         finished = [row for row in rows if self._has(*row)]
         self._written |= dict.fromkeys(finished, self.size.rows)
-        if self._journal is None or not finished:
+        if self._journal is None:
             return
         self._journal.is_behind = True  # should Ctrl-C come while pictures are written
         for place, repeat in finished:
             for recording in self._recordings:
                 if repeat == 0 and place in recording.kept:
                     self._journal.keep(recording.label, recording.kept[place])
-        self._journal.add([self._line_of(*row) for row in finished])
+        begun = [row for row in rows if row not in finished and self._may_begin(*row)]
+        self._journal.add([self._line_of(*row) for row in finished + begun])
         self._journal.is_behind = False
+
+    def _may_begin(self, place: int, repeat: int) -> bool:
+        """Whether an example can go on in the middle: none of its outputs is needed later."""
+        needed = any(one.wants_clean_output for one in self._run.scorers.by_name.values())
+        return not needed and not (repeat == 0 and place < self._run.keep)
 
     def _line_of(self, place: int, repeat: int) -> Finished:
         run = self._run
@@ -280,7 +304,7 @@ class Course:
                 for name, held in run.fields.items()
                 if held[place] is not None
             },
-            batch_size=self._written[place, repeat],
+            batch_size=self._written.get((place, repeat), self.size.rows),
             values={label: values for label, (values, _) in measured.items()},
             perfect={label: perfect for label, (_, perfect) in measured.items()},
         )
@@ -294,7 +318,7 @@ class Course:
         if self._run.finds_batch_size and known_sizes:
             self._in_batches_of(known_sizes[0])
         notes = {label: list(said) for label, said in journal.notes.items()}
-        known = [*journal.finished.values()]
+        known = [*journal.begun.values(), *journal.finished.values()]
         places = {name: place for place, name in enumerate(self._run.ids)}
         for rows, said in team.gathered((known, notes)):
             for row in rows:
@@ -331,14 +355,15 @@ class Course:
         for recording in self._recordings:
             known, _ = recording.measured(place, 0)
             made = self._again(recording, cells, known)
-            for detector, values in known.items():
+            for detector, told in known.items():
+                values = np.array(told, dtype=float)
                 apart = np.abs(np.subtract(values, made[detector]))
                 size = np.maximum(np.abs(values), min(recording.size_of(detector), 1.0))
                 if not (apart <= SAME * size).all():
                     raise TableError(
                         f"the journal {run.journal} cannot be resumed: example {name!r} was "
                         f"generated again and came out otherwise {recording.label}: {detector!r} "
-                        f"says {made[detector]} now, and said {values}. The model, the detector or "
+                        f"says {made[detector]} now, and said {told}. The model, the detector or "
                         "a trigger is another than then; restore it, or give another folder"
                     )
             recording.notes.append(

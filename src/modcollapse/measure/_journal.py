@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from modcollapse._support.identities import says_itself, untold, without_marks
 from modcollapse._support.validation import listed
@@ -41,6 +41,9 @@ from modcollapse.table import (
 if TYPE_CHECKING:
     from filelock import FileLock
 
+Rows: TypeAlias = Mapping[tuple[ExampleId, int], Finished]
+"""Id and repeat -> what was measured."""
+
 _NOT_OF_RUN = ("repeats", "looks", "notes", "journal", "environment")
 """Of a header, what may be another when a run is resumed or extended; environments are compared
 without the version of Python."""
@@ -55,6 +58,7 @@ class Journal:
 
     Attributes:
         finished: id and repeat -> what was measured before, of the examples of this run.
+        begun: the same of those of which some columns are still to come.
         notes: label of the sampler -> what the run had found out before.
         batch_size: rows of a call, as the journal was begun; None of a new one.
         confirmed: whether a finished example was generated again and came out equal.
@@ -72,6 +76,7 @@ class Journal:
         self.batch_size: int | None = None
         self.notes: Mapping[str, Sequence[str]] = {}
         self.finished: dict[tuple[ExampleId, int], Finished] = {}
+        self.begun: dict[tuple[ExampleId, int], Finished] = {}
         self._header = _header(run)
         self._taken = {} if content is None else content.taken
         if content is not None:
@@ -103,7 +108,16 @@ class Journal:
                     f"stood example {before[0]!r}, and {told[0]!r} stands there now or holds "
                     "something else. Give the stream as it was then, or another folder"
                 )
-        self.finished = {} if self._content is None else self._of_this_run(self._content)
+        if self._content is None:
+            return
+        self.finished = self._of_this_run(self._content.finished)
+        self.begun = {}
+        if self.finished or not self._unsure:  # else nothing shows that the run is the same
+            self.begun = {
+                key: row
+                for key, row in self._of_this_run(self._content.begun).items()
+                if key not in self.finished and row.digest is not None
+            }
 
     def how_to_go_on(self, finished: int) -> str:
         """How to go on after an interruption, so many examples being finished."""
@@ -128,6 +142,10 @@ class Journal:
         It does not say who it is, or says that this cannot be told; or what a finished example held
         cannot be told.
         """
+        return not self.confirmed and bool(self.finished) and self._unsure
+
+    @property
+    def _unsure(self) -> bool:
         run = self._run
         things: Iterable[Any] = [
             *(sampler.call for sampler in run.samplers.values()),
@@ -136,12 +154,11 @@ class Journal:
             *(one.call for named in run.neutral.values() for one in named.values()),
         ]
         told = [self._header[name] for name in ("samplers", "detectors", "settings")]
-        unsure = (
+        return (
             not all(map(says_itself, things))
             or any(untold(told, ""))
             or any(row.digest is None for row in self.finished.values())
         )
-        return not self.confirmed and bool(self.finished) and unsure
 
     def next_session(self) -> int:
         """A number for the files of this call that none has yet."""
@@ -238,8 +255,8 @@ class Journal:
         else:
             self._unwritten = b""
 
-    def _of_this_run(self, content: JournalContent) -> dict[tuple[ExampleId, int], Finished]:
-        """What is finished of the examples and repeats of this run.
+    def _of_this_run(self, rows: Rows) -> dict[tuple[ExampleId, int], Finished]:
+        """Those of the examples and repeats of this run.
 
         Raises:
             TableError: an example held something else when it was measured.
@@ -247,7 +264,7 @@ class Journal:
         run, found, other = self._run, dict[tuple[ExampleId, int], Finished](), list[ExampleId]()
         for place, (example_id, checked) in enumerate(zip(run.ids, run.checked, strict=True)):
             for repeat, seed in enumerate(run.seeds[place].tolist()):
-                row = content.finished.get((example_id, repeat))
+                row = rows.get((example_id, repeat))
                 if row is None:
                     continue
                 held_other = row.digest is not None and row.digest != checked.example

@@ -159,19 +159,16 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def batches(
-    rows: Iterable[tuple[int, int]], columns: int, size: Callable[[], int]
-) -> Iterator[Batch]:
+def batches(cells: Iterable[Cell], size: Callable[[], int]) -> Iterator[Batch]:
     """Cut the cells of examples and repeats into batches, the coalitions of each side by side.
 
     The last batch is filled up with copies of its last cell, so that the sampler and the detector
     see one batch size only and no bit of a result depends on where the example stood.
 
     Args:
-        rows: example and repeat, by their places in the table.
-        columns: of each.
+        cells: the coalitions of each example and repeat side by side.
         size: how many rows the next batch is to have.
     """
-    cells = (Cell(example, repeat, column) for example, repeat in rows for column in range(columns))
-    while batch := list(islice(cells, width := size())):
+    coming = iter(cells)
+    while batch := list(islice(coming, width := size())):
         yield Batch.filled(batch, width)

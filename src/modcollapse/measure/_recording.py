@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modcollapse._support.digests import state
 from modcollapse._support.passes import in_one_scoring_pass
@@ -92,7 +93,7 @@ class Recording:
             for name, scorer in run.scorers.items()
             if scorer.perfect is not None
         }
-        self._left = np.full(run.shape[:2], run.cost.columns)  # columns that are still to come
+        self._done = np.zeros(run.shape, dtype=bool)
         self.kept: dict[int, Kept] = {}
         self.notes: list[str] = [] if run.probe else [NOT_LOOKED_AT]
         self._carried: dict[tuple[int, int], Any] = {}
@@ -107,19 +108,28 @@ class Recording:
     @property
     def finished(self) -> int:
         """Number of examples that were generated under every coalition and repeat."""
-        return int((self._left == 0).all(axis=1).sum())
+        return int(self._done.all(axis=(1, 2)).sum())
 
-    def has(self, example: int, repeat: int) -> bool:
-        """Whether an example and repeat was generated under every coalition."""
-        return bool(self._left[example, repeat] == 0)
+    def done(self, example: int, repeat: int) -> NDArray[np.bool_]:
+        """Which columns of an example and repeat were generated, shape (K,)."""
+        columns: NDArray[np.bool_] = self._done[example, repeat]
+        return columns
 
     def measured(
         self, example: int, repeat: int
-    ) -> tuple[dict[str, list[float]], dict[str, float]]:
-        """By detector the value of each column, and what a perfect attack would score there."""
+    ) -> tuple[dict[str, list[float | None]], dict[str, float]]:
+        """By detector the value of each column, and what a perfect attack would score there.
+
+        None stands for columns that are still to come.
+        """
         of_functions = [name for name, one in self.run.scorers.items() if callable(one.perfect)]
         return (
-            {name: held[example, repeat].tolist() for name, held in self._values.items()},
+            {
+                name: [
+                    None if np.isnan(value) else value for value in held[example, repeat].tolist()
+                ]
+                for name, held in self._values.items()
+            },
             {name: float(self._perfect[name][example, repeat]) for name in of_functions},
         )
 
@@ -131,15 +141,17 @@ class Recording:
         self,
         example: int,
         repeat: int,
-        values: Mapping[str, Sequence[float]],
+        values: Mapping[str, Sequence[float | None]],
         perfect: Mapping[str, float],
     ) -> None:
         """Take over what was measured before, or by another process: see `measured`."""
         for name, held in values.items():
-            self._values[name][example, repeat] = held
+            self._values[name][example, repeat] = held  # None becomes NaN
         for name, score in perfect.items():
             self._perfect[name][example, repeat] = score
-        self._left[example, repeat] = 0
+        self._done[example, repeat] = ~np.isnan(
+            [self._values[name][example, repeat] for name in values]
+        ).any(axis=0)
 
     def probe(self, batches: ConditionBatches) -> None:
         """Let a sampler that can look at itself do so: the first two examples, with and without."""
@@ -185,7 +197,7 @@ class Recording:
                 self._look(seen, gathered, batches, where)
                 self._looked = True
             for cell in batch.cells[: batch.real]:
-                self._left[cell.example, cell.repeat] -= 1
+                self._done[cell] = True
 
     def again(
         self, batch: Batch, gathered: Gathered, carried: dict[tuple[int, int], Any]
@@ -226,7 +238,7 @@ class Recording:
     @property
     def made(self) -> int:
         """Number of outputs that were generated, or known before."""
-        return int(self.run.cost.generations - self._left.sum())
+        return int(self._done.sum())
 
     def tables(self, most: int | None = None) -> dict[str, CoalitionTable]:
         """Return a table of the finished examples for each detector.
@@ -235,7 +247,7 @@ class Recording:
             most: hold only those among the first so many; all if left out.
         """
         run = self.run
-        whole = np.flatnonzero((self._left == 0).all(axis=1)[:most])
+        whole = np.flatnonzero(self._done[:most].all(axis=(1, 2)))
         rows = whole[np.argsort(np.array(run.positions)[whole], kind="stable")]  # as they came
         coalitions = run.cost.coalitions
 

@@ -1,5 +1,7 @@
 """The journal of a run: a folder of plain lines, one for each finished example and repeat.
 
+One whose columns take several calls has a line after each of them.
+
 ::
 
     header.json          what makes it this run and no other; the first line of each other file too
@@ -77,7 +79,7 @@ class Finished(NamedTuple):
         fields: what it holds of plain values.
         batch_size: rows of the calls that it was generated in, at the end.
         values: label of the sampler -> name of the detector -> value of each column: of the
-            coalitions, then of the neutral triggers.
+            coalitions, then of the neutral triggers; None for those that are still to come.
         perfect: label of the sampler -> name of the detector -> what a perfect attack would score,
             of detectors that say so by a function.
     """
@@ -90,8 +92,13 @@ class Finished(NamedTuple):
     cluster: Any
     fields: Mapping[str, Any]
     batch_size: int
-    values: Mapping[str, Mapping[str, Sequence[float]]]
+    values: Mapping[str, Mapping[str, Sequence[float | None]]]
     perfect: Mapping[str, Mapping[str, float]]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether some columns are still to come."""
+        return any(None in held for of in self.values.values() for held in of.values())
 
 
 class Taken(NamedTuple):
@@ -116,12 +123,14 @@ class JournalContent:
         folder: where it lies.
         header: what makes it this run and no other.
         finished: id and repeat -> what was measured, in the order in which it was written.
+        begun: the same of those of which some columns are still to come: None stands there.
         taken: place in the stream -> id and digest of the example.
     """
 
     folder: Path
     header: Mapping[str, Any]
     finished: Mapping[tuple[ExampleId, int], Finished]
+    begun: Mapping[tuple[ExampleId, int], Finished]
     taken: Mapping[int, tuple[ExampleId, str | None]]
 
     def tables(self) -> dict[str, dict[str, CoalitionTable]]:
@@ -296,7 +305,10 @@ def read_journal(folder: Path) -> JournalContent:
         for where, entry in headers
         if entry["journal"] != header["journal"]
     ]
-    finished = dict[tuple[ExampleId, int], Finished]()
+    finished, begun = (
+        dict[tuple[ExampleId, int], Finished](),
+        dict[tuple[ExampleId, int], Finished](),
+    )
     taken: dict[int, tuple[ExampleId, str | None]] = {}
     for where, entry in lines:
         try:
@@ -308,7 +320,8 @@ def read_journal(folder: Path) -> JournalContent:
                 taken |= dict(enumerate(named, some.first))
             else:
                 row = _finished(entry, header)
-                finished[row.id, row.repeat] = row
+                rows = begun if row.is_begun else finished
+                rows[row.id, row.repeat] = row
         except (ValueError, KeyError, TypeError) as error:
             faults.append(f"{where}: {error!r:.200}")
     if faults:
@@ -317,7 +330,7 @@ def read_journal(folder: Path) -> JournalContent:
             f"what they held is generated again: {'; '.join(faults[:3])}"
             + (" and more" if len(faults) > 3 else "")
         )
-    return JournalContent(folder, header, finished, taken)
+    return JournalContent(folder, header, finished, begun, taken)
 
 
 def write_header(folder: Path, header: Mapping[str, Any]) -> None:
@@ -385,7 +398,10 @@ def _finished(entry: dict[str, Any], header: Mapping[str, Any]) -> Finished:
         raise ValueError("it is of other samplers")
     for values in row.values.values():
         if set(values) != set(header["detectors"]) or any(
-            np.shape(held) != (columns,) or not np.isfinite(held).all() for held in values.values()
+            not isinstance(held, list)
+            or len(held) != columns
+            or not np.isfinite([one for one in held if one is not None]).all()
+            for held in values.values()
         ):
             raise ValueError("it does not hold a finite value for each column")
     told = {name for name, one in header["detectors"].items() if one["perfect"] == OF_EACH}
