@@ -1,4 +1,4 @@
-"""What is the same, and what is not: the sums by which long arrays are compared."""
+"""What is the same, and what is not: the digests by which conditions are compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modcollapse._support.digests import content_and_state, fingerprint, hexdigest, state
 
-LONG = 1 << 13  # floats of 4 bytes: long enough for a sum
+LONG = 1 << 13
 CHANGES = {
     "one bit": lambda a: flipped(a, 0, 1),
     "the highest bit": lambda a: flipped(a, 7, 0x80),
@@ -49,7 +49,7 @@ def test_a_change_shows(change, dtype):
 
 
 def test_no_two_boxes_on_a_mask_are_taken_for_one():
-    """Masks hold two values only, so that sums of few weights could meet."""
+    """Masks hold two values only."""
     seen = {}
     for top in range(0, 128, 8):
         for left in range(0, 128, 4):

@@ -41,7 +41,7 @@ from modcollapse.table import (
 if TYPE_CHECKING:
     from filelock import FileLock
 
-Rows: TypeAlias = Mapping[tuple[ExampleId, int], Finished]
+Measurements: TypeAlias = Mapping[tuple[ExampleId, int], Finished]
 """Id and repeat -> what was measured."""
 
 _NOT_OF_RUN = ("repeats", "looks", "notes", "journal", "environment")
@@ -255,7 +255,7 @@ class Journal:
         else:
             self._unwritten = b""
 
-    def _of_this_run(self, rows: Rows) -> dict[tuple[ExampleId, int], Finished]:
+    def _of_this_run(self, rows: Measurements) -> dict[tuple[ExampleId, int], Finished]:
         """Those of the examples and repeats of this run.
 
         Raises:
