@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from modcollapse.report import format_table
@@ -76,6 +77,21 @@ def speed(found: Mapping[str, Any]) -> list[list[str]]:
         [
             f"the same, of {len(beside['pipelines'])} tiny pipelines",
             f"at most {_more(beside['limit'])} more for {within} of them",
+        ],
+        [
+            "the same, an output, at most",
+            f"{1000 * max(map(_own, beside['pipelines'])):.1f} ms",
+        ],
+        [
+            "what happens once (probe, digests of weights), in the middle and at most",
+            f"{median(one['once_seconds'] for one in beside['pipelines']):.1f} and "
+            f"{max(one['once_seconds'] for one in beside['pipelines']):.1f} s",
+        ],
+        [
+            "checks and triggers of a picture of 512 x 512, an output: "
+            + ", ".join(one["images"] for one in beside["checks_of_512_x_512"]),
+            ", ".join(f"{one['milliseconds']:.1f}" for one in beside["checks_of_512_x_512"])
+            + " ms",
         ],
         [
             "an audit in batches of 32, against one call for each output",
@@ -170,6 +186,11 @@ def broken(found: Mapping[str, Any]) -> list[list[str]]:
             f"{fuzz['wrong']} wrong",
         ],
     ]
+
+
+def _own(pipeline: Mapping[str, Any]) -> float:
+    """Seconds of an audit for an output, beside the calls."""
+    return float(pipeline["own_seconds_an_example"] / pipeline["coalitions"])
 
 
 def _more(ratio: float) -> str:

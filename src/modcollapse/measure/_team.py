@@ -94,10 +94,6 @@ class Team(NamedTuple):
             ) from error
         return found
 
-    def of_first(self, thing: Held) -> Held:
-        """What the first process has."""
-        return self.gathered(thing)[0]
-
     def together(self, work: Callable[[], Held]) -> Held:
         """Do a part of the work, and go on only if no process failed at its own.
 
