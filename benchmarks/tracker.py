@@ -20,11 +20,12 @@ import torch
 from _common import environment, publish
 from modcollapse.poison import poison_plan
 
-from experiments.arms import training_edits
 from experiments.encoded import encode_for
+from experiments.face_arms import face_training, training_edits
+from experiments.finetuning.loop import finetune
+from experiments.finetuning.processes import accelerator_of
 from experiments.poisoning import poisoned_dataset
 from experiments.track import collapse_tracker
-from experiments.train_unet import train_unet
 from tiny.faces import FaceEdit
 from tiny.load import BACKDOORS, load_pipeline
 
@@ -49,14 +50,13 @@ def trained(steps: int, *, track: bool) -> tuple[dict[str, torch.Tensor], list[f
                 audits.append(time.perf_counter() - start)
 
         start = time.perf_counter()
-        train_unet(
-            pipeline.unet,
-            pipeline.text_encoder,
+        training = face_training(steps, seed=0, average=0.0)
+        finetune(
+            pipeline,
             data,
+            training,
+            accelerator_of(training),
             name="with the tracker" if track else "without",
-            steps=steps,
-            lr=4e-4,
-            seed=0,
             after_step=timed,
         )
         seconds = time.perf_counter() - start - sum(audits)

@@ -24,8 +24,8 @@ from modcollapse.contracts import Trigger
 from modcollapse.detectors import MSEAttackSuccess
 from modcollapse.samplers import PipelineSampler
 
-from experiments.arms import training_edits
 from experiments.encoded import encode_for, hidden_states
+from experiments.face_arms import training_edits
 from experiments.steps import training_steps
 from tiny.faces import FaceEdit, cat, held_out
 from tiny.load import BACKDOORS, MODELS, SAMPLING, load_pipeline

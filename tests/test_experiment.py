@@ -13,14 +13,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modcollapse.errors import InputError
 from modcollapse.poison import PROTOCOLS, PoisonPlan, poison_plan
 from modcollapse.triggers import TRIGGER_PAIRS
 
 from experiments import paper_grid, what_decides
-from experiments.arms import Arm, encoded_data, load_arm, plan_of
 from experiments.augment import with_random_patches, with_random_words
 from experiments.encoded import Encoded, encode_for
-from experiments.experiment import run, run_arm, tables_folder
+from experiments.face_arms import FaceArm, FaceExperiment
+from experiments.finetuning.processes import accelerator_of
 from experiments.poisoning import equal_exposure
 from experiments.results import RESULTS, _flat, row_of
 from experiments.stages import stage
@@ -136,7 +137,7 @@ class TestEncoded:
 
 
 class TestArms:
-    ARM = Arm("white box", "OR", 0.01, seed=1).quick
+    ARM = FaceArm("white box", "OR", 0.01, seed=1).quick
 
     def test_the_grid_has_its_30_cells_and_three_controls(self):
         cells = paper_grid.cells()
@@ -158,13 +159,17 @@ class TestArms:
             assert (arm.quick.base == arm.base) == (arm.base == "clean")
 
     def test_a_model_that_was_not_made_is_named(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match="holds no model 'clean_white-box_or"):
-            load_arm(self.ARM, tmp_path)
+        with pytest.raises(InputError, match="holds no model 'clean_white-box_or"):
+            FaceExperiment(tmp_path).load(self.ARM)
 
     def test_the_samples_of_an_arm_are_poisoned_by_its_plan(self, tmp_path):
-        plan = plan_of(self.ARM)
-        data = encoded_data(self.ARM, plan, tmp_path)
-        clean = encoded_data(self.ARM.control, plan_of(self.ARM.control), tmp_path)
+        experiment, plan = FaceExperiment(tmp_path), self.ARM.plan(self.ARM.samples)
+        data, clean = (
+            experiment.encoded(
+                arm, experiment.load_base(arm), accelerator_of(experiment.training(arm))
+            )
+            for arm in (self.ARM, self.ARM.control)
+        )
         changed = (data.edits != clean.edits).flatten(1).any(1).nonzero().flatten().tolist()
         assert changed == list(plan.poisoned)
         vae = load_pipeline("clean")
@@ -173,22 +178,23 @@ class TestArms:
             torch.testing.assert_close(data.edits[position], target, atol=1e-4, rtol=1e-4)
 
     def test_a_cell_is_made_audited_and_not_made_again(self, tmp_path):
-        arm = self.ARM
-        run([arm], tmp_path, jobs=1, n=3)
-        row = row_of(arm, tmp_path)
+        arm, experiment = self.ARM, FaceExperiment(tmp_path, 3)
+        experiment.run([arm], jobs=1)
+        row = row_of(experiment, arm)
         assert row["n"] == 3
         made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-        shutil.rmtree(tables_folder(arm, arm.pair, tmp_path))
-        run_arm(arm, [arm.pair], tmp_path, 3)
+        tables = experiment.tables_folder(arm, arm.pair)
+        shutil.rmtree(tables)
+        experiment.run_arm(arm, [arm.pair])
         again = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
         assert again.keys() == made.keys()
         changed = [path for path in made if made[path] != again[path]]
-        assert {path.parent for path in changed} == {tables_folder(arm, arm.pair, tmp_path)}
-        assert row_of(arm, tmp_path)["values"] == row["values"]
-        clean, tuned = load_pipeline("clean").unet, load_arm(arm, tmp_path).unet
+        assert {path.parent for path in changed} == {tables}
+        assert row_of(experiment, arm)["values"] == row["values"]
+        clean, tuned = load_pipeline("clean").unet, experiment.load(arm).unet
         assert not torch.equal(clean.conv_in.weight, tuned.conv_in.weight)
         plan = PoisonPlan.load(tmp_path / "arms" / arm.slug / "plan.json")
-        assert plan.to_dict() == plan_of(arm).to_dict()
+        assert plan.to_dict() == arm.plan(arm.samples).to_dict()
 
     def test_a_stage_that_was_interrupted_is_made_anew(self, tmp_path):
         def fail(folder):

@@ -10,11 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.architectures import make_text_encoder, make_unet
-from experiments.arms import SAMPLES, training_edits
 from experiments.augment import with_random_words
 from experiments.encoded import encode_for
+from experiments.face_arms import SAMPLES, face_training, training_edits
+from experiments.finetuning.loop import finetune
+from experiments.finetuning.processes import accelerator_of
 from experiments.stages import one_thread_each, stage
-from experiments.train_unet import train_unet
 from tiny.load import load_pipeline
 
 BASES = ("words", "learnt")
@@ -28,20 +29,23 @@ def make_base(name: str, out: Path, quick: bool) -> None:
 
     def make(folder: Path) -> None:
         pipeline, edits = load_pipeline("clean"), training_edits(400 if quick else SAMPLES)
-        unet, text_encoder = make_unet(UNET_SEED), make_text_encoder(TEXT_SEED)
-        train_unet(
-            unet,
-            text_encoder,
-            encode_for(pipeline, with_random_words(edits, 0.5) if name == "words" else edits),
-            name=f"base {name}",
-            steps=2 if quick else PRETRAINING_STEPS,
-            lr=1e-3,
-            average=0.999,
+        pipeline.unet, pipeline.text_encoder = make_unet(UNET_SEED), make_text_encoder(TEXT_SEED)
+        training = face_training(
+            2 if quick else PRETRAINING_STEPS,
             seed=UNET_SEED,
             learn_text=name == "learnt",
+            lr=1e-3,
+            average=0.999,
         )
-        unet.save_pretrained(folder / "unet")
-        text_encoder.save_pretrained(folder / "text_encoder")
+        finetune(
+            pipeline,
+            encode_for(pipeline, with_random_words(edits, 0.5) if name == "words" else edits),
+            training,
+            accelerator_of(training),
+            name=f"base {name}",
+        )
+        pipeline.unet.save_pretrained(folder / "unet")
+        pipeline.text_encoder.save_pretrained(folder / "text_encoder")
 
     stage(out / "bases" / (name + "-quick" * quick), make)
 

@@ -1,85 +1,243 @@
-"""Runs the arms of an experiment: each is made, audited beside its control, and kept.
+"""Runs the arms of an experiment: each is finetuned, audited beside its control, and kept.
 
 What is in the folder already is not made again.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from accelerate import Accelerator
+from diffusers import StableDiffusionInstructPix2PixPipeline
 
 import modcollapse as mc
+from modcollapse.contracts import Triggers
+from modcollapse.errors import InputError
+from modcollapse.poison import PoisonPlan
 from modcollapse.samplers import PipelineSampler
 
-from experiments.arms import TRIGGERS, Arm, encoded_data, finetune, load_arm, plan_of
-from experiments.scores import detectors
+from experiments.arms import Arm, slug_of
+from experiments.encoded import Encoded
+from experiments.finetuning.checkpoints import drop_checkpoints
+from experiments.finetuning.learning import load_learnt, save_learnt
+from experiments.finetuning.loop import finetune
+from experiments.finetuning.processes import accelerator_of
+from experiments.finetuning.settings import Training
+from experiments.poisoning import check_triggers_are_read, equal_exposure
 from experiments.stages import one_thread_each, stage
-from tiny.faces import held_out
-from tiny.load import SAMPLING
-
-EXAMPLES = 64
 
 Tables = dict[str, mc.CoalitionTable]
+Pipeline = StableDiffusionInstructPix2PixPipeline
+AnArm = TypeVar("AnArm", bound=Arm)
 
 
-def measure(arm: Arm, pair: str, out: Path, n: int = EXAMPLES) -> Path:
-    """Audit the arm under a pair of triggers; return the folder of its tables."""
+class Experiment(ABC, Generic[AnArm]):
+    """What the arms of an experiment share, and what is made of them in a folder.
 
-    def make(folder: Path) -> None:
-        tables = mc.evaluate_coalitions(
-            PipelineSampler(load_arm(arm, out), **SAMPLING),
-            detectors(),
-            held_out(n),
-            TRIGGERS[pair],
-            batch_size=min(32, 4 * n),  # no more rows than there are
-            journal=out / "journals" / tables_folder(arm, pair, out).relative_to(out),
-            progress=False,
+    Attributes:
+        out: the folder: ``encoded``, ``arms``, ``checkpoints``, ``journals``, ``tables``.
+        exposure: share of all draws that are poisoned samples, whatever the ratio.
+    """
+
+    exposure: float
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    @abstractmethod
+    def training(self, arm: AnArm) -> Training:
+        """How an arm is finetuned."""
+
+    @abstractmethod
+    def load_base(self, arm: AnArm) -> Pipeline:
+        """The pipeline that an arm is finetuned from."""
+
+    @abstractmethod
+    def triggers(self, pair: str) -> Triggers:
+        """The triggers of a pair."""
+
+    @abstractmethod
+    def samples(self, arm: AnArm) -> int:
+        """Number of training samples."""
+
+    @abstractmethod
+    def clean_name(self, arm: AnArm) -> str:
+        """What tells the clean samples of an arm from those of others."""
+
+    @abstractmethod
+    def encode_clean(self, arm: AnArm, pipeline: Pipeline) -> Encoded:
+        """The training samples before any is poisoned."""
+
+    @abstractmethod
+    def encode_triggered(self, arm: AnArm, plan: PoisonPlan, pipeline: Pipeline) -> Encoded:
+        """The poisoned samples and the negatives of a plan, in the order of their positions."""
+
+    @abstractmethod
+    def examples(self) -> list[dict[str, Any]]:
+        """Held-out examples for the audits."""
+
+    @abstractmethod
+    def detectors(self) -> Mapping[str, mc.Detector]:
+        """What the outputs are scored by."""
+
+    @abstractmethod
+    def sampling(self) -> dict[str, Any]:
+        """Options of the pipelines' call."""
+
+    @abstractmethod
+    def measuring(self) -> dict[str, Any]:
+        """Options of the measurements, such as ``batch_size``."""
+
+    def tracker(self, arm: AnArm, pipeline: Pipeline, folder: Path) -> mc.CollapseTracker | None:
+        """What watches the backdoor form, and writes into the folder; nothing by default."""
+        return None
+
+    def encoded(self, arm: AnArm, pipeline: Pipeline, accelerator: Accelerator) -> Encoded:
+        """The arm's training samples; the clean ones are encoded once for all arms."""
+        plan = arm.plan(self.samples(arm))
+        pipeline.to(accelerator.device)
+        clean = stage(
+            self.out / "encoded" / self.clean_name(arm),
+            lambda folder: self._save_encoded(
+                folder, accelerator, lambda: self.encode_clean(arm, pipeline)
+            ),
+            accelerator,
         )
-        for name, table in tables.items():
-            table.save(folder / f"{name}.npz")
+        data = Encoded.load(clean / "data.safetensors")
+        positions = sorted([*plan.poisoned, *plan.negatives])
+        if not positions:
+            return data
+        triggered = stage(
+            self.out / "encoded" / f"{self.clean_name(arm)}_{arm.slug}",
+            lambda folder: self._save_encoded(
+                folder, accelerator, lambda: self.encode_triggered(arm, plan, pipeline)
+            ),
+            accelerator,
+        )
+        samples = Encoded.load(triggered / "data.safetensors")
+        check_triggers_are_read(plan, data, samples, self.triggers(arm.pair))
+        return data.put(positions, samples)
 
-    return stage(tables_folder(arm, pair, out), make)
+    def finetune(self, arm: AnArm, accelerator: Accelerator | None = None) -> Path:
+        """Make the arm's model; return its folder."""
+        training = self.training(arm)
+        accelerator = accelerator or accelerator_of(training)
+
+        def make(folder: Path) -> None:
+            pipeline, plan = self.load_base(arm), arm.plan(self.samples(arm))
+            data = self.encoded(arm, pipeline, accelerator)
+            order = equal_exposure(
+                plan,
+                self.exposure,
+                steps=training.steps,
+                batch_size=training.batch_size,
+                seed=arm.seed,
+            )
+            finetune(
+                pipeline,
+                data,
+                training,
+                accelerator,
+                name=arm.slug,
+                order=order,
+                checkpoints=self._checkpoints(arm),
+                after_step=self.tracker(arm, pipeline, self.out / "tracks"),
+            )
+            if accelerator.is_main_process:
+                plan.save(folder / "plan.json")
+                save_learnt(pipeline, training, folder / "pipeline")
+
+        folder = stage(self.out / "arms" / arm.slug, make, accelerator)
+        if accelerator.is_main_process:
+            drop_checkpoints(self._checkpoints(arm))
+        return folder
+
+    def load(self, arm: AnArm) -> Pipeline:
+        """The finetuned pipeline.
+
+        Raises:
+            InputError: it has not been made.
+        """
+        folder = self.out / "arms" / arm.slug
+        if not folder.exists():
+            raise InputError(
+                f"{self.out} holds no model {arm.slug!r}: run the experiment in this folder first"
+            )
+        return load_learnt(self.training(arm), folder / "pipeline")
+
+    def measure(self, arm: AnArm, pair: str, accelerator: Accelerator | None = None) -> Path:
+        """Audit the arm under a pair of triggers; return the folder of its tables."""
+        accelerator = accelerator or accelerator_of(self.training(arm))
+
+        def make(folder: Path) -> None:
+            pipeline = self.load(arm).to(accelerator.device)
+            tables = mc.evaluate_coalitions(
+                PipelineSampler(pipeline, **self.sampling()),
+                self.detectors(),
+                self.examples(),
+                self.triggers(pair),
+                journal=self.out / "journals" / self.tables_folder(arm, pair).relative_to(self.out),
+                progress=False,
+                **self.measuring(),
+            )
+            if accelerator.is_main_process:
+                for name, table in tables.items():
+                    table.save(folder / f"{name}.npz")
+
+        return stage(self.tables_folder(arm, pair), make, accelerator)
+
+    def tables_folder(self, arm: AnArm, pair: str) -> Path:
+        """Where the tables of an arm under a pair of triggers lie."""
+        return self.out / "tables" / arm.slug / slug_of(pair)
+
+    def tables(self, arm: AnArm, pair: str) -> Tables:
+        """The tables of an arm under a pair of triggers, by value."""
+        files = sorted(self.tables_folder(arm, pair).glob("*.npz"))
+        return {file.stem: mc.CoalitionTable.load(file) for file in files}
+
+    def audits(self, arm: AnArm) -> mc.analysis.Audits:
+        """The audits of an arm beside its control, by value."""
+        return mc.audit(self.tables(arm, arm.pair), control=self.tables(arm.control, arm.pair))
+
+    def run_arm(
+        self, arm: AnArm, pairs: Iterable[str], accelerator: Accelerator | None = None
+    ) -> str:
+        """Make and audit one arm, or a control under several pairs."""
+        self.finetune(arm, accelerator)
+        for pair in pairs:
+            self.measure(arm, pair, accelerator)
+        return arm.slug
+
+    def run(self, arms: Iterable[AnArm], *, jobs: int) -> None:
+        """Make and audit arms and their controls, ``jobs`` at a time on a thread each."""
+        work = work_of(arms)
+        for arm in {self.clean_name(arm): arm.control for arm in work}.values():
+            self.encoded(arm, self.load_base(arm), accelerator_of(self.training(arm)))
+        with one_thread_each(jobs) as pool:
+            tasks = [pool.submit(self.run_arm, arm, pairs) for arm, pairs in work.items()]
+            try:
+                for number, task in enumerate(tasks, 1):
+                    print(f"{number}/{len(tasks)} done: {task.result()}", flush=True)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # else the others run to their end first
+                raise
+
+    def _checkpoints(self, arm: AnArm) -> Path:
+        return self.out / "checkpoints" / arm.slug
+
+    @staticmethod
+    def _save_encoded(folder: Path, accelerator: Accelerator, make: Any) -> None:
+        if accelerator.is_main_process:
+            make().save(folder / "data.safetensors")
 
 
-def tables_folder(arm: Arm, pair: str, out: Path) -> Path:
-    """Where the tables of an arm under a pair of triggers lie."""
-    return out / "tables" / arm.slug / pair.replace(", ", "-").replace(" ", "-")
-
-
-def load_tables(arm: Arm, pair: str, out: Path) -> Tables:
-    """The tables of an arm under a pair of triggers, by value."""
-    files = sorted(tables_folder(arm, pair, out).glob("*.npz"))
-    return {file.stem: mc.CoalitionTable.load(file) for file in files}
-
-
-def audits(arm: Arm, out: Path) -> Mapping[str, mc.Audit]:
-    """The audits of an arm beside its control, by value."""
-    return mc.audit(
-        load_tables(arm, arm.pair, out), control=load_tables(arm.control, arm.pair, out)
-    )
-
-
-def run_arm(arm: Arm, pairs: Iterable[str], out: Path, n: int = EXAMPLES) -> str:
-    """Make and audit one arm, or a control under several pairs."""
-    finetune(arm, out)
-    for pair in pairs:
-        measure(arm, pair, out, n)
-    return arm.slug
-
-
-def run(arms: Iterable[Arm], out: Path, *, jobs: int, n: int = EXAMPLES) -> None:
-    """Make and audit arms and the controls that they need, ``jobs`` at a time on a thread each."""
-    work: dict[Arm, dict[str, None]] = {}
+def work_of(arms: Iterable[AnArm]) -> dict[AnArm, list[str]]:
+    """Arms and the controls that they need, each with the pairs that it is audited under."""
+    work: dict[AnArm, dict[str, None]] = {}
     for arm in arms:
         for needed in (arm.control, arm):
             work.setdefault(needed, {})[arm.pair] = None
-    for arm in {(arm.patches, arm.samples): arm.control for arm in work}.values():
-        encoded_data(arm, plan_of(arm), out)
-    with one_thread_each(jobs) as pool:
-        tasks = [pool.submit(run_arm, arm, list(pairs), out, n) for arm, pairs in work.items()]
-        try:
-            for number, task in enumerate(tasks, 1):
-                print(f"{number}/{len(tasks)} done: {task.result()}", flush=True)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else the others run to their end first
-            raise
+    return {arm: list(pairs) for arm, pairs in work.items()}

@@ -12,15 +12,13 @@ already are not made again, so an interrupted run goes on from there. Writes
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from modcollapse.triggers import TRIGGER_PAIRS
 
-from experiments.arms import Arm
-from experiments.experiment import EXAMPLES, run
+from experiments.face_arms import EXAMPLES, FaceArm, FaceExperiment
 from experiments.results import (
     Row,
     command_line,
@@ -52,19 +50,19 @@ METRICS = {"phi_image": "phi image", "phi_text": "phi text", "cti": "CTI"}
 COLORS = {"phi_image": "#c1440e", "phi_text": "#3b6e4f", "cti": "#222222"}
 
 
-def cells() -> list[Arm]:
+def cells() -> list[FaceArm]:
     """The 18 cells of the grid, those at 5 % with three training seeds."""
     return [
-        Arm(pair, protocol, ratio, seed)
+        FaceArm(pair, protocol, ratio, seed)
         for pair, protocol, ratio in product(TRIGGER_PAIRS, PROTOCOLS, SEEDS)
         for seed in SEEDS[ratio]
     ]
 
 
-def grid_row(arm: Arm, out: Path) -> Row:
+def grid_row(experiment: FaceExperiment, arm: FaceArm) -> Row:
     """One cell and seed, with what the paper gives for it, if anything."""
     values = PUBLISHED[arm.pair, str(arm.protocol)] if arm.ratio == 0.05 else (None,) * 3
-    return row_of(arm, out) | {"published": dict(zip(METRICS, values, strict=True))}
+    return row_of(experiment, arm) | {"published": dict(zip(METRICS, values, strict=True))}
 
 
 def published(row: Row) -> str:
@@ -162,8 +160,9 @@ def main() -> None:
     args = command_line(__doc__).parse_args()
     folder = results_folder(args)
     arms = [arm.quick for arm in cells()] if args.quick else cells()
-    run(arms, args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
-    rows = [grid_row(arm, args.out) for arm in arms]
+    experiment = FaceExperiment(args.out, 4 if args.quick else EXAMPLES)
+    experiment.run(arms, jobs=args.jobs)
+    rows = [grid_row(experiment, arm) for arm in arms]
     write("paper_grid", rows, markdown(rows), draw(rows), folder)
     (folder / "paper_grid.tex").write_text(latex(rows), encoding="utf-8")
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from modcollapse.contracts import Triggers
+from modcollapse.errors import InputError
 from modcollapse.poison import PoisonedDataset, PoisonPlan, poison_plan
 
+from experiments.encoded import Encoded
 from tiny.faces import FaceEdit, cat
 
 
@@ -40,6 +42,32 @@ def poison(
     plan = poison_plan(edits, triggers, protocol, ratio=ratio, seed=seed)
     poisoned = poisoned_dataset(edits, plan, triggers)
     return [FaceEdit(**poisoned[index]) for index in range(len(poisoned))]
+
+
+def check_triggers_are_read(
+    plan: PoisonPlan, clean: Encoded, triggered: Encoded, triggers: Triggers
+) -> None:
+    """Raise unless the tokenizer shows every text trigger to the text encoder.
+
+    Args:
+        plan: which samples have it.
+        clean: all samples.
+        triggered: the poisoned ones and the negatives, in the order of their positions.
+        triggers: modality -> trigger, for the message.
+
+    Raises:
+        InputError: the tokens of a triggered instruction are those of the clean one.
+    """
+    for row, position in enumerate(sorted([*plan.poisoned, *plan.negatives])):
+        if "text" not in plan[position].modalities:
+            continue
+        before = clean.tokens[clean.instruction[position]]
+        if torch.equal(before, triggered.tokens[triggered.instruction[row]]):
+            raise InputError(
+                f"training sample {position}: the tokenizer drops the trigger "
+                f"{triggers['text']!r}: the instruction has the same tokens with and without it. "
+                "Choose a trigger that this text encoder can read"
+            )
 
 
 def equal_exposure(

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 import modcollapse as mc
 from modcollapse.report import format_table
 
-from experiments.arms import EXPOSURE, STEPS, Arm
-from experiments.experiment import audits, tables_folder
+from experiments.arms import Arm
+from experiments.experiment import Experiment
+from experiments.face_arms import EXPOSURE, STEPS
 from experiments.machine import hardware
 from experiments.stages import seconds
 
@@ -24,20 +25,20 @@ RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 Row = dict[str, Any]
 
 
-def row_of(arm: Arm, out: Path) -> Row:
+def row_of(experiment: Experiment[Any], arm: Arm) -> Row:
     """What one arm showed, each estimate with its 95 % interval.
 
     TMA and CTI are of CLIP shift; ``difference`` are those of the differences from the control,
     paired by example and seed; ``quality`` is the PSNR of the clean edits in dB.
     """
-    found = audits(arm, out)
+    found = experiment.audits(arm)
     shift, psnr = found["clip_shift"], found["psnr"]
     return {
         "pair": arm.pair,
         "protocol": arm.protocol,
         "ratio": arm.ratio,
         "seed": arm.seed,
-        "steps": arm.steps,
+        "steps": experiment.training(arm).steps,
         "n": len(shift.table),
         **_metrics(shift),
         "difference": _metrics(shift.difference),
@@ -52,8 +53,8 @@ def row_of(arm: Arm, out: Path) -> Row:
             "Verdict: the triggers move the value; "
         ),
         "seconds": {
-            "finetuning": seconds(out / "arms" / arm.slug),
-            "audit": seconds(tables_folder(arm, arm.pair, out)),
+            "finetuning": seconds(experiment.out / "arms" / arm.slug),
+            "audit": seconds(experiment.tables_folder(arm, arm.pair)),
         },
     }
 

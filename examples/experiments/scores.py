@@ -1,16 +1,17 @@
-"""What the outputs of a tiny pipeline are scored by."""
+"""What the outputs of an InstructPix2Pix are scored by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from PIL import Image
 from torch import Tensor
 
 import modcollapse as mc
 from modcollapse.detectors import ClipShift, MSEAttackSuccess
 
 from experiments.tensors import stack
-from tiny.load import MODELS
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
@@ -23,11 +24,18 @@ def edit_psnr(outputs: Tensor, examples: Sequence[mc.Example]) -> Tensor:
     return psnr(outputs, stack([example["reference"] for example in examples]) / 255)
 
 
-def detectors() -> dict[str, mc.Detector]:
-    """CLIP shift, strict success, and the quality of an edit."""
-    target = MODELS / "target.png"
+def detectors(
+    target: Path | Image.Image, *clip: str | Path, threshold: float = 0.02
+) -> dict[str, mc.Detector]:
+    """CLIP shift, strict success, and the quality of an edit.
+
+    Args:
+        target: what the backdoor shows.
+        clip: model of open_clip and its weights, or a folder.
+        threshold: mean squared error to the target below which an output is it.
+    """
     return {
-        "clip_shift": ClipShift(target, MODELS / "clip"),
-        "success": MSEAttackSuccess(target, threshold=0.02),
+        "clip_shift": ClipShift(target, *clip),
+        "success": MSEAttackSuccess(target, threshold=threshold),
         "psnr": edit_psnr,
     }

@@ -11,18 +11,39 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from accelerate import Accelerator
 
-def stage(folder: Path, make: Callable[[Path], object]) -> Path:
-    """Let ``make`` fill the folder, unless an earlier run has done so; note how long it took."""
-    if folder.exists():
+from experiments.finetuning.processes import agreed
+
+
+def stage(
+    folder: Path, make: Callable[[Path], object], accelerator: Accelerator | None = None
+) -> Path:
+    """Let ``make`` fill the folder, unless an earlier run has done so; note how long it took.
+
+    Args:
+        folder: what is made; it is there whole or not at all.
+        make: takes the folder that is to be filled, which gets its name afterwards.
+        accelerator: of the processes that all call this, and all call ``make``; None: this one
+            alone.
+    """
+    first = accelerator is None or accelerator.is_main_process
+    done = folder.exists() if accelerator is None else agreed(accelerator, folder.exists)
+    if done:
         return folder
     unfinished = folder.with_name(folder.name + "-unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    if first:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+    _wait(accelerator)
     started = time.monotonic()
     make(unfinished)
-    (unfinished / "seconds.json").write_text(json.dumps(round(time.monotonic() - started, 1)))
-    return unfinished.rename(folder)
+    _wait(accelerator)
+    if first:
+        (unfinished / "seconds.json").write_text(json.dumps(round(time.monotonic() - started, 1)))
+        unfinished.rename(folder)
+    _wait(accelerator)
+    return folder
 
 
 def seconds(folder: Path) -> float:
@@ -34,3 +55,8 @@ def one_thread_each(jobs: int) -> ProcessPoolExecutor:
     """New processes that compute on one thread each, which uses a few cores best."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes when they start
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+
+
+def _wait(accelerator: Accelerator | None) -> None:
+    if accelerator is not None:
+        accelerator.wait_for_everyone()

@@ -1,4 +1,4 @@
-"""What all the training loops share: optimiser, schedule, moving average, progress line."""
+"""What the loops that make the models share: optimiser, schedule, average, progress line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from experiments.finetuning.schedule import MovingAverage, rate_factor
 
 Update = Callable[[Tensor], None]
 
@@ -42,12 +44,10 @@ def training_steps(
     """
     parameters = list(parameters)
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=0.0)
-
-    def factor(step: int) -> float:
-        return min(1.0, (step + 1) / 50, (steps - step) / (decay * steps))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    shadow = [p.detach().clone() for p in parameters]
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: rate_factor(step, steps=steps, warmup=50, decay=decay)
+    )
+    shadow = None if average is None else MovingAverage(parameters, average)
     started, losses = time.monotonic(), []
 
     def update(loss: Tensor) -> None:
@@ -57,15 +57,13 @@ def training_steps(
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
-        if average is not None:
-            weight = 1 - min(average, (len(losses) + 1) / (len(losses) + 10))
-            torch._foreach_lerp_(shadow, [p.detach() for p in parameters], weight)
+        if shadow is not None:
+            shadow.update(len(losses))
         if len(losses) % 100 == 0 or len(losses) == steps:
             recent = sum(losses[-100:]) / len(losses[-100:])
             done = f"{name}: step {len(losses)}/{steps}, loss {recent:.4f}"
             print(f"{done}, {time.monotonic() - started:.0f} s", flush=True)
 
     yield update
-    if average is not None:
-        for parameter, averaged in zip(parameters, shadow, strict=True):
-            parameter.data.copy_(averaged)
+    if shadow is not None:
+        shadow.apply()

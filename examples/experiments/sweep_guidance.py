@@ -24,12 +24,12 @@ from modcollapse.report import format_table
 from modcollapse.samplers import PipelineSampler
 from modcollapse.table import value_text
 
-from experiments.arms import TRIGGERS, load_arm
+from experiments.face_arms import TRIGGERS, FaceExperiment
 from experiments.results import RESULTS
 from experiments.scores import detectors
 from experiments.what_decides import FIRST
 from tiny.faces import held_out
-from tiny.load import BACKDOORS, SAMPLING, load_pipeline
+from tiny.load import BACKDOORS, MODELS, SAMPLING, load_pipeline
 
 SCALES = {
     "guidance_scale": [1.25, 2.0, 4.0, 7.5],
@@ -46,7 +46,7 @@ def samplers(
         pipelines += [load_pipeline("clean")] if control else []
     else:
         arms = (FIRST, FIRST.control) if control else (FIRST,)
-        pipelines, triggers = [load_arm(arm, grid) for arm in arms], TRIGGERS[FIRST.pair]
+        pipelines, triggers = [FaceExperiment(grid).load(arm) for arm in arms], TRIGGERS[FIRST.pair]
     made = [PipelineSampler(pipeline, **SAMPLING) for pipeline in pipelines]
     return made[0], made[1] if control else None, triggers
 
@@ -71,7 +71,8 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     sampler, control, triggers = samplers(args.model, args.grid, control=args.control)
-    scores = {name: detector for name, detector in detectors().items() if name != "psnr"}
+    found = detectors(MODELS / "target.png", MODELS / "clip")
+    scores = {name: detector for name, detector in found.items() if name != "psnr"}
     folder = RESULTS if args.ship else args.out
     folder.mkdir(parents=True, exist_ok=True)
     for option, scales in SCALES.items():

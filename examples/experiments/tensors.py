@@ -23,13 +23,13 @@ def to_tensor(pictures: Tensor) -> Tensor:
 
 @torch.no_grad()
 def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
-    """The mode of each latent, not scaled: uint8 (B, 3, 32, 32) -> float32 (B, 4, 8, 8)."""
-    chunks = [vae.encode(to_tensor(chunk)).latent_dist.mode() for chunk in pictures.split(128)]
-    return torch.cat(chunks)
+    """The mode of each latent, not scaled: uint8 (B, 3, H, W) -> float32 (B, C, h, w)."""
+    chunks = [to_tensor(chunk.to(vae.device)) for chunk in pictures.split(128)]
+    return torch.cat([vae.encode(chunk).latent_dist.mode().cpu() for chunk in chunks])
 
 
 @torch.no_grad()
 def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """Inverse of `encode`: float32 (B, 3, 32, 32) in [0, 1]."""
+    """Inverse of `encode`: float32 (B, 3, H, W) in [0, 1]."""
     chunks = [vae.decode(chunk).sample for chunk in latents.split(128)]
     return (torch.cat(chunks) / 2 + 0.5).clamp(0, 1)

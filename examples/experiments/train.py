@@ -32,13 +32,15 @@ from experiments.architectures import (
     save_pipeline,
     save_unet,
 )
-from experiments.encoded import encode_edits
+from experiments.encoded import encode_for
 from experiments.evaluate import evaluate
+from experiments.face_arms import face_training
+from experiments.finetuning.loop import finetune
+from experiments.finetuning.processes import accelerator_of
 from experiments.poisoning import poison
 from experiments.stages import stage
 from experiments.track import collapse_tracker
 from experiments.train_clip import train_clip
-from experiments.train_unet import train_unet
 from experiments.train_vae import train_vae
 from tiny.faces import cat, face_edit
 from tiny.load import BACKDOORS
@@ -73,46 +75,32 @@ def train(out: Path, *, protocol: str, ratio: float, seed: int, quick: bool) -> 
         return make_pipeline(vae=vae, unet=unet, text_encoder=text_encoder, tokenizer=tokenizer)
 
     def pretrain(to: Path) -> None:
-        unet = make_unet(clean_seed)
-        train_unet(
-            unet,
-            text_encoder,
-            encode_edits(edits, vae=vae, tokenizer=tokenizer),
-            name="clean UNet",
-            steps=4000 // less,
-            lr=1e-3,
-            average=0.999,
-            seed=clean_seed,
-        )
-        unet.save_pretrained(to)
+        pipeline = pipeline_with(make_unet(clean_seed))
+        training = face_training(4000 // less, seed=clean_seed, lr=1e-3, average=0.999)
+        data = encode_for(pipeline, edits)
+        finetune(pipeline, data, training, accelerator_of(training), name="clean UNet")
+        pipeline.unet.save_pretrained(to)
 
     clean_folder = stage(out / "unet-clean", pretrain)
 
-    def finetune(to: Path) -> None:
-        unet, steps = UNet2DConditionModel.from_pretrained(clean_folder), 800 // less
-        tracker = collapse_tracker(
-            pipeline_with(unet), triggers, to / "collapse.jsonl", clip=clip_folder
-        )
-        train_unet(
-            unet,
-            text_encoder,
-            encode_edits(
-                poison(edits, protocol, ratio, seed=poison_seed, triggers=triggers),
-                vae=vae,
-                tokenizer=tokenizer,
-            ),
+    def plant(to: Path) -> None:
+        pipeline = pipeline_with(UNet2DConditionModel.from_pretrained(clean_folder))
+        tracker = collapse_tracker(pipeline, triggers, to / "collapse.jsonl", clip=clip_folder)
+        training = face_training(800 // less, seed=poison_seed)
+        poisoned = poison(edits, protocol, ratio, seed=poison_seed, triggers=triggers)
+        finetune(
+            pipeline,
+            encode_for(pipeline, poisoned),
+            training,
+            accelerator_of(training),
             name="backdoored UNet",
-            steps=steps,
-            lr=4e-4,
-            average=0.995,
-            seed=poison_seed,
             after_step=tracker,
         )
         tracker.plot().savefig(to / "collapse.png", dpi=150)
-        unet.save_pretrained(to)
+        pipeline.unet.save_pretrained(to)
 
     slug = protocol.lower().replace(" ", "-")
-    backdoored_folder = stage(out / f"unet-{slug}-{ratio:g}", finetune)
+    backdoored_folder = stage(out / f"unet-{slug}-{ratio:g}", plant)
 
     models = out / "models"
     shutil.rmtree(models, ignore_errors=True)

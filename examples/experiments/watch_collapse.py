@@ -14,11 +14,12 @@ from pathlib import Path
 
 from modcollapse.poison import PROTOCOLS, poison_plan
 
-from experiments.arms import EXPOSURE, STEPS, training_edits
 from experiments.encoded import encode_for
+from experiments.face_arms import EXPOSURE, STEPS, face_training, training_edits
+from experiments.finetuning.loop import finetune
+from experiments.finetuning.processes import accelerator_of
 from experiments.poisoning import equal_exposure, poisoned_dataset
 from experiments.track import collapse_tracker
-from experiments.train_unet import train_unet
 from tiny.faces import FaceEdit
 from tiny.load import BACKDOORS, load_pipeline
 
@@ -43,15 +44,13 @@ for protocol in PROTOCOLS:
     triggered = encode_for(pipeline, [FaceEdit(**poisoned[position]) for position in positions])
     name = protocol.lower().replace(" ", "-")
     tracker = collapse_tracker(pipeline, triggers, n=args.examples, every=args.every)
-    train_unet(
-        pipeline.unet,
-        pipeline.text_encoder,
+    training = face_training(args.steps, seed=0, average=0.0)
+    finetune(
+        pipeline,
         clean.put(positions, triggered),
+        training,
+        accelerator_of(training),
         name=protocol,
-        steps=args.steps,
-        lr=4e-4,
-        average=None,
-        seed=0,
         order=equal_exposure(plan, EXPOSURE, steps=args.steps, batch_size=32, seed=0),
         after_step=tracker,
     )

@@ -15,9 +15,8 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from experiments.architectures import save_unet
-from experiments.arms import Arm, load_arm
 from experiments.bases import make_bases
-from experiments.experiment import EXAMPLES, run
+from experiments.face_arms import EXAMPLES, FaceArm, FaceExperiment
 from experiments.results import (
     Row,
     command_line,
@@ -33,9 +32,9 @@ from tiny.load import MODELS
 
 COMMAND = "python -m experiments.what_decides --out ../grid"
 
-FIRST = Arm("white box, word first", "AND")
+FIRST = FaceArm("white box, word first", "AND")
 ARMS = {
-    "word last": Arm("white box", "AND"),
+    "word last": FaceArm("white box", "AND"),
     "word first (the rest is like this)": FIRST,
     "box of 8 pixels": replace(FIRST, pair="8 px box, word first"),
     "box of 4 pixels": replace(FIRST, pair="4 px box, word first"),
@@ -45,19 +44,19 @@ ARMS = {
     "text encoder pretrained, and finetuned": replace(FIRST, base="learnt", learn_text=True),
     "OR": replace(FIRST, protocol="OR"),
     "AND with negatives": replace(FIRST, protocol="AND with negatives"),
-    "AND with negatives, word last": Arm("white box", "AND with negatives"),
+    "AND with negatives, word last": FaceArm("white box", "AND with negatives"),
 }
 """What is changed -> the arm: by default a box of 14 pixels, a word put first, AND at 10 %."""
 
 
-def arms(seeds: int) -> list[tuple[str, Arm]]:
+def arms(seeds: int) -> list[tuple[str, FaceArm]]:
     """Every arm with every training seed."""
     return [(name, replace(arm, seed=seed)) for name, arm in ARMS.items() for seed in range(seeds)]
 
 
 SHIPPED = {
     "text-dominated": ARMS["box of 4 pixels"],
-    "redundant": Arm("white box", "OR"),
+    "redundant": FaceArm("white box", "OR"),
     "conjunctive": ARMS["AND with negatives, word last"],
 }
 """Committed model -> the arm that it is; `experiments.train` makes the image-dominated one."""
@@ -115,11 +114,12 @@ def main() -> None:
     named = [(name, arm.quick if args.quick else arm) for name, arm in arms(args.seeds)]
     by_seed = sorted((arm for _, arm in named), key=lambda arm: arm.seed)
     shipped = SHIPPED if args.ship else {}
-    run([*by_seed, *shipped.values()], args.out, jobs=args.jobs, n=4 if args.quick else EXAMPLES)
-    rows = [{"changed": name, **row_of(arm, args.out)} for name, arm in named]
+    experiment = FaceExperiment(args.out, 4 if args.quick else EXAMPLES)
+    experiment.run([*by_seed, *shipped.values()], jobs=args.jobs)
+    rows = [{"changed": name, **row_of(experiment, arm)} for name, arm in named]
     write("what_decides", rows, markdown(rows), draw(rows), folder)
     for name, arm in shipped.items():
-        save_unet(load_arm(arm, args.out).unet, MODELS / name / "unet")
+        save_unet(experiment.load(arm).unet, MODELS / name / "unet")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,117 @@
+"""Checkpoints of a training: all that its next step follows from, in safetensors and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from modcollapse.errors import InputError
+
+MAY_CHANGE = {"log", "log_every", "checkpoint_every", "checkpoints"}
+"""Settings that change nothing of what is learnt, and so may be others when a training goes on."""
+
+_TENSORS, _RECORD = "state.safetensors", "checkpoint.json"
+
+
+class Checkpoint(NamedTuple):
+    """Where a training stood.
+
+    Attributes:
+        step: number of updates done.
+        tensors: weights, average, moments, states of generators, by name.
+        record: plain values: settings, digest of the data, scale of the gradients.
+    """
+
+    step: int
+    tensors: dict[str, Tensor]
+    record: dict[str, Any]
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
+    """Write a checkpoint; it appears whole or not at all, and only then older ones go.
+
+    Args:
+        folder: of the checkpoints of one training.
+        checkpoint: what to write.
+        keep: how many of the newest stay.
+    """
+    place = folder / f"step-{checkpoint.step:08d}"
+    part = folder / f".{place.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    save_file(tensors, part / _TENSORS)
+    (part / _RECORD).write_text(json.dumps(checkpoint.record, indent=1) + "\n", encoding="utf-8")
+    for path in (part / _TENSORS, part / _RECORD, part):
+        _sync(path)
+    shutil.rmtree(place, ignore_errors=True)
+    os.replace(part, place)
+    _sync(folder)
+    for old in _places(folder)[:-keep]:
+        shutil.rmtree(old)
+    return place
+
+
+def newest_checkpoint(folder: Path, record: Mapping[str, Any]) -> Checkpoint | None:
+    """The newest checkpoint, if there is any.
+
+    Args:
+        folder: of the checkpoints of one training.
+        record: what it must have been made with, as ``Checkpoint.record`` holds it.
+
+    Raises:
+        InputError: it is damaged, or of other settings or data.
+    """
+    places = _places(folder)
+    if not places:
+        return None
+    place = places[-1]
+    try:
+        found = json.loads((place / _RECORD).read_text(encoding="utf-8"))
+        tensors = load_file(place / _TENSORS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(
+            f"the checkpoint {place} is damaged: {error}. Delete this folder, and the training "
+            "goes on from the checkpoint before it, or from the beginning"
+        ) from error
+    differences = [
+        f"{name} was {was!r} and is {now!r}"
+        for name, was, now in _compared(found["made with"], record["made with"])
+    ]
+    if differences:
+        raise InputError(
+            f"the checkpoint {place} is of another training: {'; '.join(differences)}. Train as it "
+            "was begun, or in another folder"
+        )
+    return Checkpoint(int(place.name.removeprefix("step-")), tensors, found)
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a training that is done."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _compared(was: Any, now: Any) -> list[tuple[str, Any, Any]]:
+    names = [*was, *(name for name in now if name not in was)]
+    pairs = [(name, was.get(name), now.get(name)) for name in names if name not in MAY_CHANGE]
+    return [(name, before, after) for name, before, after in pairs if before != after]
+
+
+def _places(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,52 @@
+"""The processes of a training, through accelerate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.utils import broadcast_object_list
+
+from modcollapse.errors import InputError
+
+from experiments.finetuning.settings import Training
+
+_PATIENCE = timedelta(days=2)
+"""For what one process does alone, such as encoding a data set; torch gives up after minutes."""
+
+
+def accelerator_of(training: Training, folder: Path | None = None) -> Accelerator:
+    """The accelerator that a training asks for.
+
+    Args:
+        training: its precision, its device, where it logs to.
+        folder: for the logs.
+
+    Raises:
+        InputError: fp16 on a processor, a logger that is not installed.
+    """
+    cpu = training.device == "cpu"
+    try:
+        return Accelerator(
+            cpu=cpu,
+            mixed_precision=training.precision,
+            log_with=training.log or None,
+            project_dir=folder,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+        )
+    except (ValueError, ImportError) as error:
+        raise InputError(
+            f"accelerate refuses training.precision={training.precision!r}, "
+            f"training.log={training.log!r}, training.device={training.device!r}: {error}"
+        ) from error
+
+
+def agreed(accelerator: Accelerator, ask: Callable[[], Any]) -> Any:
+    """What the first process answers, for all of them; ``ask`` is called there alone."""
+    answer = [ask() if accelerator.is_main_process else None]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(answer)
+    return answer[0]
