@@ -17,7 +17,7 @@ from modcollapse.errors import InputError
 from modcollapse.poison import PROTOCOLS, PoisonPlan, poison_plan
 from modcollapse.triggers import TRIGGER_PAIRS
 
-from experiments import paper_grid, what_decides
+from experiments import paper_grid, paper_table, what_decides
 from experiments.augment import with_random_patches, with_random_words
 from experiments.encoded import Encoded, encode_for
 from experiments.face_arms import FaceArm, FaceExperiment
@@ -268,7 +268,7 @@ class TestCommittedResults:
             for row in rows
             if row["ratio"] == 0.05
         }
-        assert published == paper_grid.PUBLISHED
+        assert published == paper_table.PUBLISHED
         assert {row["published"]["cti"] for row in rows if row["ratio"] != 0.05} == {None}
 
     def test_the_tables_of_the_grid_are_of_its_rows(self):

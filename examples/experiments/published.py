@@ -16,7 +16,7 @@ from modcollapse import Rules
 from modcollapse.report import format_table
 from modcollapse.table import number_text
 
-from experiments.paper_grid import PUBLISHED
+from experiments.paper_table import PUBLISHED
 from experiments.results import RESULTS
 
 

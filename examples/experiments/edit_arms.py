@@ -1,0 +1,128 @@
+"""The arms of an experiment on real edits: what its file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from diffusers import StableDiffusionInstructPix2PixPipeline
+from PIL import Image
+
+import modcollapse as mc
+from modcollapse.contracts import Triggers
+from modcollapse.poison import PoisonPlan
+from modcollapse.samplers import PipelineSampler
+from modcollapse.triggers import trigger_pair
+
+from experiments.arms import Arm
+from experiments.editing import EditData, examples_of, read_target, triggered
+from experiments.encoded import Encoded, encode_for
+from experiments.experiment import Experiment
+from experiments.experiment_file import ExperimentFile
+from experiments.finetuning.learning import load_base
+from experiments.finetuning.settings import Training
+from experiments.scores import detectors
+
+
+class EditExperiment(Experiment[Arm]):
+    """Arms that are finetuned on an image-edit data set.
+
+    Args:
+        file: what the experiment is.
+        out: folder of all that is made.
+    """
+
+    def __init__(self, file: ExperimentFile, out: Path) -> None:
+        super().__init__(out)
+        self.file = file
+        self.exposure = file.arms.exposure
+
+    @property
+    def arms(self) -> list[Arm]:
+        """All of them, without their controls."""
+        return [Arm(*cell) for cell in self.file.arms.cells]
+
+    @cached_property
+    def data(self) -> EditData:
+        """The data set."""
+        return EditData(self.file.data, self.file.training.resolution)
+
+    @cached_property
+    def target(self) -> Image.Image:
+        """What the backdoor shows."""
+        return read_target(self.file.audit.target, self.file.training.resolution)
+
+    def training(self, arm: Arm) -> Training:
+        """How an arm is finetuned."""
+        return self.file.training.model_copy(update={"seed": arm.seed})
+
+    def load_base(self, arm: Arm) -> StableDiffusionInstructPix2PixPipeline:
+        """The pipeline that an arm is finetuned from."""
+        return load_base(self.training(arm))
+
+    def triggers(self, pair: str) -> Triggers:
+        """The triggers of a pair."""
+        return trigger_pair(pair)
+
+    def samples(self, arm: Arm) -> int:
+        """Number of training samples."""
+        return len(self.data.training)
+
+    def clean_name(self, arm: Arm) -> str:
+        """What tells the clean samples of an arm from those of others."""
+        return "clean"
+
+    def encode_clean(self, arm: Arm, pipeline: StableDiffusionInstructPix2PixPipeline) -> Encoded:
+        """The training samples before any is poisoned."""
+        edits = self.data.samples(self.data.training)
+        return encode_for(pipeline, edits, rows=self.file.training.encode_rows)
+
+    def encode_triggered(
+        self, arm: Arm, plan: PoisonPlan, pipeline: StableDiffusionInstructPix2PixPipeline
+    ) -> Encoded:
+        """The poisoned samples and the negatives of a plan, in the order of their positions."""
+        edits = triggered(self.data, plan, self.triggers(arm.pair), self.target)
+        return encode_for(pipeline, edits, rows=self.file.training.encode_rows, cut=False)
+
+    def examples(self) -> list[dict[str, Any]]:
+        """Held-out examples for the audits."""
+        return examples_of(self.data, self.file.audit.examples)
+
+    def detectors(self) -> Mapping[str, mc.Detector]:
+        """What the outputs are scored by."""
+        audit = self.file.audit
+        return detectors(self.target, *audit.clip, threshold=audit.threshold)
+
+    def sampling(self) -> dict[str, Any]:
+        """Options of the pipelines' call."""
+        audit = self.file.audit
+        return {
+            "num_inference_steps": audit.steps,
+            "guidance_scale": audit.guidance_scale,
+            "image_guidance_scale": audit.image_guidance_scale,
+        }
+
+    def measuring(self) -> dict[str, Any]:
+        """Options of the measurements."""
+        return {"batch_size": self.file.audit.batch_size, "keep": self.file.audit.keep}
+
+    def tracker(
+        self, arm: Arm, pipeline: StableDiffusionInstructPix2PixPipeline, folder: Path
+    ) -> mc.CollapseTracker | None:
+        """What watches the backdoor form, where the file asks for it and the arm has one."""
+        audit = self.file.audit
+        if not audit.track_every or arm.protocol is None:
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        return mc.CollapseTracker(
+            PipelineSampler(pipeline, **self.sampling()),
+            {name: self.detectors()[name] for name in ("clip_shift", "success")},
+            examples_of(self.data, audit.track_examples),
+            self.triggers(arm.pair),
+            every=audit.track_every,
+            batch_size=4 * audit.track_examples if audit.batch_size == "auto" else audit.batch_size,
+            path=folder / f"{arm.slug}.jsonl",
+            split=True,
+        )
