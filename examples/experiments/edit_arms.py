@@ -7,11 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline
 from PIL import Image
 
 import modcollapse as mc
 from modcollapse.contracts import Triggers
+from modcollapse.errors import InputError
 from modcollapse.poison import PoisonPlan
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import trigger_pair
@@ -54,9 +56,28 @@ class EditExperiment(Experiment[Arm]):
         """What the backdoor shows."""
         return read_target(self.file.audit.target, self.file.training.resolution)
 
+    def check(self) -> None:
+        """Look at all that can be wrong before anything is trained.
+
+        Raises:
+            InputError: the data set, the target, CLIP, or a ratio that poisons no sample.
+        """
+        for arm in self.arms:
+            arm.plan(self.samples(arm))
+        self.detectors()
+        if not self.examples():
+            raise InputError(
+                f"data.held_out={self.file.data.held_out:g} holds out none of the rows of "
+                f"{self.file.data.source}: raise it"
+            )
+
     def training(self, arm: Arm) -> Training:
         """How an arm is finetuned."""
         return self.file.training.model_copy(update={"seed": arm.seed})
+
+    def load(self, arm: Arm) -> StableDiffusionInstructPix2PixPipeline:
+        """The finetuned pipeline, in the precision that audits ask for."""
+        return super().load(arm).to(dtype=getattr(torch, self.file.audit.dtype))
 
     def load_base(self, arm: Arm) -> StableDiffusionInstructPix2PixPipeline:
         """The pipeline that an arm is finetuned from."""

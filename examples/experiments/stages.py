@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from accelerate import Accelerator
+from filelock import FileLock
 
 from experiments.finetuning.processes import agreed
 
@@ -28,20 +29,33 @@ def stage(
             alone.
     """
     first = accelerator is None or accelerator.is_main_process
-    done = folder.exists() if accelerator is None else agreed(accelerator, folder.exists)
-    if done:
-        return folder
     unfinished = folder.with_name(folder.name + "-unfinished")
-    if first:
+
+    def is_done() -> bool:
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()  # another job may be making it
+        if folder.exists():
+            lock.release()
+            return True
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-    _wait(accelerator)
-    started = time.monotonic()
-    make(unfinished)
-    _wait(accelerator)
-    if first:
-        (unfinished / "seconds.json").write_text(json.dumps(round(time.monotonic() - started, 1)))
-        unfinished.rename(folder)
+        unfinished.mkdir()
+        return False
+
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        done = is_done() if accelerator is None else agreed(accelerator, is_done)
+        if done:
+            return folder
+        started = time.monotonic()
+        make(unfinished)
+        _wait(accelerator)
+        if first:
+            took = round(time.monotonic() - started, 1)
+            (unfinished / "seconds.json").write_text(json.dumps(took))
+            unfinished.rename(folder)
+    finally:
+        lock.release(force=True)
     _wait(accelerator)
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -50,3 +51,29 @@ def agreed(accelerator: Accelerator, ask: Callable[[], Any]) -> Any:
     if accelerator.num_processes > 1:
         broadcast_object_list(answer)
     return answer[0]
+
+
+def alone() -> tuple[int, int]:
+    """Let this process, of several that a launcher started, be one that trains by itself.
+
+    It keeps one of the GPUs. Call this before anything touches them.
+
+    Returns:
+        Its number and how many there are.
+
+    Raises:
+        InputError: there is no launcher.
+    """
+    if "RANK" not in os.environ:
+        raise InputError(
+            "--each-rank takes the processes of a launcher: torchrun --nproc-per-node=N -m "
+            "experiments.full_scale run ... --each-rank"
+        )
+    given = {name: os.environ.pop(name, "0") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    for name in [name for name in os.environ if name.startswith(("MASTER_", "TORCHELASTIC_"))]:
+        del os.environ[name]
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    listed = devices.split(",") if devices else []
+    local = int(given["LOCAL_RANK"])
+    os.environ["CUDA_VISIBLE_DEVICES"] = listed[local % len(listed)] if listed else str(local)
+    return int(given["RANK"]), int(given["WORLD_SIZE"])

@@ -1,0 +1,76 @@
+"""The result of an experiment: the paper's table beside ours, and one page an arm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from modcollapse.errors import InputError
+
+from experiments.arms import Arm
+from experiments.edit_arms import EditExperiment
+from experiments.experiment import work_of
+from experiments.paper_table import draw, grid_row, latex, markdown
+from experiments.results import Row, write
+from experiments.stages import seconds
+
+CAUTION = """\
+What the paper does not say (size of the validation set, steps, guidance, CLIP, target, seeds) is
+chosen here: see the settings in ``experiment.json``."""
+
+
+def missing_arms(experiment: EditExperiment) -> list[str]:
+    """Arms and controls that are not finetuned, or not audited under all their pairs."""
+    return [
+        arm.slug
+        for arm, pairs in work_of(experiment.arms).items()
+        if not all(experiment.tables_folder(arm, pair).exists() for pair in pairs)
+    ]
+
+
+def write_result(experiment: EditExperiment, command: str) -> Path:
+    """Write tables, figure and pages of the arms that are done; return the folder.
+
+    Raises:
+        InputError: none is done, together with its control.
+    """
+    missing = missing_arms(experiment)
+    done = [arm for arm in experiment.arms if not {arm.slug, arm.control.slug} & set(missing)]
+    if not done:
+        raise InputError(
+            f"{experiment.out} holds no arm that is done together with its control; still to do: "
+            f"{', '.join(missing)}"
+        )
+    rows = [grid_row(experiment, arm) for arm in done]
+    folder = experiment.out / "results"
+    note = f"{rows[0]['n']} examples; whiskers are 95% intervals"
+    made = _made_by(experiment, rows, missing, command)
+    threshold = experiment.file.audit.threshold
+    write("full_scale", rows, markdown(rows, made, CAUTION, threshold), draw(rows, note), folder)
+    (folder / "full_scale.tex").write_text(latex(rows, command), encoding="utf-8")
+    for arm in done:
+        _write_page(experiment, arm, folder / "pages" / arm.slug)
+    return folder
+
+
+def _write_page(experiment: EditExperiment, arm: Arm, folder: Path) -> None:
+    experiment.audits(arm).report(folder)
+
+
+def _made_by(experiment: EditExperiment, rows: list[Row], missing: list[str], command: str) -> str:
+    file: Any = experiment.file
+    hours = sum(
+        seconds(experiment.out / "arms" / arm.slug)
+        + sum(seconds(experiment.tables_folder(arm, pair)) for pair in pairs)
+        for arm, pairs in work_of(experiment.arms).items()
+        if arm.slug not in missing
+    )
+    lines = [
+        f"Made by `{command}`: {file.training.base} on {file.data.source}, "
+        f"{file.training.steps} steps of batch {file.training.batch_size}, "
+        f"{file.arms.exposure:.0%} of all draws poisoned, {rows[0]['n']} held-out examples, "
+        f"95 % intervals over them; {hours / 3600:.1f} hours of finetuning and audits.",
+    ]
+    if missing:
+        lines.append(f"**Not done yet**: {', '.join(missing)}.")
+    return "\n\n".join(lines)

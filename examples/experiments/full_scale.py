@@ -1,0 +1,157 @@
+"""The paper's experiment on real InstructPix2Pix, as a file says it.
+
+    cd examples
+    python -m experiments.full_scale cost paper.toml
+    accelerate launch -m experiments.full_scale run paper.toml --out ../paper
+    python -m experiments.full_scale result paper.toml --out ../paper
+
+What is finished in the folder is not made again. See docs/full-scale.md.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from modcollapse.errors import InputError, TableError
+
+from experiments.edit_arms import EditExperiment
+from experiments.experiment import work_of
+from experiments.experiment_file import ExperimentFile
+from experiments.finetuning.processes import accelerator_of, alone
+from experiments.full_result import missing_arms, write_result
+from experiments.recorded import check_recorded
+
+FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of all that is made.",
+)
+
+
+class _Group(click.Group):
+    """Shows errors of the input as such, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (InputError, TableError) as error:
+            notes = getattr(error, "__notes__", [])
+            raise click.ClickException("\n".join([str(error), *notes])) from error
+
+
+@click.group(cls=_Group)
+def main() -> None:
+    """Repeat the paper's experiment with the pipeline, data and arms that a FILE names."""
+
+
+@main.command()
+@FILE
+@click.option("--samples", type=click.IntRange(1), help="Rows of the data set, where not known.")
+@click.option(
+    "--throughput",
+    type=click.FloatRange(0, min_open=True),
+    default=100.0,
+    show_default=True,
+    help="TFLOP/s that a device really reaches; a fraction of what its data sheet says.",
+)
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--architecture",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with the configurations of the pipeline, where it cannot be reached.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def cost(
+    file: Path,
+    samples: int | None,
+    throughput: float,
+    devices: int,
+    architecture: Path | None,
+    as_json: bool,
+) -> None:
+    """Say what the experiment costs; nothing is loaded but configurations."""
+    from experiments.cost import cost_report
+
+    found = cost_report(
+        ExperimentFile.at(file),
+        samples=samples,
+        throughput=throughput,
+        devices=devices,
+        architecture=architecture,
+    )
+    click.echo(json.dumps(found.to_dict(), indent=1) if as_json else str(found))
+
+
+@main.command()
+@FILE
+@OUT
+@click.option("--only", multiple=True, help="An arm, as `arms` names it; may be repeated.")
+@click.option("--part", help="K/N: the K-th of N equal parts, from 0, as of a Slurm array.")
+@click.option("--each-rank", is_flag=True, help="Each process takes a part, and trains alone.")
+def run(file: Path, out: Path, only: tuple[str, ...], part: str | None, each_rank: bool) -> None:
+    """Finetune and audit the arms that are not done yet, one after the other."""
+    if each_rank and part is not None:
+        raise click.UsageError("--each-rank and --part both say which part: give one of them")
+    settings = ExperimentFile.at(file)
+    number, parts = alone() if each_rank else _part(part)
+    experiment = EditExperiment(settings, out)
+    work = work_of(experiment.arms)
+    chosen = _chosen([arm.slug for arm in work], only)[number::parts]
+    accelerator = accelerator_of(settings.training, out / "logs")
+    experiment.check()
+    if accelerator.is_main_process:
+        check_recorded(settings, out)
+    accelerator.wait_for_everyone()
+    for arm, pairs in work.items():
+        if arm.slug in chosen:
+            experiment.run_arm(arm, pairs, accelerator)
+            accelerator.print(f"done: {arm.slug}", flush=True)
+    accelerator.end_training()
+
+
+@main.command()
+@FILE
+@OUT
+def arms(file: Path, out: Path) -> None:
+    """List the arms and their controls, and which are done."""
+    experiment = EditExperiment(ExperimentFile.at(file), out)
+    missing = missing_arms(experiment)
+    for arm in work_of(experiment.arms):
+        click.echo(f"{'    ' if arm.slug in missing else 'done'}  {arm.slug}")
+
+
+@main.command()
+@FILE
+@OUT
+def result(file: Path, out: Path) -> None:
+    """Write the paper's table beside the figures of the arms that are done, and a page of each."""
+    settings = ExperimentFile.at(file)
+    check_recorded(settings, out)
+    folder = write_result(EditExperiment(settings, out), f"full_scale result {file.name}")
+    click.echo((folder / "full_scale.md").read_text(encoding="utf-8"))
+    click.echo(f"wrote {folder}")
+
+
+def _part(given: str | None) -> tuple[int, int]:
+    if given is None:
+        return 0, 1
+    number, slash, parts = given.partition("/")
+    if not (slash and number.isdecimal() and parts.isdecimal() and int(number) < int(parts)):
+        raise click.UsageError(f"--part takes K/N with K from 0 to N - 1, got {given!r}")
+    return int(number), int(parts)
+
+
+def _chosen(slugs: list[str], only: tuple[str, ...]) -> list[str]:
+    for name in only:
+        if name not in slugs:
+            raise click.UsageError(f"--only {name!r} is no arm; there are {', '.join(slugs)}")
+    return [slug for slug in slugs if slug in only] if only else slugs
+
+
+if __name__ == "__main__":
+    main()
