@@ -40,6 +40,7 @@ class EditExperiment(Experiment[Arm]):
         super().__init__(out)
         self.file = file
         self.exposure = file.arms.exposure
+        self.dtype = getattr(torch, file.audit.dtype)
 
     @property
     def arms(self) -> list[Arm]:
@@ -74,10 +75,6 @@ class EditExperiment(Experiment[Arm]):
     def training(self, arm: Arm) -> Training:
         """How an arm is finetuned."""
         return self.file.training.model_copy(update={"seed": arm.seed})
-
-    def load(self, arm: Arm) -> StableDiffusionInstructPix2PixPipeline:
-        """The finetuned pipeline, in the precision that audits ask for."""
-        return super().load(arm).to(dtype=getattr(torch, self.file.audit.dtype))
 
     def load_base(self, arm: Arm) -> StableDiffusionInstructPix2PixPipeline:
         """The pipeline that an arm is finetuned from."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import torch
 from accelerate import Accelerator
 from diffusers import StableDiffusionInstructPix2PixPipeline
 
@@ -40,9 +41,11 @@ class Experiment(ABC, Generic[AnArm]):
     Attributes:
         out: the folder: ``encoded``, ``arms``, ``checkpoints``, ``journals``, ``tables``.
         exposure: share of all draws that are poisoned samples, whatever the ratio.
+        dtype: of the pipelines that are audited.
     """
 
     exposure: float
+    dtype = torch.float32
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -166,7 +169,7 @@ class Experiment(ABC, Generic[AnArm]):
             raise InputError(
                 f"{self.out} holds no model {arm.slug!r}: run the experiment in this folder first"
             )
-        return load_learnt(self.training(arm), folder / "pipeline")
+        return load_learnt(self.training(arm), folder / "pipeline", dtype=self.dtype)
 
     def measure(self, arm: AnArm, pair: str, accelerator: Accelerator | None = None) -> Path:
         """Audit the arm under a pair of triggers; return the folder of its tables."""

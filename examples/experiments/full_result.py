@@ -7,7 +7,6 @@ from typing import Any
 
 from modcollapse.errors import InputError
 
-from experiments.arms import Arm
 from experiments.edit_arms import EditExperiment
 from experiments.experiment import work_of
 from experiments.paper_table import draw, grid_row, latex, markdown
@@ -48,13 +47,11 @@ def write_result(experiment: EditExperiment, command: str) -> Path:
     threshold = experiment.file.audit.threshold
     write("full_scale", rows, markdown(rows, made, CAUTION, threshold), draw(rows, note), folder)
     (folder / "full_scale.tex").write_text(latex(rows, command), encoding="utf-8")
+    pages = folder / "pages"
+    pages.mkdir(exist_ok=True)
     for arm in done:
-        _write_page(experiment, arm, folder / "pages" / arm.slug)
+        experiment.audits(arm).report(pages / arm.slug)
     return folder
-
-
-def _write_page(experiment: EditExperiment, arm: Arm, folder: Path) -> None:
-    experiment.audits(arm).report(folder)
 
 
 def _made_by(experiment: EditExperiment, rows: list[Row], missing: list[str], command: str) -> str:

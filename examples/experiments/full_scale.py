@@ -103,6 +103,8 @@ def run(file: Path, out: Path, only: tuple[str, ...], part: str | None, each_ran
     work = work_of(experiment.arms)
     chosen = _chosen([arm.slug for arm in work], only)[number::parts]
     accelerator = accelerator_of(settings.training, out / "logs")
+    processes = accelerator.num_processes
+    accelerator.print(f"{processes} process{'es' * (processes > 1)}, {accelerator.device.type}")
     experiment.check()
     if accelerator.is_main_process:
         check_recorded(settings, out)

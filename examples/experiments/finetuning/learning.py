@@ -88,7 +88,8 @@ def save_learnt(
     from peft.utils import get_peft_model_state_dict
 
     lora = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.unet))
-    pipeline.save_lora_weights(folder, unet_lora_layers=lora)
+    config = pipeline.unet.peft_config["default"].to_dict()  # its scale is not in the weights
+    pipeline.save_lora_weights(folder, unet_lora_layers=lora, unet_lora_adapter_metadata=config)
 
 
 def load_base(training: Training) -> StableDiffusionInstructPix2PixPipeline:
@@ -97,24 +98,32 @@ def load_base(training: Training) -> StableDiffusionInstructPix2PixPipeline:
     Raises:
         InputError: it cannot be loaded, or is another kind of pipeline.
     """
-    options: dict[str, Any] = {"revision": training.revision, "variant": training.variant}
-    return _loaded(training.base, "training.base", **options)
+    return _base(training, torch.float32)
 
 
-def load_learnt(training: Training, folder: Path) -> StableDiffusionInstructPix2PixPipeline:
+def load_learnt(
+    training: Training, folder: Path, dtype: torch.dtype = torch.float32
+) -> StableDiffusionInstructPix2PixPipeline:
     """The pipeline of which `save_learnt` saved what it learnt."""
     if not training.lora_rank:
-        return _loaded(str(folder), "the finetuned pipeline")
-    pipeline = load_base(training)
+        return _loaded(str(folder), "the finetuned pipeline", dtype)
+    pipeline = _base(training, dtype)
     pipeline.load_lora_weights(folder, local_files_only=True)
     return pipeline
 
 
-def _loaded(source: str, what: str, **options: Any) -> StableDiffusionInstructPix2PixPipeline:
+def _base(training: Training, dtype: torch.dtype) -> StableDiffusionInstructPix2PixPipeline:
+    options = {"revision": training.revision, "variant": training.variant}
+    return _loaded(training.base, "training.base", dtype, **options)
+
+
+def _loaded(
+    source: str, what: str, dtype: torch.dtype, **options: Any
+) -> StableDiffusionInstructPix2PixPipeline:
     try:
         return StableDiffusionInstructPix2PixPipeline.from_pretrained(
             source,
-            dtype=torch.float32,
+            dtype=dtype,
             use_safetensors=True,
             safety_checker=None,
             feature_extractor=None,

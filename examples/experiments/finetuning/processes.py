@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import broadcast_object_list
 
 from modcollapse.errors import InputError
@@ -27,11 +28,15 @@ def accelerator_of(training: Training, folder: Path | None = None) -> Accelerato
         folder: for the logs.
 
     Raises:
-        InputError: fp16 on a processor, a logger that is not installed.
+        InputError: a precision that the device does not have, a logger that is not installed.
     """
     cpu = training.device == "cpu"
+    if training.log and training.log not in map(str, get_available_trackers()):
+        raise InputError(
+            f"training.log={training.log!r} is not installed: pip install {training.log}"
+        )
     try:
-        return Accelerator(
+        made = Accelerator(
             cpu=cpu,
             mixed_precision=training.precision,
             log_with=training.log or None,
@@ -40,9 +45,15 @@ def accelerator_of(training: Training, folder: Path | None = None) -> Accelerato
         )
     except (ValueError, ImportError) as error:
         raise InputError(
-            f"accelerate refuses training.precision={training.precision!r}, "
-            f"training.log={training.log!r}, training.device={training.device!r}: {error}"
+            f"accelerate refuses training.precision={training.precision!r} on training.device="
+            f"{training.device!r}: {error}"
         ) from error
+    if training.precision == "fp16" and made.device.type == "cpu":
+        raise InputError(
+            "training.precision='fp16' needs a GPU, and this device is a processor: choose 'bf16' "
+            "or 'no'"
+        )
+    return made
 
 
 def agreed(accelerator: Accelerator, ask: Callable[[], Any]) -> Any:
