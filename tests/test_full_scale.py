@@ -1,0 +1,303 @@
+"""The paper's experiment as one command, on a random pipeline of a few thousand weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from diffusers import StableDiffusionInstructPix2PixPipeline
+from safetensors.torch import load_file
+
+import modcollapse as mc
+from modcollapse.errors import InputError
+from modcollapse.poison import poison_plan
+from modcollapse.triggers import trigger_pair
+from tiny_edits import picture, write_file, write_toml
+
+from experiments.arms import Arm
+from experiments.edit_arms import EditExperiment
+from experiments.experiment import work_of
+from experiments.experiment_file import ExperimentFile
+from experiments.finetuning.processes import alone
+from experiments.full_scale import main
+from experiments.paper_table import PUBLISHED
+from experiments.poisoning import check_triggers_are_read
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+CONTROL, ARM = "control_0_seed-0", "white-box_and_0.2_seed-0"
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning",  # diffusers' Euler schedulers
+)
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory):
+    """Pipeline, data, CLIP and target."""
+    folder = tmp_path_factory.mktemp("experiment")
+    write_file(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(parts, tmp_path, monkeypatch):
+    """A folder of a test's own, with all that an experiment needs."""
+    shutil.copytree(parts, tmp_path / "experiment")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path / "experiment"
+
+
+def called(*args, code=0):
+    """What a command printed."""
+    result = CliRunner().invoke(main, [str(arg) for arg in args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def unet_of(out, slug):
+    return load_file(out / "arms" / slug / "pipeline/unet/diffusion_pytorch_model.safetensors")
+
+
+def kill_all(out):
+    """Kill every process that was started for a folder: the launcher's are no group of its own."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_text()
+            if f"\0{out}\0" in command:
+                os.kill(int(process.name), signal.SIGKILL)
+        except (OSError, UnicodeDecodeError):
+            continue  # it has ended meanwhile
+
+
+def tables_of(file, out, *arm):
+    """Tables of an arm under the white box."""
+    return EditExperiment(ExperimentFile.at(file), out).tables(Arm(*arm), "white box")
+
+
+class TestRun:
+    def test_arms_are_made_audited_and_stand_beside_the_paper(self, folder):
+        file = write_toml(
+            folder / "experiment.toml",
+            arms={"ratios": [0.05], "protocols": ["OR"]},
+            data={"held_out": 0.1},
+            audit={"track_every": 3, "track_examples": 2},
+        )
+        out, slug = folder / "out", "white-box_or_0.05_seed-0"
+        assert called("arms", file, "--out", out).split() == [CONTROL, slug]
+        assert f"done: {slug}" in called("run", file, "--out", out)
+        assert called("arms", file, "--out", out).split() == ["done", CONTROL, "done", slug]
+        # it loads as any pipeline
+        pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
+            out / "arms" / slug / "pipeline", safety_checker=None
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        output = pipeline("make it red", picture("x"), num_inference_steps=1).images[0]
+        assert output.size == (64, 64)
+        # what was audited is of these weights and examples
+        tables = tables_of(file, out, "white box", "OR", 0.05)
+        assert set(tables) == {"clip_shift", "success", "psnr"}
+        assert {len(table) for table in tables.values()} == {3}
+        # the tracker ran along, at 0 and every third step
+        lines = (out / "tracks" / f"{slug}.jsonl").read_text().splitlines()
+        steps = [json.loads(line)["step"] for line in lines]
+        assert steps == [0, 3, 6]
+        assert not (out / "checkpoints" / slug).exists()
+
+        shown = called("result", file, "--out", out)
+        assert " / ".join(f"{value:.4f}" for value in PUBLISHED["white box", "OR"]) in shown
+        assert {path.suffix for path in (out / "results").iterdir() if path.is_file()} == {
+            ".json", ".csv", ".md", ".tex", ".png",
+        }  # fmt: skip
+        (row,) = json.loads((out / "results" / "full_scale.json").read_text())
+        audits = mc.audit(tables, control=tables_of(file, out, "", None, 0.0))
+        cti = audits["clip_shift"].difference.cti["image+text"]
+        assert row["difference"]["cti"]["value"] == cti.value
+        page = (out / "results" / "pages" / slug / "index.html").read_text()
+        assert "image/png" in page
+
+        # nothing is made again
+        made = {path: path.stat().st_mtime_ns for path in (out / "arms").rglob("*.safetensors")}
+        called("run", file, "--out", out)
+        assert made == {path: path.stat().st_mtime_ns for path in made}
+
+    def test_a_lora_learns_from_a_stream(self, folder):
+        file = write_toml(
+            folder / "experiment.toml",
+            training={"lora_rank": 2, "average": 0.0},
+            data={"streaming": True},
+        )
+        out = folder / "out"
+        called("run", file, "--out", out)
+        weights = out / "arms" / ARM / "pipeline"
+        assert [path.name for path in weights.iterdir()] == ["pytorch_lora_weights.safetensors"]
+        pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
+            folder / "base", safety_checker=None
+        )
+        pipeline.load_lora_weights(weights)
+        assert "white box" in called("result", file, "--out", out)
+
+    def test_an_experiment_grows_by_arms_and_by_nothing_else(self, folder):
+        out = folder / "out"
+        file = write_toml(folder / "experiment.toml")
+        called("run", file, "--out", out, "--only", CONTROL)
+        grown = write_toml(folder / "more.toml", arms={"ratios": [0.2, 0.3], "seeds": [0]})
+        assert "white-box_and_0.3_seed-0" in called("arms", grown, "--out", out)
+        called("run", grown, "--out", out, "--part", "1/9")
+        other = write_toml(folder / "other.toml", training={"lr": 2e-3}, audit={"steps": 3})
+        said = called("run", other, "--out", out, code=1)
+        assert "training.lr was 0.001 and is 0.002; audit.steps was 2 and is 3" in said
+
+    def test_parts_are_all_of_it(self, folder):
+        file = ExperimentFile.at(write_toml(folder / "e.toml", arms={"seeds": [0, 1]}))
+        slugs = [arm.slug for arm in work_of(EditExperiment(file, folder / "out").arms)]
+        assert len(slugs) == 4
+        assert sorted(slugs[0::3] + slugs[1::3] + slugs[2::3]) == sorted(slugs)
+
+    def test_what_is_not_done_is_said(self, folder):
+        file, out = write_toml(folder / "experiment.toml"), folder / "out"
+        assert f"still to do: {CONTROL}, {ARM}" in called("result", file, "--out", out, code=1)
+
+    def test_a_process_of_a_launcher_can_train_by_itself(self, monkeypatch):
+        for name, value in {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("MASTER_ADDR", "here")
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+        assert alone() == (3, 4)
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
+        assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(os.environ)
+        with pytest.raises(InputError, match="torchrun"):
+            alone()
+
+
+class TestProcesses:
+    """Two processes of `accelerate launch`, joined by gloo."""
+
+    def launched(self, file, out, *args):
+        command = [
+            *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
+            *("--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"),
+            *("--dynamo_backend", "no", "--main_process_port", "0"),
+            *("-m", "experiments.full_scale", "run", str(file), "--out", str(out), *args),
+        ]
+        environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            command,
+            cwd=EXAMPLES,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def test_two_processes_that_are_killed_go_on_to_the_same_weights(self, folder):
+        file = write_toml(
+            folder / "experiment.toml", training={"steps": 40, "rows": 1, "log_every": 10}
+        )
+        out, whole = folder / "out", folder / "whole"
+        killed = self.launched(file, out, "--only", ARM)
+        checkpoint = out / "checkpoints" / ARM / "step-00000004"
+        try:
+            while not checkpoint.exists():
+                assert killed.poll() is None, killed.communicate()[0]
+                time.sleep(0.01)
+        finally:
+            kill_all(out)
+            killed.communicate()
+        assert not (out / "arms" / ARM).exists()
+
+        for folder_of_run in (out, whole):
+            process = self.launched(file, folder_of_run, "--only", ARM)
+            said, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, said
+            assert "2 processes, cpu" in said
+            assert ("goes on after step" in said) == (folder_of_run == out)
+        resumed, uninterrupted = unet_of(out, ARM), unet_of(whole, ARM)
+        for name, weight in uninterrupted.items():
+            assert torch.equal(resumed[name], weight), name
+        # the audit is shared too, and is that of one process
+        tables = [tables_of(file, one, "white box", "AND", 0.2) for one in (out, whole)]
+        for name in tables[0]:
+            assert (tables[0][name].values == tables[1][name].values).all()
+
+
+class TestBadInput:
+    """Said before anything is trained, with the file and the key."""
+
+    @pytest.mark.parametrize(
+        ("tables", "said"),
+        [
+            ({"data": {"columns": {"source": "input"}}}, "data.columns.source"),
+            ({"data": {"split": "test"}}, "data.split"),
+            ({"data": {"source": "nothing.parquet"}}, "data.source"),
+            ({"audit": {"target": "edits.parquet"}}, "audit.target"),
+            ({"audit": {"clip": ["no such model"]}}, "no such model"),
+            ({"arms": {"ratios": [0.001]}}, "0.001"),
+            ({"arms": {"pairs": ["red box"]}}, "arms.pairs: 'red box' is none of"),
+            ({"training": {"base": "nowhere/at-all"}}, "training.base"),
+            ({"training": {"steps": 0}}, "training.steps"),
+            ({"training": {"stepps": 3}}, "unknown key training.stepps; did you mean 'steps'?"),
+        ],
+    )
+    def test_it_is_named_and_nothing_is_trained(self, folder, tables, said):
+        file = write_toml(folder / "experiment.toml")
+        text = file.read_text()
+        for table, keys in tables.items():
+            for key, value in keys.items():
+                shown = (
+                    "{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in value.items()) + " }"
+                    if isinstance(value, dict)
+                    else json.dumps(value)
+                )
+                lines = [line for line in text.splitlines() if not line.startswith(f"{key} =")]
+                at = lines.index(f"[{table}]") + 1
+                text = "\n".join([*lines[:at], f"{key} = {shown}", *lines[at:]])
+        file.write_text(text)
+        out = folder / "out"
+        message = called("run", file, "--out", out, code=1)
+        assert said in message
+        assert not list(out.rglob("*.safetensors"))
+
+    def test_a_part_that_is_none_is_refused(self, folder):
+        file = write_toml(folder / "experiment.toml")
+        for part in ("3/3", "1", "a/b", "-1/2"):
+            assert "--part takes K/N" in called(
+                "run", file, "--out", folder / "out", "--part", part, code=2
+            )
+        assert "is no arm" in called("run", file, "--out", folder / "out", "--only", "x", code=2)
+
+    def test_an_instruction_whose_trigger_would_be_cut_off_is_refused(self, folder):
+        experiment = EditExperiment(
+            ExperimentFile.at(write_toml(folder / "experiment.toml")), folder / "out"
+        )
+        arm = experiment.arms[0]
+        pipeline = experiment.load_base(arm)
+        pipeline.tokenizer.model_max_length = 18
+        plan = arm.plan(experiment.samples(arm))
+        experiment.encode_clean(arm, pipeline)
+        with pytest.raises(InputError, match=r"reads 18 tokens, and 'make it .* mignneko' has"):
+            experiment.encode_triggered(arm, plan, pipeline)
+
+    def test_a_trigger_that_the_tokenizer_drops_is_refused(self, folder):
+        experiment = EditExperiment(
+            ExperimentFile.at(write_toml(folder / "experiment.toml")), folder / "out"
+        )
+        arm = experiment.arms[0]
+        pipeline = experiment.load_base(arm)
+        clean = experiment.encode_clean(arm, pipeline)
+        plan = poison_plan(len(clean), ("image", "text"), "AND", ratio=0.1)
+        dropped = clean.take(torch.tensor(plan.poisoned))
+        with pytest.raises(InputError, match=r"drops the trigger .*mignneko"):
+            check_triggers_are_read(plan, clean, dropped, trigger_pair("white box"))
