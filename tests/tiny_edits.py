@@ -139,7 +139,7 @@ def write_toml(path: Path, **tables: dict[str, Any]) -> Path:
         "arms": {"pairs": ["white box"], "protocols": ["AND"], "ratios": [0.2], "exposure": 0.25},
         "audit": {
             "target": "target.png",
-            "clip": [str(path.parent / "clip")],
+            "clip": ["clip"],
             "examples": 3,
             "steps": 2,
             "batch_size": 12,

@@ -99,7 +99,8 @@ class Auditing(Settings):
 
     Attributes:
         target: picture that the backdoor shows; a relative path counts from the folder of the file.
-        clip: model of open_clip, with the name of its weights, or ``"local-dir:FOLDER"`` alone.
+        clip: model of open_clip with the name of its weights, or a folder alone; a relative path
+            counts from the folder of the file.
         threshold: mean squared error to the target below which an output is it (strict success).
         examples: held-out samples that are audited; 0: all.
         steps: of the denoising.
@@ -152,5 +153,7 @@ class ExperimentFile(Settings):
 
         training = found.training.model_copy(update={"base": placed(found.training.base)})
         data = found.data.model_copy(update={"source": placed(found.data.source)})
-        audit = found.audit.model_copy(update={"target": str(folder / found.audit.target)})
+        clip = (placed(found.audit.clip[0]), *found.audit.clip[1:])
+        target = str(folder / found.audit.target)
+        audit = found.audit.model_copy(update={"target": target, "clip": clip})
         return found.model_copy(update={"training": training, "data": data, "audit": audit})

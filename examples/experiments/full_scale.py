@@ -50,6 +50,15 @@ def main() -> None:
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def example(folder: Path) -> None:
+    """Write a small experiment into a new FOLDER, which two cores run in a few minutes."""
+    from experiments.small_example import write_example
+
+    click.echo(f"wrote {write_example(folder)}")
+
+
+@main.command()
 @FILE
 @click.option("--samples", type=click.IntRange(1), help="Rows of the data set, where not known.")
 @click.option(
