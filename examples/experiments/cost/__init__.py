@@ -1,0 +1,10 @@
+"""What an experiment costs, said before it is begun: `cost_report` of its file.
+
+Arms, steps, generations and operations are counted, the latter on the real networks without their
+weights; hours, memory and disk are estimates, and are marked as such.
+"""
+
+from experiments.cost.counts import Count
+from experiments.cost.report import THROUGHPUT, Cost, Work, cost_report
+
+__all__ = ["THROUGHPUT", "Cost", "Count", "Work", "cost_report"]
