@@ -1,6 +1,7 @@
 PYTHON ?= python
-# One script, one JSON file; names that begin with _ are shared parts, four show what others measured.
-BENCHMARKS := $(filter-out benchmarks/_% %/draw_coverage.py %/draw_looks.py %/levels.py %/headlines.py, $(wildcard benchmarks/*.py))
+# One script, one JSON file; names that begin with _ are shared parts, four show what others measured,
+# and training.py needs a checkout of diffusers.
+BENCHMARKS := $(filter-out benchmarks/_% %/draw_coverage.py %/draw_looks.py %/levels.py %/headlines.py %/training.py, $(wildcard benchmarks/*.py))
 
 .PHONY: check test bench docs help page-check force
 

@@ -305,7 +305,13 @@ class TestCounts:
     def test_of_the_file_that_is_shipped(self):
         number = count_all(ExperimentFile.at(EXAMPLES / "paper.toml"), 1000, 1)
         assert [number[name].number for name in ("arms", "controls", "audits")] == [18, 1, 21]
-        assert number["generations of the audits"].number == 21 * 200 * 4
+        assert number["generations of the audits"].number == 21 * 150 * 4
+
+    def test_the_page_shows_what_the_command_prints(self):
+        file = ExperimentFile.at(EXAMPLES / "paper.toml")
+        architecture = EXAMPLES / "configs" / "instruct-pix2pix"
+        printed = str(cost_report(file, samples=1000, architecture=architecture))
+        assert (EXAMPLES.parent / "docs/results/full_scale_cost.txt").read_text() == printed + "\n"
 
     @pytest.mark.parametrize(
         ("examples", "counted", "exact"), [(0, 50, False), (30, 30, True), (70, 50, False)]
@@ -388,7 +394,7 @@ class TestEstimates:
         denoising = count_denoising(architecture, SIDE, 3 * 4)
         assert cost.sampling["activations"] == max(decoding.peak, denoising.peak)
         assert cost.sampling["weights"] == 4 * sum(cost.parameters[:3])
-        half = sampling_memory(experiment(training={"precision": "bf16"}), cost.parameters, peak=7)
+        half = sampling_memory(experiment(audit={"dtype": "bfloat16"}), cost.parameters, peak=7)
         assert half == {"weights": cost.sampling["weights"] // 2, "activations": 7}
 
 

@@ -66,10 +66,12 @@ class EditExperiment(Experiment[Arm]):
         for arm in self.arms:
             arm.plan(self.samples(arm))
         self.detectors()
-        if not self.examples():
+        wanted, there = self.file.audit.examples, len(self.data.held_out)
+        if wanted > there:
             raise InputError(
-                f"data.held_out={self.file.data.held_out:g} holds out none of the rows of "
-                f"{self.file.data.source}: raise it"
+                f"audit.examples={wanted}, and data.held_out={self.file.data.held_out:g} holds out "
+                f"{there} of the {len(self.data)} rows of {self.file.data.source}: raise this, or "
+                "ask for fewer"
             )
 
     def training(self, arm: Arm) -> Training:

@@ -6,7 +6,7 @@ What is in the folder already is not made again.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -98,6 +98,13 @@ class Experiment(ABC, Generic[AnArm]):
         """What watches the backdoor form, and writes into the folder; nothing by default."""
         return None
 
+    def _watching(self, arm: AnArm, pipeline: Pipeline) -> Callable[[int], object] | None:
+        """The tracker as the loop calls it; the end of the training is audited too."""
+        tracker, steps = self.tracker(arm, pipeline, self.out / "tracks"), self.training(arm).steps
+        if tracker is None:
+            return None
+        return lambda step: tracker.audit(step) if step == steps else tracker(step)
+
     def encoded(self, arm: AnArm, pipeline: Pipeline, accelerator: Accelerator) -> Encoded:
         """The arm's training samples; the clean ones are encoded once for all arms."""
         plan = arm.plan(self.samples(arm))
@@ -147,7 +154,7 @@ class Experiment(ABC, Generic[AnArm]):
                 name=arm.slug,
                 order=order,
                 checkpoints=self._checkpoints(arm),
-                after_step=self.tracker(arm, pipeline, self.out / "tracks"),
+                after_step=self._watching(arm, pipeline),
             )
             if accelerator.is_main_process:
                 plan.save(folder / "plan.json")

@@ -64,9 +64,8 @@ def example(folder: Path) -> None:
 @click.option(
     "--throughput",
     type=click.FloatRange(0, min_open=True),
-    default=100.0,
-    show_default=True,
-    help="TFLOP/s that a device really reaches; a fraction of what its data sheet says.",
+    help="TFLOP/s that a device really reaches, a fraction of what its data sheet says "
+    "(default: 100 in half precision, 15 in float32).",
 )
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
@@ -78,7 +77,7 @@ def example(folder: Path) -> None:
 def cost(
     file: Path,
     samples: int | None,
-    throughput: float,
+    throughput: float | None,
     devices: int,
     architecture: Path | None,
     as_json: bool,

@@ -49,9 +49,7 @@ def row_of(experiment: Experiment[Any], arm: Arm) -> Row:
         "values": {coalition: mean.value for coalition, mean in shift.means.items()},
         "quality": _interval(psnr.means["none"]),
         "quality_of_control": _interval(psnr.control.means["none"]),
-        "verdict": str(shift.difference.verdict).removeprefix(
-            "Verdict: the triggers move the value; "
-        ),
+        "verdict": str(shift.difference.verdict).removeprefix("Verdict: "),
         "seconds": {
             "finetuning": seconds(experiment.out / "arms" / arm.slug),
             "audit": seconds(experiment.tables_folder(arm, arm.pair)),

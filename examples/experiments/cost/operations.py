@@ -20,10 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.cost.configurations import Architecture
 from experiments.cost.on_meta import AsOnGpu, LiveMemory
+from experiments.finetuning.learning import LORA_MODULES
 from experiments.finetuning.settings import Training
-
-LORA_MODULES = ("to_q", "to_k", "to_v", "to_out.0")
-"""What a LoRA of the UNet adapts: the projections of its attention, as diffusers' scripts do."""
 
 DTYPES = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """Precision of the forward pass -> what autocast computes in."""

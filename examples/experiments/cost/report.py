@@ -14,7 +14,6 @@ from experiments.cost.configurations import Architecture, load_architecture
 from experiments.cost.counts import Count, branches, count_all
 from experiments.cost.data_size import rows_taken
 from experiments.cost.operations import (
-    DTYPES,
     Counted,
     Parameters,
     count_decoding,
@@ -24,7 +23,7 @@ from experiments.cost.operations import (
     count_reading,
     count_training,
 )
-from experiments.cost.space import cached_texts, disk, sampling_memory, training_memory
+from experiments.cost.space import audit_dtype, cached_texts, disk, sampling_memory, training_memory
 from experiments.cost.text import assumptions, cost_text
 from experiments.experiment_file import ExperimentFile
 
@@ -200,7 +199,7 @@ def _architecture(file: ExperimentFile, folder: Path | None) -> Architecture:
 
 def _passes(file: ExperimentFile, networks: Architecture) -> dict[str, Counted]:
     """One row of each; what runs in audits is in their precision."""
-    resolution, dtype = file.training.resolution, DTYPES[file.training.precision]
+    resolution, dtype = file.training.resolution, audit_dtype(file)
     return {
         UNET: count_denoising(networks, resolution, dtype=dtype),
         ENCODED: count_encoding(networks, resolution),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+
 from experiments.cost.configurations import Architecture
 from experiments.cost.counts import COALITIONS, MODALITIES, Count
-from experiments.cost.operations import DTYPES, Parameters, latent_side
+from experiments.cost.operations import Parameters, latent_side
 from experiments.experiment_file import ExperimentFile
 
 FLOAT32 = 4
@@ -40,9 +42,14 @@ def training_memory(
 
 def sampling_memory(file: ExperimentFile, parameters: Parameters, *, peak: int) -> dict[str, int]:
     """What fills a device while an arm is audited; ``peak`` is of a batch's activations."""
-    dtype = DTYPES[file.training.precision]
+    dtype = audit_dtype(file)
     size = FLOAT32 if dtype is None else dtype.itemsize
     return {"weights": size * _all(file, parameters), "activations": peak}
+
+
+def audit_dtype(file: ExperimentFile) -> torch.dtype | None:
+    """What an arm is audited in, as `DTYPES` has it: None for float32."""
+    return None if file.audit.dtype == "float32" else getattr(torch, file.audit.dtype)
 
 
 def cached_texts(file: ExperimentFile, architecture: Architecture, trained_on: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from modcollapse.report import format_table
@@ -50,9 +51,13 @@ def cost_text(cost: Cost) -> str:
         _sizes("memory of a GPU in training", cost.training),
         _sizes("memory of a GPU in audits", cost.sampling),
         _sizes("disk", cost.disk),
-        "What the estimates rest on:\n" + "\n".join(f"- {line}" for line in assumptions(cost)),
+        "What the estimates rest on:\n" + "\n".join(_item(line) for line in assumptions(cost)),
     ]
     return "\n\n".join(blocks)
+
+
+def _item(line: str) -> str:
+    return fill(line, 100, initial_indent="- ", subsequent_indent="  ", break_long_words=False)
 
 
 def assumptions(cost: Cost) -> list[str]:
@@ -90,7 +95,7 @@ def assumptions(cost: Cost) -> list[str]:
     if audit.examples and not cost.counts["examples in each audit"].exact:
         lines.append(
             f"Examples: audit.examples = {audit.examples}, and about {number['rows held out']} "
-            "rows are held out: there may be fewer than are asked for."
+            "rows are held out; a run with fewer than it asks for does not begin."
         )
     if cost.cached_texts:
         lines.append(

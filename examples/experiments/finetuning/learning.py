@@ -13,8 +13,8 @@ from modcollapse.errors import InputError
 
 from experiments.finetuning.settings import Training
 
-_LORA_TARGETS = ["to_k", "to_q", "to_v", "to_out.0"]
-"""The attention layers, as in diffusers' own training of a LoRA."""
+LORA_MODULES = ("to_q", "to_k", "to_v", "to_out.0")
+"""What a LoRA of the UNet adapts: the projections of its attention, as diffusers' scripts do."""
 
 
 class Denoiser(nn.Module):
@@ -144,7 +144,7 @@ def _add_lora(unet: Any, training: Training) -> None:
         r=training.lora_rank,
         lora_alpha=training.lora_alpha or training.lora_rank,
         init_lora_weights="gaussian",
-        target_modules=_LORA_TARGETS,
+        target_modules=list(LORA_MODULES),
     )
     with torch.random.fork_rng():
         torch.manual_seed(training.seed)
