@@ -12,6 +12,7 @@ import modcollapse as mc
 from modcollapse.errors import InputError, TableError, TriggerError
 from modcollapse.measure import evaluate_coalitions
 from modcollapse.samplers import planted_game
+from modcollapse.table import JournalWarning
 
 PAIR = ["image", "text"]
 GAME = planted_game([0.0, 0.2, 0.7, 1.0], PAIR, examples=150, noise=0.1)
@@ -220,6 +221,14 @@ class TestJournal:
         measured(iter(EXAMPLES[:20]), journal=tmp_path)
         with pytest.raises(TableError, match="at place 0 of the stream stood example 0"):
             measured(iter(EXAMPLES[::-1]), journal=tmp_path)
+
+    @pytest.mark.parametrize("n", [1, 64, 69])
+    def test_a_stream_that_ends_earlier_than_it_did_is_told(self, tmp_path, n):
+        measured(iter(EXAMPLES[:70]), journal=tmp_path)
+        with pytest.warns(JournalWarning, match=rf"ended after {n} examples, and {70 - n} more"):
+            table = measured(iter(EXAMPLES[:n]), journal=tmp_path)
+        assert len(table) == n
+        assert len(measured(iter(EXAMPLES[:70]), journal=tmp_path)) == 70  # and says nothing
 
     def test_a_longer_stream_extends_it(self, tmp_path):
         measured(iter(EXAMPLES[:70]), journal=tmp_path)

@@ -53,6 +53,11 @@ class EditExperiment(Experiment[Arm]):
         return EditData(self.file.data, self.file.training.resolution)
 
     @cached_property
+    def _detectors(self) -> Mapping[str, mc.Detector]:
+        audit = self.file.audit
+        return detectors(self.target, *audit.clip, threshold=audit.threshold)
+
+    @cached_property
     def target(self) -> Image.Image:
         """What the backdoor shows."""
         return read_target(self.file.audit.target, self.file.training.resolution)
@@ -112,8 +117,7 @@ class EditExperiment(Experiment[Arm]):
 
     def detectors(self) -> Mapping[str, mc.Detector]:
         """What the outputs are scored by."""
-        audit = self.file.audit
-        return detectors(self.target, *audit.clip, threshold=audit.threshold)
+        return self._detectors
 
     def sampling(self) -> dict[str, Any]:
         """Options of the pipelines' call."""
@@ -138,7 +142,7 @@ class EditExperiment(Experiment[Arm]):
         folder.mkdir(parents=True, exist_ok=True)
         return mc.CollapseTracker(
             PipelineSampler(pipeline, **self.sampling()),
-            {name: self.detectors()[name] for name in ("clip_shift", "success")},
+            {name: self._detectors[name] for name in ("clip_shift", "success")},
             examples_of(self.data, audit.track_examples),
             self.triggers(arm.pair),
             every=audit.track_every,

@@ -138,6 +138,12 @@ class ExperimentFile(Settings):
     arms: Arms = Arms()
     audit: Auditing
 
+    @model_validator(mode="after")
+    def _one_place_for_seeds(self) -> Self:
+        if "seed" in self.training.model_fields_set:
+            raise ValueError("training.seed has no effect here: arms.seeds says the seeds")
+        return self
+
     @classmethod
     def at(cls, path: Path) -> Self:
         """Read a file, with its relative paths made absolute.

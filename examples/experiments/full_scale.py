@@ -15,7 +15,13 @@ from pathlib import Path
 
 import click
 
-from modcollapse.errors import InputError, TableError
+from modcollapse.errors import (
+    DetectorError,
+    InputError,
+    SamplerError,
+    TableError,
+    TriggerError,
+)
 
 from experiments.edit_arms import EditExperiment
 from experiments.experiment import work_of
@@ -33,15 +39,20 @@ OUT = click.option(
 )
 
 
-class _Group(click.Group):
-    """Shows errors of the input as such, without a traceback."""
+SAID = (InputError, TableError, TriggerError, DetectorError, SamplerError, FloatingPointError)
+"""Errors that say what to do, so that a traceback would only hide it."""
 
+
+class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (InputError, TableError) as error:
+        except SAID as error:
             notes = getattr(error, "__notes__", [])
             raise click.ClickException("\n".join([str(error), *notes])) from error
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command goes on from here", err=True)
+            raise
 
 
 @click.group(cls=_Group)

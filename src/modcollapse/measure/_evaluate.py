@@ -152,6 +152,8 @@ def measure(
                     break
                 look = look and not course.begun
                 part = team.together(course.run.following)
+                if part is None and journal is not None:
+                    journal.warn_of_the_rest(course.run)
             return so_far.settled_tables()
         except BaseException as error:
             vars(error)["tables"] = so_far.as_returned()

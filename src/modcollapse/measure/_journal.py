@@ -135,6 +135,21 @@ class Journal:
         if any(run.first + place not in self._taken for place in range(len(run.ids))):
             self.add([Taken(run.first, run.ids, run.digests)])
 
+    def warn_of_the_rest(self, last: Run) -> None:
+        """Say that a stream has ended before it did when the journal was written.
+
+        Args:
+            last: the last part of the run.
+        """
+        seen = last.first + len(last.ids)
+        missing = sum(place >= seen for place in self._taken) if last.is_stream else 0
+        if missing:
+            _warn(
+                f"the stream has ended after {seen} examples, and {missing} more came from it when "
+                f"the journal {self._folder} was written: the table is without them. If it was cut "
+                "off, make the same call again"
+            )
+
     @property
     def must_confirm(self) -> bool:
         """Whether something of the run may have become another, and nobody could tell.
