@@ -232,6 +232,23 @@ class TestProcesses:
         for name in tables[0]:
             assert (tables[0][name].values == tables[1][name].values).all()
 
+    def test_two_processes_train_a_lora_as_one_does(self, folder):
+        """Sums over two halves of a batch are rounded otherwise, which AdamW's root enlarges."""
+        file = write_toml(
+            folder / "experiment.toml", training={"lora_rank": 2, "steps": 4, "average": 0.0}
+        )
+        out, alone_out = folder / "out", folder / "alone"
+        process = self.launched(file, out, "--only", CONTROL)
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        assert "2 processes, cpu" in said
+        called("run", file, "--out", alone_out, "--only", CONTROL)
+        name = f"arms/{CONTROL}/pipeline/pytorch_lora_weights.safetensors"
+        together, alone_ = load_file(out / name), load_file(alone_out / name)
+        assert together.keys() == alone_.keys()
+        for key, weight in together.items():
+            torch.testing.assert_close(weight, alone_[key], rtol=0, atol=1e-4)
+
 
 class TestBadInput:
     """Said before anything is trained, with the file and the key."""
