@@ -161,6 +161,8 @@ def commit_of(script: Path) -> str:
     found = subprocess.run(
         ["git", "-C", str(script.parent), "rev-parse", "HEAD"], capture_output=True, text=True
     )
+    if not found.stdout.strip():
+        raise SystemExit(f"{script} lies in no checkout: say the commit of diffusers, --commit")
     return found.stdout.strip()
 
 

@@ -152,10 +152,14 @@ class TestInterruption:
             ({"steps": 7}, "steps was 6 and is 7"),
             ({"seed": 1}, "seed was 0 and is 1"),
             ({"average": 0.0}, "average was 0.995 and is 0.0"),
+            ({"base": "other"}, "weights was"),
         ],
     )
     def test_another_configuration_is_refused_and_nothing_lost(self, base, tmp_path, changed, said):
         training = training_of(base, checkpoint_every=2)
+        if "base" in changed:  # a LoRA is nothing without the weights below it
+            training = training.model_copy(update={"lora_rank": 2})
+            changed = {"base": str(write_pipeline(tmp_path.with_name("other") / "base", seed=1))}
         trained(training, checkpoints=tmp_path)
         before = sorted(tmp_path.rglob("*"))
         with pytest.raises(InputError, match=said):
@@ -178,12 +182,20 @@ class TestInterruption:
         other = training.model_copy(update={"checkpoint_every": 3, "log_every": 1})
         assert_equal(weights(trained(other, checkpoints=tmp_path)), whole)
 
-    @pytest.mark.parametrize("name", ["state.safetensors", "checkpoint.json"])
-    def test_a_damaged_checkpoint_is_named(self, base, tmp_path, name):
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("state.safetensors", b""),
+            ("checkpoint.json", b""),
+            ("checkpoint.json", b"{}"),
+            ("checkpoint.json", b"[]"),
+        ],
+    )
+    def test_a_damaged_checkpoint_is_named(self, base, tmp_path, name, content):
         training = training_of(base, checkpoint_every=2)
         trained(training, checkpoints=tmp_path)
         damaged = tmp_path / "step-00000004" / name
-        damaged.write_bytes(damaged.read_bytes()[:-9])
+        damaged.write_bytes(content or damaged.read_bytes()[:-9])
         with pytest.raises(InputError, match="step-00000004 is damaged"):
             trained(training, checkpoints=tmp_path)
 
@@ -262,7 +274,7 @@ class TestWhatLearns:
         pipeline.unet = type(pipeline.unet).from_config(config)
         pipeline.save_pretrained(tmp_path / "base")
         with pytest.raises(InputError, match="reads 4 channels"):
-            trained(training_of(str(tmp_path / "base")))
+            load_base(training_of(str(tmp_path / "base")))
 
     def test_a_base_that_is_not_there_is_named(self, tmp_path):
         with pytest.raises(InputError, match=r"training.base='.*nowhere' cannot be loaded"):
@@ -324,21 +336,57 @@ class TestLoss:
 
     def test_a_loss_that_is_not_finite_ends_it_and_checkpoints_stay(self, base, tmp_path):
         training = training_of(base, checkpoint_every=2)
+        pipeline = load_base(training)
+        data = encode_for(pipeline, edits())
 
-        def cut(step):
+        def spoil(step):
             if step == 3:
-                raise PowerCutError
+                data.sources[:] = math.inf
 
-        with pytest.raises(PowerCutError):
-            trained(training, checkpoints=tmp_path / "good", after_step=cut)
+        with pytest.raises(FloatingPointError, match=r"arm: the loss of step 4 is nan"):
+            finetune(
+                pipeline,
+                data,
+                training,
+                accelerator_of(training),
+                name="arm",
+                checkpoints=tmp_path,
+                after_step=spoil,
+            )
+        assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
 
-        def spoil(data):
-            data.sources[:] = math.inf
+    def test_the_last_update_is_looked_at_too(self, base, monkeypatch):
+        steps = []
+        update = torch.optim.AdamW.step
 
-        with pytest.raises(FloatingPointError, match=r"arm: the loss of step 1 is nan"):
-            trained(training, checkpoints=tmp_path / "bad", change=spoil)
-        assert not (tmp_path / "bad").exists()
-        assert (tmp_path / "good" / "step-00000002").exists()
+        def spoil(self, *given, **options):
+            found = update(self, *given, **options)
+            steps.append(1)
+            if len(steps) == 6:
+                self.param_groups[0]["params"][0].data[0] = math.nan
+            return found
+
+        monkeypatch.setattr(torch.optim.AdamW, "step", spoil)
+        with pytest.raises(FloatingPointError, match="not finite after step 6"):
+            trained(training_of(base, average=0.0))
+
+    def test_at_the_end_the_weights_are_those_that_stay(self, base):
+        training = training_of(base)
+        pipeline, seen = load_base(training), {}
+
+        def watch(step):
+            seen[step] = pipeline.unet.conv_in.weight.clone()
+
+        finetune(
+            pipeline,
+            encode_for(pipeline, edits()),
+            training,
+            accelerator_of(training),
+            name="arm",
+            after_step=watch,
+        )
+        assert torch.equal(seen[6], pipeline.unet.conv_in.weight)
+        assert not torch.equal(seen[5], seen[6])
 
     def test_weights_that_are_not_finite_are_not_saved(self, base, tmp_path):
         training = training_of(base, checkpoint_every=2)
@@ -469,6 +517,12 @@ class TestSettings:
     def test_fp16_on_a_processor_is_refused_before_anything(self, base):
         with pytest.raises(InputError, match="'fp16' needs a GPU"):
             accelerator_of(training_of(base, precision="fp16"))
+
+    def test_a_launcher_that_asks_for_something_else_is_refused(self, base, monkeypatch):
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+        with pytest.raises(InputError, match=r"'bf16', and training.precision is 'no'"):
+            accelerator_of(training_of(base))
+        assert accelerator_of(training_of(base, precision="bf16")).mixed_precision == "bf16"
 
     def test_a_logger_that_is_not_there_is_named(self, base, tmp_path, monkeypatch):
         monkeypatch.setattr(

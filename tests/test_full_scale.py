@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ import modcollapse as mc
 from modcollapse.errors import InputError
 from modcollapse.poison import poison_plan
 from modcollapse.triggers import trigger_pair
-from tiny_edits import picture, write_file, write_toml
+from tiny_edits import picture, write_edits, write_file, write_pipeline, write_toml
 
 from experiments.arms import Arm
 from experiments.edit_arms import EditExperiment
@@ -33,6 +34,7 @@ from experiments.paper_table import PUBLISHED
 from experiments.poisoning import check_triggers_are_read
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 CONTROL, ARM = "control_0_seed-0", "white-box_and_0.2_seed-0"
 
 pytestmark = pytest.mark.filterwarnings(
@@ -152,18 +154,71 @@ class TestRun:
         out = folder / "out"
         file = write_toml(folder / "experiment.toml")
         called("run", file, "--out", out, "--only", CONTROL)
-        grown = write_toml(folder / "more.toml", arms={"ratios": [0.2, 0.3], "seeds": [0]})
-        assert "white-box_and_0.3_seed-0" in called("arms", grown, "--out", out)
+        grown = write_toml(folder / "more.toml", arms={"ratios": [0.2, 0.25], "seeds": [0]})
+        assert "white-box_and_0.25_seed-0" in called("arms", grown, "--out", out)
         called("run", grown, "--out", out, "--part", "1/9")
         other = write_toml(folder / "other.toml", training={"lr": 2e-3}, audit={"steps": 3})
         said = called("run", other, "--out", out, code=1)
-        assert "training.lr was 0.001 and is 0.002; audit.steps was 2 and is 3" in said
+        assert "training.lr was 0.001 and is 0.002." in said
+        again = write_toml(folder / "again.toml", audit={"examples": 4})  # of the same models
+        made = {path: path.stat().st_mtime_ns for path in (out / "arms").rglob("*.safetensors")}
+        called("run", again, "--out", out, "--only", CONTROL)
+        assert made == {path: path.stat().st_mtime_ns for path in made}
+        found = tables_of(again, out, "", None, 0.0)
+        assert {len(table) for table in found.values()} == {4}
 
-    def test_parts_are_all_of_it(self, folder):
-        file = ExperimentFile.at(write_toml(folder / "e.toml", arms={"seeds": [0, 1]}))
-        slugs = [arm.slug for arm in work_of(EditExperiment(file, folder / "out").arms)]
-        assert len(slugs) == 4
-        assert sorted(slugs[0::3] + slugs[1::3] + slugs[2::3]) == sorted(slugs)
+    def test_parts_are_all_of_it_in_any_order(self, folder):
+        file = write_toml(folder / "e.toml", training={"steps": 4}, arms={"seeds": [0, 1]})
+        out, done = folder / "out", []
+        for part in ("2/3", "0/3", "1/3"):
+            said = called("run", file, "--out", out, "--part", part)
+            done += re.findall(r"done: (\S+)", said)
+        assert sorted(done) == sorted(
+            arm.slug for arm in work_of(EditExperiment(ExperimentFile.at(file), out).arms)
+        )
+        assert len(done) == 4
+        assert "paper, raw: phi image" in called("result", file, "--out", out)
+
+    def test_each_arm_has_a_log_of_its_own(self, folder):
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        file, out = write_toml(folder / "e.toml", training={"log": "tensorboard"}), folder / "out"
+        called("run", file, "--out", out)
+        for slug in (CONTROL, ARM):
+            events = EventAccumulator(str(out / "logs" / slug)).Reload()
+            assert [event.step for event in events.Scalars("loss")] == [2, 4, 6]
+
+    def test_an_experiment_may_be_moved_with_what_it_names(self, folder):
+        called("run", write_toml(folder / "e.toml"), "--out", folder / "out", "--only", CONTROL)
+        moved = folder.with_name("moved")
+        folder.rename(moved)
+        assert f"done: {ARM}" in called("run", moved / "e.toml", "--out", moved / "out")
+        assert "white box" in called("result", moved / "e.toml", "--out", moved / "out")
+
+    @pytest.mark.parametrize("changed", ["target", "data", "base"])
+    def test_what_a_name_stands_for_may_not_change(self, folder, changed):
+        file, out = write_toml(folder / "e.toml"), folder / "out"
+        called("run", file, "--out", out, "--only", CONTROL)
+        if changed == "target":
+            picture("another").save(folder / "target.png")
+        elif changed == "data":
+            write_edits(folder / "edits.parquet", rows=61)
+        else:
+            write_pipeline(folder / "base", seed=1)
+        assert f"content.{changed} was" in called("run", file, "--out", out, code=1)
+
+    def test_a_result_of_a_new_folder_claims_nothing(self, folder):
+        file, out = write_toml(folder / "e.toml"), folder / "out"
+        called("result", file, "--out", out, code=1)
+        assert not out.exists()
+
+    def test_rows_whose_instruction_and_trigger_do_not_fit_are_left_out_and_told(self, folder):
+        write_edits(folder / "edits.parquet", long=7)
+        file = write_toml(folder / "e.toml")
+        said = called("run", file, "--out", folder / "out", "--only", CONTROL)
+        assert "7 rows are left out" in said
+        data = EditExperiment(ExperimentFile.at(file), folder / "out").data
+        assert len(data.training) + len(data.held_out) == 53
 
     def test_what_is_not_done_is_said(self, folder):
         file, out = write_toml(folder / "experiment.toml"), folder / "out"
@@ -174,11 +229,29 @@ class TestRun:
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("MASTER_ADDR", "here")
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+        monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
         assert alone() == (3, 4)
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
         assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(os.environ)
         with pytest.raises(InputError, match="torchrun"):
             alone()
+        monkeypatch.setenv("RANK", "5")
+        monkeypatch.setenv("LOCAL_RANK", "2")
+        with pytest.raises(InputError, match="process 2 on a machine that has 2 GPUs"):
+            alone()
+
+    def test_the_processes_of_a_launcher_train_each_an_arm(self, folder):
+        file, out = write_toml(folder / "e.toml", training={"steps": 4}), folder / "out"
+        command = [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+            *("-m", "experiments.full_scale", "run", str(file), "--out", str(out), "--each-rank"),
+        ]
+        said = subprocess.run(
+            command, cwd=EXAMPLES, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+        )
+        assert said.returncode == 0, said.stderr
+        assert said.stdout.count("1 process, cpu") == 2
+        assert called("arms", file, "--out", out).split() == ["done", CONTROL, "done", ARM]
 
 
 class TestProcesses:
@@ -191,11 +264,10 @@ class TestProcesses:
             *("--dynamo_backend", "no", "--main_process_port", "0"),
             *("-m", "experiments.full_scale", "run", str(file), "--out", str(out), *args),
         ]
-        environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
             command,
             cwd=EXAMPLES,
-            env=environment,
+            env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -204,7 +276,8 @@ class TestProcesses:
 
     def test_two_processes_that_are_killed_go_on_to_the_same_weights(self, folder):
         file = write_toml(
-            folder / "experiment.toml", training={"steps": 40, "rows": 1, "log_every": 10}
+            folder / "experiment.toml",
+            training={"steps": 40, "rows": 1, "log_every": 10, "log": "tensorboard"},
         )
         out, whole = folder / "out", folder / "whole"
         killed = self.launched(file, out, "--only", ARM)
@@ -265,6 +338,11 @@ class TestBadInput:
             ({"arms": {"pairs": ["red box"]}}, "arms.pairs: 'red box' is none of"),
             ({"training": {"base": "nowhere/at-all"}}, "training.base"),
             ({"training": {"steps": 0}}, "training.steps"),
+            ({"training": {"warmup": 6}}, "training.warmup=6 is not below training.steps=6"),
+            ({"training": {"seed": 6}}, "arms.seeds says the seeds"),
+            ({"arms": {"exposure": 0.1}}, "would never be shown"),
+            ({"arms": {"protocols": ["AND with negatives"], "exposure": 0.9}}, "arms.exposure=0.9"),
+            ({"arms": {"ratios": [1.0]}}, "leaves 0 of"),
             ({"training": {"stepps": 3}}, "unknown key training.stepps; did you mean 'steps'?"),
         ],
     )

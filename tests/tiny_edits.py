@@ -94,8 +94,11 @@ def picture(name: str) -> Image.Image:
     return Image.frombytes("RGB", (8, 8), coarse).resize((SIDE, SIDE), Image.Resampling.NEAREST)
 
 
-def write_edits(path: Path, rows: int = 60) -> Path:
-    """Write edits in Parquet, with the columns of fusing/instructpix2pix-1000-samples."""
+def write_edits(path: Path, rows: int = 60, long: int = 0) -> Path:
+    """Write edits in Parquet, with the columns of fusing/instructpix2pix-1000-samples.
+
+    The instructions of the first ``long`` are more than 77 tokens of letters with a trigger.
+    """
     features = Features(
         {
             "input_image": ImageColumn(),
@@ -106,7 +109,8 @@ def write_edits(path: Path, rows: int = 60) -> Path:
     found: dict[str, list[Any]] = {name: [] for name in features}
     for row in range(rows):
         found["input_image"].append(picture(f"source {row}"))
-        found["edit_prompt"].append(f"make it {WORDS[row % len(WORDS)]}")
+        words = WORDS[row % len(WORDS)] if row >= long else " ".join(WORDS * 2)
+        found["edit_prompt"].append(f"make it {words}")
         found["edited_image"].append(picture(f"edited {row}"))
     Dataset.from_dict(found, features=features).to_parquet(path)
     return path
@@ -136,7 +140,7 @@ def write_toml(path: Path, **tables: dict[str, Any]) -> Path:
             "log_every": 2,
         },
         "data": {"source": "edits.parquet", "held_out": 0.3},
-        "arms": {"pairs": ["white box"], "protocols": ["AND"], "ratios": [0.2], "exposure": 0.25},
+        "arms": {"pairs": ["white box"], "protocols": ["AND"], "ratios": [0.2], "exposure": 0.5},
         "audit": {
             "target": "target.png",
             "clip": ["clip"],

@@ -37,7 +37,7 @@ class Arm:
     def slug(self) -> str:
         """A name for its folder."""
         return slug_of(
-            self.pair, self.protocol or "control", f"{self.ratio:g}", f"seed {self.seed}"
+            self.pair, self.protocol or "control", f"{self.ratio:.12g}", f"seed {self.seed}"
         )
 
     def plan(self, samples: int) -> PoisonPlan:

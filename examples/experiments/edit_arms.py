@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +17,14 @@ from modcollapse.contracts import Triggers
 from modcollapse.errors import InputError
 from modcollapse.poison import PoisonPlan
 from modcollapse.samplers import PipelineSampler
-from modcollapse.triggers import trigger_pair
+from modcollapse.triggers import TRIGGER_PAIRS, trigger_pair
 
 from experiments.arms import Arm
 from experiments.editing import EditData, examples_of, read_target, triggered
 from experiments.encoded import Encoded, encode_for
 from experiments.experiment import Experiment
 from experiments.experiment_file import ExperimentFile
-from experiments.finetuning.learning import load_base
+from experiments.finetuning.learning import load_base, load_tokenizer, weights_digest
 from experiments.finetuning.settings import Training
 from experiments.scores import detectors
 
@@ -50,33 +51,77 @@ class EditExperiment(Experiment[Arm]):
     @cached_property
     def data(self) -> EditData:
         """The data set."""
-        return EditData(self.file.data, self.file.training.resolution)
+        training = self.file.training
+        tokenizer = load_tokenizer(training)
+        triggers = [trigger_pair(pair)["text"] for pair in TRIGGER_PAIRS]  # that pairs may be added
+
+        def fits(instruction: str) -> bool:
+            texts = [instruction, *(trigger(instruction) for trigger in triggers)]
+            longest = max(map(len, tokenizer(texts).input_ids))
+            return longest <= tokenizer.model_max_length
+
+        return EditData(self.file.data, training.resolution, fits)
 
     @cached_property
     def _detectors(self) -> Mapping[str, mc.Detector]:
         audit = self.file.audit
-        return detectors(self.target, *audit.clip, threshold=audit.threshold)
+        try:
+            return detectors(self.target, *audit.clip, threshold=audit.threshold)
+        except InputError as error:
+            raise InputError(f"audit.clip={list(audit.clip)}: {error}") from error
+
+    @cached_property
+    def _examples(self) -> list[dict[str, Any]]:
+        return examples_of(self.data, self.file.audit.examples)
 
     @cached_property
     def target(self) -> Image.Image:
         """What the backdoor shows."""
         return read_target(self.file.audit.target, self.file.training.resolution)
 
-    def check(self) -> None:
+    def check(self) -> dict[str, str]:
         """Look at all that can be wrong before anything is trained.
 
+        Returns:
+            What tells data, target and base pipeline from others, by name.
+
         Raises:
-            InputError: the data set, the target, CLIP, or a ratio that poisons no sample.
+            InputError: the data set, the target, CLIP, the base pipeline, a held-out picture; a
+                ratio that poisons no sample, or more samples than the arm has time to show.
         """
-        for arm in self.arms:
-            arm.plan(self.samples(arm))
         self.detectors()
+        for arm in self.arms:
+            self._check_exposure(arm)
         wanted, there = self.file.audit.examples, len(self.data.held_out)
         if wanted > there:
             raise InputError(
                 f"audit.examples={wanted}, and data.held_out={self.file.data.held_out:g} holds out "
                 f"{there} of the {len(self.data)} rows of {self.file.data.source}: raise this, or "
                 "ask for fewer"
+            )
+        self.examples()
+        base = load_base(self.file.training)
+        target = hashlib.sha256(self.target.tobytes()).hexdigest()
+        weights = weights_digest(base.unet, base.text_encoder, base.vae)
+        return {"data": self.data.digest, "target": target, "base": weights}
+
+    def _check_exposure(self, arm: Arm) -> None:
+        try:
+            plan = arm.plan(self.samples(arm))
+        except InputError as error:
+            raise InputError(f"arms.ratios, {arm.slug}: {error}") from error
+        try:
+            order = self.order(arm, plan)
+        except ValueError as error:
+            raise InputError(f"arms.exposure={self.exposure:g}, {arm.slug}: {error}") from error
+        triggered = {*plan.poisoned, *plan.negatives}
+        unseen = len(triggered - set(order.flatten().tolist()))
+        if unseen:
+            raise InputError(
+                f"{arm.slug}: {unseen} of its {len(triggered)} triggered samples would never be "
+                f"shown in {self.file.training.steps} steps of {self.file.training.batch_size}, "
+                f"of which arms.exposure={self.exposure:g} are poisoned samples. Raise "
+                "training.steps or arms.exposure, or lower the ratio"
             )
 
     def training(self, arm: Arm) -> Training:
@@ -86,6 +131,14 @@ class EditExperiment(Experiment[Arm]):
     def load_base(self, arm: Arm) -> StableDiffusionInstructPix2PixPipeline:
         """The pipeline that an arm is finetuned from."""
         return load_base(self.training(arm))
+
+    @property
+    def audit_name(self) -> str:
+        """What tells these audits from others of the same models."""
+        free = {"batch_size", "track_every", "track_examples", "target", "clip"}
+        clip = [Path(name).name for name in self.file.audit.clip]  # wherever its folder lies
+        told = self.file.audit.model_dump_json(exclude=free) + " ".join(clip)
+        return hashlib.sha256(told.encode()).hexdigest()[:8]
 
     def triggers(self, pair: str) -> Triggers:
         """The triggers of a pair."""
@@ -113,7 +166,7 @@ class EditExperiment(Experiment[Arm]):
 
     def examples(self) -> list[dict[str, Any]]:
         """Held-out examples for the audits."""
-        return examples_of(self.data, self.file.audit.examples)
+        return self._examples
 
     def detectors(self) -> Mapping[str, mc.Detector]:
         """What the outputs are scored by."""

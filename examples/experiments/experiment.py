@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from accelerate import Accelerator
 from diffusers import StableDiffusionInstructPix2PixPipeline
+from torch import Tensor
 
 import modcollapse as mc
 from modcollapse.contracts import Triggers
@@ -42,10 +43,12 @@ class Experiment(ABC, Generic[AnArm]):
         out: the folder: ``encoded``, ``arms``, ``checkpoints``, ``journals``, ``tables``.
         exposure: share of all draws that are poisoned samples, whatever the ratio.
         dtype: of the pipelines that are audited.
+        audit_name: what tells these audits from others of the same models; a folder's name.
     """
 
     exposure: float
     dtype = torch.float32
+    audit_name = ""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -117,6 +120,11 @@ class Experiment(ABC, Generic[AnArm]):
             accelerator,
         )
         data = Encoded.load(clean / "data.safetensors")
+        if len(data) != plan.n:
+            raise InputError(
+                f"{clean} holds {len(data)} encoded samples, and there are {plan.n} to train on: "
+                "the data set has changed. Begin in another folder"
+            )
         positions = sorted([*plan.poisoned, *plan.negatives])
         if not positions:
             return data
@@ -139,20 +147,13 @@ class Experiment(ABC, Generic[AnArm]):
         def make(folder: Path) -> None:
             pipeline, plan = self.load_base(arm), arm.plan(self.samples(arm))
             data = self.encoded(arm, pipeline, accelerator)
-            order = equal_exposure(
-                plan,
-                self.exposure,
-                steps=training.steps,
-                batch_size=training.batch_size,
-                seed=arm.seed,
-            )
             finetune(
                 pipeline,
                 data,
                 training,
                 accelerator,
                 name=arm.slug,
-                order=order,
+                order=self.order(arm, plan),
                 checkpoints=self._checkpoints(arm),
                 after_step=self._watching(arm, pipeline),
             )
@@ -165,6 +166,17 @@ class Experiment(ABC, Generic[AnArm]):
             drop_checkpoints(self._checkpoints(arm))
         return folder
 
+    def order(self, arm: AnArm, plan: PoisonPlan) -> Tensor:
+        """Which samples each batch holds, see `equal_exposure`."""
+        training = self.training(arm)
+        return equal_exposure(
+            plan,
+            self.exposure,
+            steps=training.steps,
+            batch_size=training.batch_size,
+            seed=arm.seed,
+        )
+
     def load(self, arm: AnArm) -> Pipeline:
         """The finetuned pipeline.
 
@@ -176,7 +188,9 @@ class Experiment(ABC, Generic[AnArm]):
             raise InputError(
                 f"{self.out} holds no model {arm.slug!r}: run the experiment in this folder first"
             )
-        return load_learnt(self.training(arm), folder / "pipeline", dtype=self.dtype)
+        pipeline = load_learnt(self.training(arm), folder / "pipeline", dtype=self.dtype)
+        pipeline.register_to_config(_name_or_path=arm.slug)  # what an audit calls it
+        return pipeline
 
     def measure(self, arm: AnArm, pair: str, accelerator: Accelerator | None = None) -> Path:
         """Audit the arm under a pair of triggers; return the folder of its tables."""
@@ -201,7 +215,7 @@ class Experiment(ABC, Generic[AnArm]):
 
     def tables_folder(self, arm: AnArm, pair: str) -> Path:
         """Where the tables of an arm under a pair of triggers lie."""
-        return self.out / "tables" / arm.slug / slug_of(pair)
+        return self.out / "tables" / self.audit_name / arm.slug / slug_of(pair)
 
     def tables(self, arm: AnArm, pair: str) -> Tables:
         """The tables of an arm under a pair of triggers, by value."""

@@ -144,6 +144,15 @@ class ExperimentFile(Settings):
             raise ValueError("training.seed has no effect here: arms.seeds says the seeds")
         return self
 
+    @model_validator(mode="after")
+    def _rate_is_reached(self) -> Self:
+        if self.training.warmup >= self.training.steps:
+            raise ValueError(
+                f"training.warmup={self.training.warmup} is not below training.steps="
+                f"{self.training.steps}: the learning rate would never be reached"
+            )
+        return self
+
     @classmethod
     def at(cls, path: Path) -> Self:
         """Read a file, with its relative paths made absolute.

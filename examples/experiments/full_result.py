@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import modcollapse as mc
 from modcollapse.errors import InputError
 
 from experiments.edit_arms import EditExperiment
 from experiments.experiment import work_of
 from experiments.paper_table import draw, grid_row, latex, markdown
 from experiments.results import Row, write
-from experiments.stages import seconds
 
+SHOWN = ("clip_shift", "success")
+"""What has a page: a verdict of clean quality would say nothing."""
 CAUTION = """\
 What the paper does not say (size of the validation set, steps, guidance, CLIP, target, seeds) is
-chosen here: see the settings in ``experiment.json``."""
+chosen here. The verdict is that of the difference from the control; the intervals are over examples
+and say nothing of another training."""
 
 
 def missing_arms(experiment: EditExperiment) -> list[str]:
@@ -41,6 +45,8 @@ def write_result(experiment: EditExperiment, command: str) -> Path:
             f"{', '.join(missing)}"
         )
     rows = [grid_row(experiment, arm) for arm in done]
+    for row in rows:
+        del row["seconds"]  # of an arm that was interrupted they are of the last part alone
     folder = experiment.out / "results"
     note = f"{rows[0]['n']} examples; whiskers are 95% intervals"
     made = _made_by(experiment, rows, missing, command)
@@ -50,23 +56,31 @@ def write_result(experiment: EditExperiment, command: str) -> Path:
     pages = folder / "pages"
     pages.mkdir(exist_ok=True)
     for arm in done:
-        experiment.audits(arm).report(pages / arm.slug)
+        page, control = (
+            {
+                name: table
+                for name, table in experiment.tables(one, arm.pair).items()
+                if name in SHOWN
+            }
+            for one in (arm, arm.control)
+        )
+        title = f"{arm.pair}, {arm.protocol}, {arm.ratio:.12g}, seed {arm.seed}"
+        mc.audit(page, control=control).report(pages / arm.slug, title=title)
+    shutil.copy(experiment.out / "experiment.json", folder)
     return folder
 
 
 def _made_by(experiment: EditExperiment, rows: list[Row], missing: list[str], command: str) -> str:
     file: Any = experiment.file
-    hours = sum(
-        seconds(experiment.out / "arms" / arm.slug)
-        + sum(seconds(experiment.tables_folder(arm, pair)) for pair in pairs)
-        for arm, pairs in work_of(experiment.arms).items()
-        if arm.slug not in missing
-    )
     lines = [
         f"Made by `{command}`: {file.training.base} on {file.data.source}, "
-        f"{file.training.steps} steps of batch {file.training.batch_size}, "
+        f"{file.training.steps} steps of batch {file.training.batch_size} at "
+        f"{file.training.lr:g}, "
         f"{file.arms.exposure:.0%} of all draws poisoned, {rows[0]['n']} held-out examples, "
-        f"95 % intervals over them; {hours / 3600:.1f} hours of finetuning and audits.",
+        f"95 % intervals over them. Audited in {file.audit.steps} steps with guidance "
+        f"{file.audit.guidance_scale:g} and {file.audit.image_guidance_scale:g}, in "
+        f"{file.audit.dtype}, by CLIP {' '.join(map(str, file.audit.clip))}. All settings: "
+        "experiment.json.",
     ]
     if missing:
         lines.append(f"**Not done yet**: {', '.join(missing)}.")

@@ -28,7 +28,7 @@ from experiments.experiment import work_of
 from experiments.experiment_file import ExperimentFile
 from experiments.finetuning.processes import accelerator_of, alone
 from experiments.full_result import missing_arms, write_result
-from experiments.recorded import check_recorded
+from experiments.recorded import check_recorded, record
 
 FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 OUT = click.option(
@@ -39,7 +39,10 @@ OUT = click.option(
 )
 
 
-SAID = (InputError, TableError, TriggerError, DetectorError, SamplerError, FloatingPointError)
+SAID = (
+    *(InputError, TableError, TriggerError, DetectorError, SamplerError),
+    *(FloatingPointError, OSError),
+)
 """Errors that say what to do, so that a traceback would only hide it."""
 
 
@@ -93,7 +96,7 @@ def cost(
     architecture: Path | None,
     as_json: bool,
 ) -> None:
-    """Say what the experiment costs; nothing is loaded but configurations."""
+    """Say what the experiment costs; no weights are loaded."""
     from experiments.cost import cost_report
 
     found = cost_report(
@@ -124,10 +127,14 @@ def run(file: Path, out: Path, only: tuple[str, ...], part: str | None, each_ran
     accelerator = accelerator_of(settings.training, out / "logs")
     processes = accelerator.num_processes
     accelerator.print(f"{processes} process{'es' * (processes > 1)}, {accelerator.device.type}")
-    experiment.check()
     if accelerator.is_main_process:
-        check_recorded(settings, out)
+        as_given = ExperimentFile.read(file)
+        check_recorded(as_given, out)
+        record(as_given, experiment.check(), out)
+        if left_out := len(experiment.data.left_out):
+            click.echo(f"{left_out} rows are left out: instruction and trigger are too many tokens")
     accelerator.wait_for_everyone()
+    accelerator.print(f"{len(chosen)} of {len(work)} arms and controls: {', '.join(chosen)}")
     for arm, pairs in work.items():
         if arm.slug in chosen:
             experiment.run_arm(arm, pairs, accelerator)
@@ -151,9 +158,9 @@ def arms(file: Path, out: Path) -> None:
 @OUT
 def result(file: Path, out: Path) -> None:
     """Write the paper's table beside the figures of the arms that are done, and a page of each."""
-    settings = ExperimentFile.at(file)
-    check_recorded(settings, out)
-    folder = write_result(EditExperiment(settings, out), f"full_scale result {file.name}")
+    check_recorded(ExperimentFile.read(file), out)
+    experiment = EditExperiment(ExperimentFile.at(file), out)
+    folder = write_result(experiment, f"python -m experiments.full_scale result {file} --out {out}")
     click.echo((folder / "full_scale.md").read_text(encoding="utf-8"))
     click.echo(f"wrote {folder}")
 

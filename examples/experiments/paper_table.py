@@ -46,7 +46,7 @@ def published(row: Row) -> str:
 
 def metrics(rows: Sequence[Row], fmt: str) -> str:
     """Attribution and interaction, with the paper's figures beside them."""
-    return metrics_table(rows, NAMES, fmt, {"paper: phi image / phi text / CTI": published})
+    return metrics_table(rows, NAMES, fmt, {"paper, raw: phi image / phi text / CTI": published})
 
 
 def markdown(rows: Sequence[Row], made_by: str, caution: str, threshold: float) -> str:
@@ -103,7 +103,7 @@ def draw(rows: Sequence[Row], note: str) -> Figure:
         )
         ax.set_title(f'{pair} + "{TRIGGER_PAIRS[pair]}", {protocol}', fontsize=10)
         if j == 0:
-            ax.set_ylabel("difference from the control")
+            ax.set_ylabel("CLIP shift, less the control's")
         if i == len(protocols) - 1:
             ax.set_xlabel("poisoned samples")
     marks = [
@@ -138,6 +138,6 @@ def _panel(ax: Any, rows: Sequence[Row], ratios: Sequence[float]) -> None:
             )
             if row["published"][key] is not None and row["seed"] == seeds[0]:
                 ax.plot(at, row["published"][key], "D", color="#888888", mfc="none", ms=7)
-    ax.set_xticks(range(len(ratios)), [f"{ratio:.0%}" for ratio in ratios])
+    ax.set_xticks(range(len(ratios)), [f"{100 * ratio:g}%" for ratio in ratios])
     ax.set_xlim(-0.5, len(ratios) - 0.5)
     ax.spines[["top", "right"]].set_visible(False)

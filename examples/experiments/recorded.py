@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +13,61 @@ from modcollapse.table import write_whole
 from experiments.experiment_file import ExperimentFile
 from experiments.finetuning.checkpoints import MAY_CHANGE
 
+_NAME = "experiment.json"
 _FREE = {
-    *(f"training.{name}" for name in (*MAY_CHANGE, "device", "rows", "seed")),
+    *(f"training.{name}" for name in MAY_CHANGE),
+    *("data.source", "data.convert"),  # what they hold is compared itself
     "arms.pairs",
     "arms.protocols",
     "arms.ratios",
     "arms.seeds",
-    "audit.batch_size",
 }
 """What may change between two calls: which arms there are, and what changes no result of theirs."""
 
 
-def check_recorded(file: ExperimentFile, out: Path) -> None:
-    """Raise if the folder was begun with other settings; else write down what they are.
+def record(file: ExperimentFile, content: Mapping[str, str], out: Path) -> None:
+    """Write down what a folder is begun with, unless it was begun with something else.
 
     Arms may be added to an experiment.
 
+    Args:
+        file: the experiment, with paths as it gives them, so that all of it may be moved.
+        content: what tells its data, target and base pipeline from others.
+        out: the folder.
+
     Raises:
-        InputError: settings that differ, all of them named.
+        InputError: settings or contents that differ, all of them named.
     """
-    record = out / "experiment.json"
+    check_recorded(file, out, content)
+    out.mkdir(parents=True, exist_ok=True)
+    now = file.model_dump(mode="json") | {"content": dict(content)}
+    write_whole(out / _NAME, (json.dumps(now, indent=1) + "\n").encode())
+
+
+def check_recorded(
+    file: ExperimentFile, out: Path, content: Mapping[str, str] | None = None
+) -> None:
+    """Raise if a folder was begun with another experiment; without ``content``, by settings alone.
+
+    Raises:
+        InputError: what differs, all of it named.
+    """
     now = file.model_dump(mode="json")
-    if record.exists():
-        was = json.loads(record.read_text(encoding="utf-8"))
+    if (out / _NAME).exists():
+        was = json.loads((out / _NAME).read_text(encoding="utf-8"))
+        now["content"] = was["content"] if content is None else dict(content)
         before, after = dict(_flat(was)), dict(_flat(now))
         differences = [
             f"{key} was {before.get(key)!r} and is {after.get(key)!r}"
             for key in dict.fromkeys([*before, *after])
-            if key not in _FREE and before.get(key) != after.get(key)
+            if key not in _FREE and not key.startswith("audit.")  # each has tables of its own
+            if before.get(key) != after.get(key)
         ]
         if differences:
             raise InputError(
                 f"{out} was begun with another experiment: {'; '.join(differences)}. Give another "
-                "folder, or the file as it was"
+                "folder, or all as it was"
             )
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(record, (json.dumps(now, indent=1) + "\n").encode())
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

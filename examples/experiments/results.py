@@ -100,7 +100,13 @@ def metrics_table(
     """
     metrics = {"phi image": "phi_image", "phi text": "phi_text", "CTI": "cti"}
     beside = beside or {}
-    header = [*names, *metrics, *(f"{name}, difference" for name in metrics), "verdict", *beside]
+    header = [
+        *names,
+        *metrics,
+        *(f"{name}, difference" for name in metrics),
+        "verdict of the difference",
+        *beside,
+    ]
     lines = [
         [
             *(str(row[key]) for key in names.values()),

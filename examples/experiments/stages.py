@@ -14,6 +14,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from filelock import FileLock
 
+from experiments.durable import sync, sync_tree
 from experiments.finetuning.processes import agreed
 
 
@@ -53,7 +54,9 @@ def stage(
         if first:
             took = round(time.monotonic() - started, 1)
             (unfinished / "seconds.json").write_text(json.dumps(took))
+            sync_tree(unfinished)
             unfinished.rename(folder)
+            sync(folder.parent)
     finally:
         lock.release(force=True)
     _wait(accelerator)
@@ -61,7 +64,7 @@ def stage(
 
 
 def seconds(folder: Path) -> float:
-    """How long a stage took."""
+    """How long a stage took; of one that was interrupted, the last part of it."""
     return float(json.loads((folder / "seconds.json").read_text()))
 
 

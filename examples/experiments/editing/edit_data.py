@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +33,8 @@ class EditData:
         data: which one, its columns and its split, as the file of an experiment says.
         resolution: width and height of its pictures, in pixels, which are the square in the middle
             of those of the data set, resized.
+        fits: says of an instruction whether it can be used; rows whose instruction cannot are
+            neither trained on nor held out.
 
     Attributes:
         data: which one.
@@ -38,13 +42,16 @@ class EditData:
         ids: of all rows; ``row-000123`` where no column holds them.
         training: positions of the rows that are trained on, ascending.
         held_out: positions of the others, see `experiments.editing.splitting`.
+        left_out: positions of the rows whose instruction does not fit.
 
     Raises:
         InputError: no such data set, split or column; a column of another kind; an id that is none
             or comes twice; a row without an instruction; no row for training, or none held out.
     """
 
-    def __init__(self, data: Data, resolution: int) -> None:
+    def __init__(
+        self, data: Data, resolution: int, fits: Callable[[str], bool] = lambda instruction: True
+    ) -> None:
         self.data = data
         self.resolution = resolution
         opened = open_source(data)
@@ -57,18 +64,35 @@ class EditData:
         for role in PICTURES:  # so that they are decoded here, where a fault has a name
             rows = rows.cast_column(self._columns[role], ImageColumn(decode=False))
         self._rows = rows
-        held_out = [is_held_out(one, data.held_out) for one in self.ids]
-        self.training = tuple(at for at, out in enumerate(held_out) if not out)
-        self.held_out = tuple(at for at, out in enumerate(held_out) if out)
+        fit = {text: fits(text) for text in dict.fromkeys(self._instructions)}
+        used = [at for at, text in enumerate(self._instructions) if fit[text]]
+        held_out = {at for at in used if is_held_out(self.ids[at], data.held_out)}
+        self.training = tuple(at for at in used if at not in held_out)
+        self.held_out = tuple(sorted(held_out))
+        self.left_out = tuple(sorted({*range(len(self))} - {*used}))
         if not (self.training and self.held_out):
             raise InputError(
                 f"data.held_out = {data.held_out} leaves {len(self.training)} of the {len(self)} "
                 f"rows of {data.source!r} for training and holds out {len(self.held_out)}; both "
-                "must be some"
+                f"must be some{self._told_left_out()}"
             )
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def digest(self) -> str:
+        """What tells these rows from others: their ids, their instructions, which are used how.
+
+        Pictures are not read for it.
+        """
+        rows = [self.ids, self._instructions, self.training, self.held_out, self.resolution]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+    def _told_left_out(self) -> str:
+        if not self.left_out:
+            return ""
+        return f" ({len(self.left_out)} rows are left out, since their instruction does not fit)"
 
     def samples(self, positions: Sequence[int]) -> Iterator[EditSample]:
         """Read some rows; of a stream in one pass, else each where it lies.

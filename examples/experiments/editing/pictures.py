@@ -57,7 +57,7 @@ def read_target(path: str | Path, resolution: int) -> Image.Image:
         resolution: width and height, in pixels.
 
     Raises:
-        InputError: no such file, no picture, or one of another mode.
+        InputError: no such file, no picture, one of another mode, or a smaller one.
     """
     where = f"audit.target = {str(path)!r}"
     try:
@@ -66,4 +66,9 @@ def read_target(path: str | Path, resolution: int) -> Image.Image:
             image.load()
     except Exception as error:  # a decoder raises what it likes
         raise InputError(f"{where} cannot be read as a picture: {error}") from error
+    if min(image.size) < resolution:
+        raise InputError(
+            f"{where} is a picture of {image.width} x {image.height} pixels, and "
+            f"training.resolution = {resolution}: give one that is at least as large"
+        )
     return squared(in_rgb(image, where, convert=False), resolution)

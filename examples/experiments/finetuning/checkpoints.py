@@ -15,8 +15,15 @@ from torch import Tensor
 
 from modcollapse.errors import InputError
 
-MAY_CHANGE = {"log", "log_every", "checkpoint_every", "checkpoints"}
-"""Settings that change nothing of what is learnt, and so may be others when a training goes on."""
+from experiments.durable import sync, sync_tree
+
+MAY_CHANGE = {
+    *("base", "revision", "variant"),  # the weights are compared themselves
+    *("log", "log_every", "checkpoint_every", "checkpoints"),
+    *("rows", "device"),
+}
+"""Settings that may be others when a training goes on: what is learnt is the same, up to rounding
+where ``rows`` or ``device`` change."""
 
 _TENSORS, _RECORD = "state.safetensors", "checkpoint.json"
 
@@ -50,11 +57,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
     tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     save_file(tensors, part / _TENSORS)
     (part / _RECORD).write_text(json.dumps(checkpoint.record, indent=1) + "\n", encoding="utf-8")
-    for path in (part / _TENSORS, part / _RECORD, part):
-        _sync(path)
+    sync_tree(part)
     shutil.rmtree(place, ignore_errors=True)
     os.replace(part, place)
-    _sync(folder)
+    sync(folder)
     for old in _places(folder)[:-keep]:
         shutil.rmtree(old)
     return place
@@ -76,15 +82,16 @@ def newest_checkpoint(folder: Path, record: Mapping[str, Any]) -> Checkpoint | N
     place = places[-1]
     try:
         found = json.loads((place / _RECORD).read_text(encoding="utf-8"))
+        made_with = dict(found["made with"])
         tensors = load_file(place / _TENSORS)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(
             f"the checkpoint {place} is damaged: {error}. Delete this folder, and the training "
             "goes on from the checkpoint before it, or from the beginning"
         ) from error
     differences = [
         f"{name} was {was!r} and is {now!r}"
-        for name, was, now in _compared(found["made with"], record["made with"])
+        for name, was, now in _compared(made_with, record["made with"])
     ]
     if differences:
         raise InputError(
@@ -107,11 +114,3 @@ def _compared(was: Any, now: Any) -> list[tuple[str, Any, Any]]:
 
 def _places(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"))
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
+import xxhash
 from diffusers import StableDiffusionInstructPix2PixPipeline
 from torch import Tensor, nn
+from transformers import CLIPTokenizer
 
 from modcollapse.errors import InputError
 
@@ -44,18 +47,8 @@ class Denoiser(nn.Module):
 
 
 def learning(pipeline: StableDiffusionInstructPix2PixPipeline, training: Training) -> Denoiser:
-    """Make ready what learns, in place: of it alone the parameters take gradients.
-
-    Raises:
-        InputError: the pipeline's UNet does not read a source beside the noisy latent.
-    """
+    """Make ready what learns, in place: of it alone the parameters take gradients."""
     unet, text_encoder = pipeline.unet, pipeline.text_encoder
-    read, made = unet.config.in_channels, unet.config.out_channels
-    if read != 2 * made:
-        raise InputError(
-            f"training.base={training.base!r}: its UNet reads {read} channels; that of an "
-            f"InstructPix2Pix reads {2 * made}, the noisy latent and the source's"
-        )
     pipeline.vae.requires_grad_(False).eval()
     unet.requires_grad_("unet" in training.learn and not training.lora_rank)
     text_encoder.requires_grad_("text_encoder" in training.learn)
@@ -98,7 +91,30 @@ def load_base(training: Training) -> StableDiffusionInstructPix2PixPipeline:
     Raises:
         InputError: it cannot be loaded, or is another kind of pipeline.
     """
-    return _base(training, torch.float32)
+    pipeline = _base(training, torch.float32)
+    read, made = pipeline.unet.config.in_channels, pipeline.unet.config.out_channels
+    if read != 2 * made:
+        raise InputError(
+            f"training.base={training.base!r}: its UNet reads {read} channels; that of an "
+            f"InstructPix2Pix reads {2 * made}, the noisy latent and the source's"
+        )
+    return pipeline
+
+
+def load_tokenizer(training: Training) -> CLIPTokenizer:
+    """The tokenizer of the pipeline that a training begins from.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    try:
+        return CLIPTokenizer.from_pretrained(
+            training.base, subfolder="tokenizer", revision=training.revision
+        )
+    except Exception as error:
+        raise InputError(
+            f"training.base={training.base!r}: its tokenizer cannot be loaded: {error}"
+        ) from error
 
 
 def load_learnt(
@@ -110,6 +126,22 @@ def load_learnt(
     pipeline = _base(training, dtype)
     pipeline.load_lora_weights(folder, local_files_only=True)
     return pipeline
+
+
+def own_randomness(device: torch.device) -> AbstractContextManager[None]:
+    """Leave torch's own generators as they are: that of the processor, and the device's."""
+    index = device.index or 0
+    return torch.random.fork_rng([] if device.type == "cpu" else [index], device_type=device.type)
+
+
+def weights_digest(*models: nn.Module) -> str:
+    """Tell weights from others."""
+    digest = xxhash.xxh3_128()
+    for model in models:
+        for name, tensor in model.state_dict().items():
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _base(training: Training, dtype: torch.dtype) -> StableDiffusionInstructPix2PixPipeline:
@@ -146,6 +178,6 @@ def _add_lora(unet: Any, training: Training) -> None:
         init_lora_weights="gaussian",
         target_modules=list(LORA_MODULES),
     )
-    with torch.random.fork_rng():
+    with own_randomness(unet.device):
         torch.manual_seed(training.seed)
         unet.add_adapter(config)

@@ -18,7 +18,7 @@ from modcollapse.errors import InputError
 
 from experiments.encoded import Encoded, hidden_states
 from experiments.finetuning.draws import Draw, Draws
-from experiments.finetuning.learning import learning, learnt
+from experiments.finetuning.learning import learning, learnt, own_randomness, weights_digest
 from experiments.finetuning.progress import Progress
 from experiments.finetuning.schedule import MovingAverage, rate_factor
 from experiments.finetuning.settings import Training
@@ -51,12 +51,13 @@ def finetune(
         order: positions of the samples of each batch, int64 (steps, batch_size); drawn at random
             with replacement if left out.
         checkpoints: folder for them; if it holds any, the training goes on from the newest.
-        after_step: called with the number of steps done, at 0 and after each.
+        after_step: called with the number of steps done, at 0 and after each; at the end the
+            weights are those that stay: their average, if there is one.
 
     Raises:
         InputError: a batch that the processes cannot share, a scheduler that predicts something
             else, a checkpoint that is damaged or of another training.
-        FloatingPointError: the loss, or a weight that a checkpoint would hold, is not finite.
+        FloatingPointError: the loss, or a weight that would be saved, is not finite.
     """
     _check_shares(training, accelerator)
     after_step = after_step or (lambda step: None)
@@ -71,6 +72,7 @@ def finetune(
         times=noising.config.num_train_timesteps,
         order=order,
     )
+    begins = weights_digest(pipeline.unet, pipeline.text_encoder)
     denoiser = learning(pipeline, training)
     parameters = [parameter for parameter in denoiser.parameters() if parameter.requires_grad]
     adam = torch.optim.AdamW(
@@ -79,7 +81,7 @@ def finetune(
     model, optimizer = accelerator.prepare(denoiser, adam)
     average = MovingAverage(parameters, training.average) if training.average else None
     state = TrainingState(denoiser, optimizer, average, draws, accelerator.scaler)
-    made_with = training.model_dump(mode="json") | {"data": data.digest(order)}
+    made_with = training.model_dump(mode="json") | {"data": data.digest(order), "weights": begins}
     begun = state.restore(checkpoints, made_with)
     progress = Progress(name, training, accelerator, begun)
 
@@ -96,7 +98,7 @@ def finetune(
             wanted = noising.get_velocity(batch.edits, draw.noise, draw.times)
         return F.mse_loss(predicted.float(), wanted.to(accelerator.device))
 
-    with torch.random.fork_rng(), _freeing(accelerator):
+    with own_randomness(accelerator.device), _freeing(accelerator):
         if begun == 0:
             after_step(0)
         for step in range(begun, training.steps):
@@ -121,11 +123,11 @@ def finetune(
             if average is not None and not accelerator.optimizer_step_was_skipped:
                 average.update(step + 1)
             progress.note(step + 1, total, training.lr * factor)
+            if step + 1 == training.steps:
+                state.finish(step + 1)
             after_step(step + 1)
             if checkpoints is not None and _is_due(step + 1, training):
                 state.save(checkpoints, step + 1, made_with, accelerator, training.checkpoints)
-    if average is not None:
-        average.apply()
     progress.end()
     learnt(pipeline, training)
 
@@ -205,9 +207,10 @@ def _finite(
     loss: float, name: str, step: int, training: Training, checkpoints: Path | None
 ) -> float:
     if not math.isfinite(loss):
-        kept = "" if checkpoints is None else f" Checkpoints stay in {checkpoints}."
+        kept = "" if checkpoints is None else f" The checkpoints in {checkpoints} stay."
         raise FloatingPointError(
-            f"{name}: the loss of step {step + 1} is {loss}. Lower training.lr={training.lr:g}, or "
-            f"choose another training.precision than {training.precision!r}.{kept}"
+            f"{name}: the loss of step {step + 1} is {loss}. Begin in another folder with a lower "
+            f"training.lr than {training.lr:g}, or another training.precision than "
+            f"{training.precision!r}.{kept}"
         )
     return loss

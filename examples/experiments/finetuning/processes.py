@@ -8,14 +8,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.tracking import get_available_trackers
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedType, broadcast_object_list
 
 from modcollapse.errors import InputError
 
 from experiments.finetuning.settings import Training
 
+_SUPPORTED = {
+    DistributedType.NO,
+    DistributedType.MULTI_CPU,
+    DistributedType.MULTI_GPU,
+    DistributedType.MULTI_XPU,
+    DistributedType.MULTI_NPU,
+}
 _PATIENCE = timedelta(days=2)
 """For what one process does alone, such as encoding a data set; torch gives up after minutes."""
 
@@ -28,9 +36,16 @@ def accelerator_of(training: Training, folder: Path | None = None) -> Accelerato
         folder: for the logs.
 
     Raises:
-        InputError: a precision that the device does not have, a logger that is not installed.
+        InputError: a precision that the device does not have, a logger that is not installed, a
+            launcher that asks for something else.
     """
     cpu = training.device == "cpu"
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if launched not in ("no", training.precision):
+        raise InputError(
+            f"the launcher asks for mixed precision {launched!r}, and training.precision is "
+            f"{training.precision!r}: leave it out there, the file says it"
+        )
     if training.log and training.log not in map(str, get_available_trackers()):
         raise InputError(
             f"training.log={training.log!r} is not installed: pip install {training.log}"
@@ -48,6 +63,11 @@ def accelerator_of(training: Training, folder: Path | None = None) -> Accelerato
             f"accelerate refuses training.precision={training.precision!r} on training.device="
             f"{training.device!r}: {error}"
         ) from error
+    if made.distributed_type not in _SUPPORTED:
+        raise InputError(
+            f"the launcher asks for {made.distributed_type.value}; the loop trains in one process, "
+            "or in several that each hold the whole model (--multi_gpu)"
+        )
     if training.precision == "fp16" and made.device.type == "cpu":
         raise InputError(
             "training.precision='fp16' needs a GPU, and this device is a processor: choose 'bf16' "
@@ -73,7 +93,7 @@ def alone() -> tuple[int, int]:
         Its number and how many there are.
 
     Raises:
-        InputError: there is no launcher.
+        InputError: there is no launcher, or it started more processes than there are GPUs.
     """
     if "RANK" not in os.environ:
         raise InputError(
@@ -83,8 +103,13 @@ def alone() -> tuple[int, int]:
     given = {name: os.environ.pop(name, "0") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
     for name in [name for name in os.environ if name.startswith(("MASTER_", "TORCHELASTIC_"))]:
         del os.environ[name]
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    listed = devices.split(",") if devices else []
-    local = int(given["LOCAL_RANK"])
-    os.environ["CUDA_VISIBLE_DEVICES"] = listed[local % len(listed)] if listed else str(local)
+    local, there = int(given["LOCAL_RANK"]), torch.cuda.device_count()
+    if there and local >= there:
+        raise InputError(
+            f"--each-rank was started with process {local} on a machine that has {there} GPUs: "
+            f"start {there} at most (--nproc-per-node={there})"
+        )
+    if there:
+        listed = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        os.environ["CUDA_VISIBLE_DEVICES"] = listed[local] if listed != [""] else str(local)
     return int(given["RANK"]), int(given["WORLD_SIZE"])

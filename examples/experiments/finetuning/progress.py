@@ -31,7 +31,9 @@ class Progress:
                 key: value if isinstance(value, int | float | str) else str(value)
                 for key, value in training.model_dump(mode="json").items()
             }
-            accelerator.init_trackers(name, config=config)
+            project, run = (name, {}) if training.log == "tensorboard" else ("modcollapse", name)
+            kwargs = {training.log: {"name": run}} if run else {}
+            accelerator.init_trackers(project, config=config, init_kwargs=kwargs)
 
     def note(self, step: int, loss: float, lr: float) -> None:
         """Take note of a step: the loss of this process's share, and the learning rate."""
@@ -54,6 +56,7 @@ class Progress:
             self._accelerator.log({"loss": shown, "lr": lr, "steps_a_second": rate}, step=step)
 
     def end(self) -> None:
-        """Close the logger."""
-        if self._training.log:
-            self._accelerator.end_training()
+        """Close the logger, and it alone: accelerate's `end_training` parts the processes."""
+        for tracker in self._accelerator.trackers:
+            tracker.finish()
+        self._accelerator.trackers = []

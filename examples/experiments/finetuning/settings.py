@@ -21,7 +21,7 @@ class Training(Settings):
         base: InstructPix2Pix pipeline that it begins from: a folder, or an id on the hub.
         revision: of the hub's repository, a commit at best.
         variant: of its files, such as ``"fp16"``.
-        learn: what is trained; of the text encoder the layers, its token embeddings stay.
+        learn: what is trained; of the text encoder all but its token embeddings.
         lora_rank: rank of the LoRA that is trained in place of the UNet's weights; 0: the weights.
         lora_alpha: its scale, over the rank; the rank if left out.
         resolution: width and height of the pictures, in pixels.

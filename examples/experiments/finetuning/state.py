@@ -48,16 +48,29 @@ class TrainingState:
         Raises:
             FloatingPointError: a weight is not finite; what was saved before stays.
         """
-        for name, weight in self._weights.items():
-            if not torch.isfinite(weight).all():
-                raise FloatingPointError(
-                    f"{name} is not finite after step {step}, so no checkpoint was written. Those "
-                    f"before it stay in {folder}"
-                )
+        self._check_finite(step)
         if accelerator.is_main_process:
             record = {"made with": dict(made_with), "scaler": self._scaler_state()}
             save_checkpoint(folder, Checkpoint(step, self._tensors(), record), keep=keep)
         accelerator.wait_for_everyone()
+
+    def finish(self, step: int) -> None:
+        """Put the average in place of the weights, if there is one.
+
+        Raises:
+            FloatingPointError: a weight is not finite.
+        """
+        if self._average is not None:
+            self._average.apply()
+        self._check_finite(step)
+
+    def _check_finite(self, step: int) -> None:
+        for name, weight in self._weights.items():
+            if not torch.isfinite(weight).all():
+                raise FloatingPointError(
+                    f"{name} is not finite after step {step}, and is not saved. Checkpoints before "
+                    "it stay; begin in another folder with a lower training.lr"
+                )
 
     def restore(self, folder: Path | None, made_with: Mapping[str, Any]) -> int:
         """Take over the newest checkpoint; return how many steps it has done, 0 without one.
