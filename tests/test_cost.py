@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from datasets import Dataset, DatasetDict
 from diffusers import UNet2DConditionModel
 from hypothesis import assume, given
@@ -25,9 +26,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from modcollapse.errors import InputError
+from tiny_edits import picture, write_edits
 
-from experiments.arms import Arm
-from experiments.cost import THROUGHPUT, Cost, cost_report
+from experiments.cost import FLOAT32_THROUGHPUT, THROUGHPUT, Cost, cost_report
 from experiments.cost.configurations import Architecture, load_architecture
 from experiments.cost.counts import count_all
 from experiments.cost.data_size import count_rows, rows_taken
@@ -42,8 +43,11 @@ from experiments.cost.operations import (
 )
 from experiments.cost.report import SAMPLE, SAMPLE_OTHERWISE, work_of
 from experiments.cost.space import cached_texts, disk, sampling_memory, training_memory
+from experiments.edit_arms import EditExperiment
+from experiments.experiment import work_of as arms_and_pairs
 from experiments.experiment_file import Data, ExperimentFile
 from experiments.finetuning.settings import Training
+from experiments.full_scale import main
 from tiny_pipelines import SIDE, tiny_instruct_pix2pix
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -227,12 +231,12 @@ class TestOnMeta:
         unet.save_lora_adapter(tmp_path)
         filled = disk(file, architecture, parameters, cost.counts)
         assert filled["finished arms and controls"] == 10 * _saved(tmp_path)
-        assert count_training(architecture, file.training, 8).flop < 8 * cost.operations[SAMPLE]
 
-    def test_nothing_global_is_changed(self, architecture):
+    def test_a_lora_takes_less_and_nothing_global_is_changed(self, architecture, cost):
         before = torch.get_rng_state()
         training = Training(lora_rank=2, gradient_checkpointing=True, precision="fp16", **STEP)
-        count_training(architecture, training, 1)
+        whole = cost.operations[SAMPLE_OTHERWISE[False]]
+        assert count_training(architecture, training, 1).flop < whole
         assert torch.equal(torch.get_rng_state(), before)
         assert torch.empty(1).device.type == "cpu"
         assert torch.is_grad_enabled()
@@ -295,12 +299,14 @@ class TestCounts:
         assert number["pictures encoded"] == 2 * (50 + 80)
         assert number["instructions read"] == 10 * 50
 
-    def test_audits_are_those_that_the_experiments_make(self):
-        """As `experiments.experiment.run` finds them: each arm and its control, under its pair."""
-        cells = experiment().arms.cells
-        arms = [Arm(pair, protocol, ratio, seed) for pair, protocol, ratio, seed in cells]
-        made = {(model, arm.pair) for arm in arms for model in (arm, arm.control)}
-        assert counted()["audits"] == len(made)
+    @pytest.mark.parametrize(
+        "grid", [{}, {"pairs": ["eyeglasses"]}, {"ratios": [0.1, 0.2], "seeds": [3]}]
+    )
+    def test_audits_are_those_that_the_experiment_makes(self, grid):
+        made = arms_and_pairs(EditExperiment(experiment(arms=grid), Path()).arms)
+        number = counted(arms=grid)
+        assert number["arms"] + number["controls"] == len(made)
+        assert number["audits"] == sum(map(len, made.values()))
 
     def test_of_the_file_that_is_shipped(self):
         number = count_all(ExperimentFile.at(EXAMPLES / "paper.toml"), 1000, 1)
@@ -308,10 +314,9 @@ class TestCounts:
         assert number["generations of the audits"].number == 21 * 150 * 4
 
     def test_the_page_shows_what_the_command_prints(self):
-        file = ExperimentFile.at(EXAMPLES / "paper.toml")
-        architecture = EXAMPLES / "configs" / "instruct-pix2pix"
-        printed = str(cost_report(file, samples=1000, architecture=architecture))
-        assert (EXAMPLES.parent / "docs/results/full_scale_cost.txt").read_text() == printed + "\n"
+        given = (EXAMPLES / "paper.toml", "--architecture", PIX2PIX, "--samples", "1000")
+        result = CliRunner().invoke(main, ["cost", *map(str, given)])
+        assert (EXAMPLES.parent / "docs/results/full_scale_cost.txt").read_text() == result.output
 
     @pytest.mark.parametrize(
         ("examples", "counted", "exact"), [(0, 50, False), (30, 30, True), (70, 50, False)]
@@ -355,8 +360,8 @@ class TestCounts:
 
 class TestEstimates:
     def test_time_is_operations_over_the_declared_throughput(self, cost):
-        assert cost.throughput == THROUGHPUT["no"]
-        slow = replace(cost, throughput=2.0, devices=4)
+        assert (cost.throughput, cost.float32_throughput) == (THROUGHPUT, FLOAT32_THROUGHPUT)
+        slow = replace(cost, float32_throughput=2.0, devices=4)
         assert slow.gpu_hours["samples seen by the arms"] == pytest.approx(
             1920 * cost.operations[SAMPLE] / 2e12 / 3600, rel=1e-12
         )
@@ -365,6 +370,36 @@ class TestEstimates:
         assert told["GPU hours"]["in all"] == pytest.approx(sum(slow.gpu_hours.values()))
         assert told["hours on all devices"] == pytest.approx(told["GPU hours"]["in all"] / 4)
         assert "4 GPUs working all the time" in str(slow)
+
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+    @pytest.mark.parametrize(
+        ("precision", "trained_in"), [("no", "float32"), ("bf16", "bfloat16"), ("fp16", "float16")]
+    )
+    def test_each_kind_of_work_has_its_own_precision(self, cost, precision, trained_in, dtype):
+        file = experiment(
+            training={"precision": precision}, audit={"dtype": dtype, "track_every": 10}
+        )
+        work = work_of(file, cost.counts, cost.operations)
+        precisions = {
+            "pictures encoded": "float32",
+            "instructions read": "float32",
+            "samples seen by the arms": trained_in,
+            "samples seen by the controls": trained_in,
+            "generations of the audits": dtype,
+            "generations of the tracker": "float32",
+        }
+        assert {kind: each.precision for kind, each in work.items()} == precisions
+        mixed = replace(cost, file=file, work=work, throughput=30.0, float32_throughput=3.0)
+        alike = replace(mixed, throughput=3.0)
+        for kind, hours in mixed.gpu_hours.items():
+            less = 1 if precisions[kind] == "float32" else 10
+            assert hours == pytest.approx(alike.gpu_hours[kind] / less, rel=1e-12)
+        assert mixed.to_dict()["precision"] == precisions
+        told = str(mixed)
+        assert f"Memory in audits: weights in {dtype}," in told
+        assert (f"{trained_in} in the forward pass" in told) == (trained_in != "float32")
+        for kind, each in precisions.items():
+            assert re.search(rf"^{kind} .* {each} +~", told, re.MULTILINE)
 
     def test_disk_is_what_is_saved(self, cost, tiny):
         networks = ("unet", "vae", "text_encoder")
@@ -420,26 +455,51 @@ class TestToldToAUser:
         told = json.loads(json.dumps(cost.to_dict(), allow_nan=False))
         assert told["counted"]["generations of the audits"] == 12 * 6 * 4
         assert told["estimated"]["disk"]["in all"] == sum(cost.disk.values())
-        assert told["declared"] == {"TFLOP/s of a device": 15.0, "devices": 1}
+        assert told["declared"] == {
+            "TFLOP/s of a device in half precision": 100.0,
+            "TFLOP/s of a device in float32": 15.0,
+            "devices": 1,
+        }
         assert not set(told["counted"]) & set(told["estimated"])
 
 
-class TestRowsOfTheData:
-    ROWS = Dataset.from_dict({"edit_prompt": [f"edit {n}" for n in range(12)]})
+def in_parquet(folder: Path) -> Path:
+    return write_edits(folder / "edits.parquet", 12)
 
-    def test_of_a_parquet_file_and_of_a_saved_data_set(self, tmp_path):
-        self.ROWS.to_parquet(tmp_path / "rows.parquet")
-        assert count_rows(Data(source=str(tmp_path / "rows.parquet"))) == 12
-        DatasetDict(train=self.ROWS, test=self.ROWS.select(range(5))).save_to_disk(
-            tmp_path / "saved"
-        )
+
+def saved(folder: Path) -> Path:
+    Dataset.from_parquet(str(in_parquet(folder))).save_to_disk(folder / "saved")
+    return folder / "saved"
+
+
+def in_pairs(folder: Path) -> Path:
+    """Two pictures for each row."""
+    lines = ["input_image_file_name,edited_image_file_name,edit_prompt"]
+    for row in range(12):
+        files = [f"{kind}-{row}.png" for kind in ("source", "edited")]
+        for file in files:
+            picture(file).save(folder / file)
+        lines.append(",".join([*files, "make it winter"]))
+    (folder / "captions.csv").write_text("\n".join(lines))
+    return folder
+
+
+class TestRowsOfTheData:
+    @pytest.mark.parametrize("streaming", [False, True], ids=["on the disk", "streamed"])
+    @pytest.mark.parametrize("put", [in_parquet, saved, in_pairs])
+    def test_are_those_that_the_experiment_opens(self, tmp_path, put, streaming):
+        source = str(put(tmp_path))
+        assert count_rows(Data(source=source, streaming=streaming)) == 12
+        with pytest.raises(InputError, match=r"no split data.split = 'validation'"):
+            count_rows(Data(source=source, streaming=streaming, split="validation"))
+
+    def test_of_one_split_of_several(self, tmp_path):
+        rows = Dataset.from_parquet(str(in_parquet(tmp_path)))
+        DatasetDict(train=rows, test=rows.select(range(5))).save_to_disk(tmp_path / "saved")
         assert count_rows(Data(source=str(tmp_path / "saved"), split="test")) == 5
-        with pytest.raises(InputError, match=r"split 'validation'.*\n.*--samples"):
-            count_rows(Data(source=str(tmp_path / "saved"), split="validation"))
 
     def test_no_more_are_taken_than_the_file_says(self, tmp_path):
-        self.ROWS.to_parquet(tmp_path / "rows.parquet")
-        source = {"source": str(tmp_path / "rows.parquet")}
+        source = {"source": str(in_pairs(tmp_path))}
         for wanted, there, taken in (
             (0, None, 12),
             (0, 40, 40),
@@ -462,6 +522,7 @@ class TestBadInput:
             ({"throughput": 0.0}, "throughput must be TFLOP/s above 0, got 0.0"),
             ({"throughput": math.nan}, "throughput must be"),
             ({"throughput": math.inf}, "throughput must be"),
+            ({"float32_throughput": -1.0}, "float32_throughput must be TFLOP/s above 0, got -1.0"),
             ({"devices": 0}, "devices must be a whole number of at least 1, got 0"),
             ({"samples": 0}, "samples must be a whole number of at least 1, got 0"),
             ({"samples": 1}, "holds out about 0 and leaves 1"),
@@ -472,6 +533,13 @@ class TestBadInput:
         file = experiment(training={"base": str(tiny)})
         with pytest.raises(InputError, match=message):
             cost_report(file, **{"samples": 100, **given})
+
+    @pytest.mark.parametrize("name", ["throughput", "float32_throughput"])
+    def test_the_command_hands_on_each_throughput(self, name):
+        option = f"--{name.replace('_', '-')}"
+        result = CliRunner().invoke(main, ["cost", str(EXAMPLES / "paper.toml"), option, "inf"])
+        assert result.exit_code == 1
+        assert f"Error: {name} must be TFLOP/s above 0, got inf" in result.output
 
     def test_too_few_rows_for_a_ratio(self):
         with pytest.raises(InputError, match="ratio"):

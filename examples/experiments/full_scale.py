@@ -78,8 +78,13 @@ def example(folder: Path) -> None:
 @click.option(
     "--throughput",
     type=click.FloatRange(0, min_open=True),
-    help="TFLOP/s that a device really reaches, a fraction of what its data sheet says "
-    "(default: 100 in half precision, 15 in float32).",
+    help="TFLOP/s that a device really reaches in half precision, a fraction of what its data "
+    "sheet says (default: 100).",
+)
+@click.option(
+    "--float32-throughput",
+    type=click.FloatRange(0, min_open=True),
+    help="The same in float32 (default: 15).",
 )
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
@@ -92,6 +97,7 @@ def cost(
     file: Path,
     samples: int | None,
     throughput: float | None,
+    float32_throughput: float | None,
     devices: int,
     architecture: Path | None,
     as_json: bool,
@@ -103,6 +109,7 @@ def cost(
         ExperimentFile.at(file),
         samples=samples,
         throughput=throughput,
+        float32_throughput=float32_throughput,
         devices=devices,
         architecture=architecture,
     )

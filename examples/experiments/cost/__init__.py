@@ -5,6 +5,6 @@ weights; hours, memory and disk are estimates, and are marked as such.
 """
 
 from experiments.cost.counts import Count
-from experiments.cost.report import THROUGHPUT, Cost, Work, cost_report
+from experiments.cost.report import FLOAT32_THROUGHPUT, THROUGHPUT, Cost, Work, cost_report
 
-__all__ = ["THROUGHPUT", "Cost", "Count", "Work", "cost_report"]
+__all__ = ["FLOAT32_THROUGHPUT", "THROUGHPUT", "Cost", "Count", "Work", "cost_report"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from datasets import load_dataset, load_dataset_builder, load_from_disk
+from datasets import Dataset, load_dataset_builder
 
 from modcollapse.errors import InputError
 
+from experiments.editing.columns import columns_of
+from experiments.editing.sources import open_source
 from experiments.experiment_file import Data, ExperimentFile
 
 
@@ -32,39 +33,36 @@ def rows_taken(file: ExperimentFile, samples: int | None) -> int:
 def count_rows(data: Data) -> int:
     """Rows of the split of a data set, of which an experiment takes the first ``data.samples``.
 
-    On the hub, what the repository's description says is fetched and no data; a data set on the
-    disk is opened, which writes it to the cache of `datasets` where it is not of ``save_to_disk``.
+    A data set on the disk is opened as the experiment opens it; where that is a stream, its
+    instructions are read. Of one on the hub the repository's description is fetched and no data.
 
     Raises:
-        InputError: it cannot be told: no network, no description, no such split or folder.
+        InputError: on the disk, no such data set, split or column; else no network, no description
+            or no such split.
     """
-    path = Path(data.source).expanduser()
+    if Path(data.source).expanduser().exists():
+        return _on_disk(data)
     try:
-        rows = _on_disk(data, path) if path.exists() else _on_hub(data)
-    except Exception as error:  # of network, files and formats
+        rows = _on_hub(data)
+    except Exception as error:  # of the network, or of what the repository holds
         raise _unknown(data, str(error)) from error
     if rows is None:
         raise _unknown(data, f"nothing says what the split {data.split!r} holds")
     return rows
 
 
+def _on_disk(data: Data) -> int:
+    opened = open_source(data)
+    columns = columns_of(data, opened.rows.features)
+    if isinstance(opened.rows, Dataset):
+        return len(opened.rows)
+    return sum(1 for _ in opened.narrowed([columns["instruction"]]))
+
+
 def _on_hub(data: Data) -> int | None:
     builder = load_dataset_builder(data.source, data.name, revision=data.revision)
     split = (builder.info.splits or {}).get(data.split)
     return split and split.num_examples
-
-
-def _on_disk(data: Data, path: Path) -> int | None:
-    found: Any
-    if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
-        found = load_from_disk(str(path))
-    elif path.is_file():
-        found = load_dataset("parquet", data_files=str(path))
-    else:
-        found = load_dataset(str(path), data.name)
-    if isinstance(found, dict):
-        found = found.get(data.split)
-    return None if found is None else len(found)
 
 
 def _unknown(data: Data, why: str) -> InputError:

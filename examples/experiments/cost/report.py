@@ -27,9 +27,11 @@ from experiments.cost.space import audit_dtype, cached_texts, disk, sampling_mem
 from experiments.cost.text import assumptions, cost_text
 from experiments.experiment_file import ExperimentFile
 
-THROUGHPUT = {"no": 15.0, "bf16": 100.0, "fp16": 100.0}
-"""Precision -> TFLOP/s to declare where nothing was measured, of a GPU of the class of an A100:
-about a third of its peak in half precision, three quarters of that in float32."""
+THROUGHPUT, FLOAT32_THROUGHPUT = 100.0, 15.0
+"""TFLOP/s to declare where nothing was measured, in half precision and in float32, of a GPU of the
+class of an A100: about a third of the one peak, three quarters of the other."""
+
+TRAINED_IN = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 UNET = "UNet, a branch and step of a picture"
 ENCODED = "VAE, a picture encoded"
@@ -48,10 +50,12 @@ class Work(NamedTuple):
     Attributes:
         times: how often.
         flop: operations each time.
+        precision: float32, bfloat16 or float16.
     """
 
     times: Count
     flop: int
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,9 @@ class Cost:
         counts: arms, controls, audits, steps, samples and generations.
         parameters: numbers of weights.
         operations: of one pass of each network, counted on the real ones.
-        work: kind -> how often, and its operations.
-        throughput: declared, in TFLOP/s on a device.
+        work: kind -> how often, its operations and their precision.
+        throughput: declared, in TFLOP/s on a device in half precision.
+        float32_throughput: the same in float32.
         devices: that an arm is finetuned on.
         training: what fills a device while an arm is finetuned, in bytes; an estimate.
         sampling: what fills it while an arm is audited; an estimate.
@@ -80,6 +85,7 @@ class Cost:
     operations: Mapping[str, int]
     work: Mapping[str, Work]
     throughput: float
+    float32_throughput: float
     devices: int
     training: Mapping[str, int]
     sampling: Mapping[str, int]
@@ -90,10 +96,12 @@ class Cost:
     @property
     def gpu_hours(self) -> dict[str, float]:
         """Kind of work -> hours of one device; an estimate."""
-        in_an_hour = self.throughput * 1e12 * 3600
-        return {
-            kind: work.times.number * work.flop / in_an_hour for kind, work in self.work.items()
-        }
+        return {kind: self._hours(work) for kind, work in self.work.items()}
+
+    def _hours(self, work: Work) -> float:
+        in_float32 = work.precision == "float32"
+        throughput = self.float32_throughput if in_float32 else self.throughput
+        return work.times.number * work.flop / (throughput * 1e12 * 3600)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: operations in FLOP, memory and disk in bytes."""
@@ -105,7 +113,12 @@ class Cost:
                 "FLOP": dict(self.operations),
                 "FLOP each": {kind: work.flop for kind, work in self.work.items()},
             },
-            "declared": {"TFLOP/s of a device": self.throughput, "devices": self.devices},
+            "precision": {kind: work.precision for kind, work in self.work.items()},
+            "declared": {
+                "TFLOP/s of a device in half precision": self.throughput,
+                "TFLOP/s of a device in float32": self.float32_throughput,
+                "devices": self.devices,
+            },
             "estimated": {
                 **{name: count.number for name, count in self.counts.items() if not count.exact},
                 "GPU hours": _with_sum(hours),
@@ -129,6 +142,7 @@ def cost_report(
     *,
     samples: int | None = None,
     throughput: float | None = None,
+    float32_throughput: float | None = None,
     devices: int = 1,
     architecture: Path | None = None,
 ) -> Cost:
@@ -138,8 +152,9 @@ def cost_report(
         file: the experiment.
         samples: rows of its data set, of which the first ``file.data.samples`` are taken unless
             that is 0; if left out, those are believed to be there, or all rows are counted.
-        throughput: TFLOP/s that a device really reaches, its utilisation included; if left out,
-            what `THROUGHPUT` declares for the precision.
+        throughput: TFLOP/s that a device really reaches in half precision, its utilisation
+            included; `THROUGHPUT` if left out.
+        float32_throughput: the same in float32; `FLOAT32_THROUGHPUT` if left out.
         devices: GPUs that share each batch of a finetuning, and the examples of an audit.
         architecture: folder of the networks' configurations, see `load_architecture`; those of
             ``file.training.base`` if left out.
@@ -148,9 +163,11 @@ def cost_report(
         InputError: an argument of no use, configurations or a number of rows that cannot be had,
             or too few rows for the experiment.
     """
-    throughput = THROUGHPUT[file.training.precision] if throughput is None else throughput
-    if not (math.isfinite(throughput) and throughput > 0):
-        raise InputError(f"throughput must be TFLOP/s above 0, got {throughput}")
+    half = THROUGHPUT if throughput is None else throughput
+    float32 = FLOAT32_THROUGHPUT if float32_throughput is None else float32_throughput
+    for name, reached in {"throughput": half, "float32_throughput": float32}.items():
+        if not (math.isfinite(reached) and reached > 0):
+            raise InputError(f"{name} must be TFLOP/s above 0, got {reached}")
     for name, given in {"devices": devices, "samples": samples}.items():
         if given is not None and given < 1:
             raise InputError(f"{name} must be a whole number of at least 1, got {given}")
@@ -177,7 +194,8 @@ def cost_report(
         parameters=parameters,
         operations=operations,
         work=work_of(file, counts, operations),
-        throughput=float(throughput),
+        throughput=float(half),
+        float32_throughput=float(float32),
         devices=devices,
         training=training_memory(file, parameters, peak=steps[used].peak, devices=devices),
         sampling=sampling_memory(
@@ -211,22 +229,27 @@ def _passes(file: ExperimentFile, networks: Architecture) -> dict[str, Counted]:
 def work_of(
     file: ExperimentFile, counts: Mapping[str, Count], operations: Mapping[str, int]
 ) -> dict[str, Work]:
-    """Kinds of work: how often, and what each takes of the operations of the networks."""
+    """Kinds of work: how often, and what each takes of the operations of the networks.
+
+    Encoding, a frozen text encoder and the tracker take the weights as they are trained, in
+    float32 and without autocast.
+    """
     generation = (
         min(branches(file), 2) * operations[READ]  # beside the instruction, with guidance, ""
         + operations[ENCODED]
         + file.audit.steps * branches(file) * operations[UNET]
         + operations[DECODED]
     )
+    trained_in = TRAINED_IN[file.training.precision]
     each = {
-        "pictures encoded": operations[ENCODED],
-        "instructions read": operations[READ],
-        "samples seen by the arms": operations[SAMPLE],
-        "samples seen by the controls": operations[SAMPLE],
-        "generations of the audits": generation,
-        "generations of the tracker": generation,
+        "pictures encoded": (operations[ENCODED], "float32"),
+        "instructions read": (operations[READ], "float32"),
+        "samples seen by the arms": (operations[SAMPLE], trained_in),
+        "samples seen by the controls": (operations[SAMPLE], trained_in),
+        "generations of the audits": (generation, file.audit.dtype),
+        "generations of the tracker": (generation, "float32"),
     }
-    return {kind: Work(counts[kind], flop) for kind, flop in each.items()}
+    return {kind: Work(counts[kind], flop, dtype) for kind, (flop, dtype) in each.items()}
 
 
 def _with_sum(parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def cost_text(cost: Cost) -> str:
         "What the experiment costs. ~ marks an estimate; all other figures are counted.",
         format_table(["", "number"], _counts(cost)),
         format_table([f"operations at {resolution} x {resolution} pixels", "TFLOP"], operations),
-        format_table(["work", "number", "TFLOP each", "GPU time"], _work(cost)),
+        format_table(["work", "number", "TFLOP each", "precision", "GPU time"], _work(cost)),
         _sizes("memory of a GPU in training", cost.training),
         _sizes("memory of a GPU in audits", cost.sampling),
         _sizes("disk", cost.disk),
@@ -62,16 +62,17 @@ def _item(line: str) -> str:
 
 def assumptions(cost: Cost) -> list[str]:
     """What the estimates rest on, and what is not in them."""
-    training, audit = cost.file.training, cost.file.audit
+    audit = cost.file.audit
     number = {name: count.number for name, count in cost.counts.items()}
-    half = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[training.precision]
-    autocast = "" if training.precision == "no" else f", {half} in the forward pass"
+    trained_in = cost.work["samples seen by the arms"].precision
+    autocast = "" if trained_in == "float32" else f", {trained_in} in the forward pass"
     outputs = number["outputs at once in audits"]
     auto = ' (batch_size = "auto" takes as many as fit)' if audit.batch_size == "auto" else ""
     one = size_text(cost.sampling["activations"] / outputs)
     lines = [
-        f"Time: a GPU really reaches {cost.throughput:g} TFLOP/s, its utilisation included. That "
-        "is declared, not measured: the time of yours goes by what yours reaches.",
+        f"Time: a GPU really reaches {cost.throughput:g} TFLOP/s in half precision and "
+        f"{cost.float32_throughput:g} in float32, its utilisation included. That is declared, not "
+        "measured: the time of yours goes by what yours reaches.",
         "Operations: convolutions, matrix products and attention, as torch counts them, a "
         "multiply-add as two. Not in them: the rest of the networks, the optimiser, reading the "
         "data, the CLIP of the detector.",
@@ -82,13 +83,14 @@ def assumptions(cost: Cost) -> list[str]:
         "number is about that.",
         f"Memory in training: weights and updates in float32{autocast}, fused attention, "
         f"{number['rows at once in training']} rows at once, the whole pipeline on the GPU. Not "
-        "in it: what CUDA takes for itself, fragmentation, the tracker.",
+        "in it: the tracker's generations at their peak, CLIP's weights, what CUDA takes for "
+        "itself and loses to fragmentation, so choose a card with some GB more than this.",
         f"Activations: the forward of those rows keeps {size_text(cost.kept[True])} for the "
         f"backward with gradient checkpointing, {size_text(cost.kept[False])} without, the "
         "weights' copies in half precision included where there are any. An update takes their "
         "place with a copy of AdamW's second moments; the larger counts.",
-        f"Memory in audits: weights in {half}, a batch of {outputs}{auto}; each output of a batch "
-        f"takes {one}. Not in it: CLIP, and as above.",
+        f"Memory in audits: weights in {audit.dtype}, a batch of {outputs}{auto}; each output of "
+        f"a batch takes {one}. Not in it: CLIP, and as above.",
         "Disk: all arms are kept, and pictures count as without compression. Not in it: the "
         "downloads (base pipeline, data set, CLIP), and logs.",
     ]
@@ -130,15 +132,21 @@ def _counts(cost: Cost) -> list[list[str]]:
 def _work(cost: Cost) -> list[list[str]]:
     hours = cost.gpu_hours
     rows = [
-        [kind, _count(work.times), _digits(work.flop / 1e12), f"~ {time_text(hours[kind])}"]
+        [
+            kind,
+            _count(work.times),
+            _digits(work.flop / 1e12),
+            work.precision,
+            f"~ {time_text(hours[kind])}",
+        ]
         for kind, work in cost.work.items()
         if work.times.number
     ]
     total = sum(hours.values())
-    rows.append(["in all", "", "", f"~ {time_text(total)}"])
+    rows.append(["in all", "", "", "", f"~ {time_text(total)}"])
     if cost.devices > 1:
         each = time_text(total / cost.devices)
-        rows.append([f"in all, {cost.devices} GPUs working all the time", "", "", f"~ {each}"])
+        rows.append([f"in all, {cost.devices} GPUs working all the time", "", "", "", f"~ {each}"])
     return rows
 
 
