@@ -90,6 +90,7 @@ def experiment(**tables: dict) -> ExperimentFile:
     given = {
         "training": {
             "resolution": SIDE,
+            "warmup": 0,
             "steps": 30,
             "batch_size": 8,
             "checkpoint_every": 10,
