@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from accelerate import Accelerator
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from experiments.durable import sync, sync_tree
 from experiments.finetuning.processes import agreed
@@ -35,7 +35,7 @@ def stage(
     def is_done() -> bool:
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()  # another job may be making it
+            _acquire(lock, folder)
         if folder.exists():
             lock.release()
             return True
@@ -72,6 +72,14 @@ def one_thread_each(jobs: int) -> ProcessPoolExecutor:
     """New processes that compute on one thread each, which uses a few cores best."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes when they start
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+
+
+def _acquire(lock: FileLock, folder: Path) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"another job makes {folder}: waiting for it", flush=True)
+        lock.acquire()
 
 
 def _wait(accelerator: Accelerator | None) -> None:
