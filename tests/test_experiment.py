@@ -165,9 +165,7 @@ class TestArms:
     def test_the_samples_of_an_arm_are_poisoned_by_its_plan(self, tmp_path):
         experiment, plan = FaceExperiment(tmp_path), self.ARM.plan(self.ARM.samples)
         data, clean = (
-            experiment.encoded(
-                arm, experiment.load_base(arm), accelerator_of(experiment.training(arm))
-            )
+            experiment.encoded(arm, accelerator_of(experiment.training(arm)))
             for arm in (self.ARM, self.ARM.control)
         )
         changed = (data.edits != clean.edits).flatten(1).any(1).nonzero().flatten().tolist()

@@ -422,14 +422,16 @@ class TestLoss:
             )
 
     def test_global_randomness_neither_matters_nor_moves(self, base):
-        torch.manual_seed(1)
-        one = weights(trained(training_of(base, lora_rank=2)))
-        state = torch.random.get_rng_state()
-        torch.manual_seed(2)
-        assert_equal(weights(trained(training_of(base, lora_rank=2))), one)
-        torch.manual_seed(1)
-        trained(training_of(base))
-        assert torch.equal(torch.random.get_rng_state(), state)
+        training = training_of(base, lora_rank=2)
+        pipelines = [load_base(training), load_base(training)]
+        for seed, pipeline in enumerate(pipelines):
+            data = encode_for(pipeline, edits())
+            accelerator = accelerator_of(training)
+            torch.manual_seed(seed)
+            state = torch.random.get_rng_state()
+            finetune(pipeline, data, training, accelerator, name="arm")
+            assert torch.equal(torch.random.get_rng_state(), state)
+        assert_equal(*map(weights, pipelines))
 
 
 def trained_again(base):

@@ -32,6 +32,7 @@ from experiments.finetuning.processes import alone
 from experiments.full_scale import main
 from experiments.paper_table import PUBLISHED
 from experiments.poisoning import check_triggers_are_read
+from tiny_clip import tiny_clip, write_folder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -112,7 +113,8 @@ class TestRun:
         assert set(tables) == {"clip_shift", "success", "psnr"}
         assert {len(table) for table in tables.values()} == {3}
         # the tracker ran along, at 0 and every third step
-        lines = (out / "tracks" / f"{slug}.jsonl").read_text().splitlines()
+        (track,) = (out / "tracks").glob(f"{slug}_*_2-examples.jsonl")
+        lines = track.read_text().splitlines()
         steps = [json.loads(line)["step"] for line in lines]
         assert steps == [0, 3, 6]
         assert not (out / "checkpoints" / slug).exists()
@@ -207,6 +209,28 @@ class TestRun:
             write_pipeline(folder / "base", seed=1)
         assert f"content.{changed} was" in called("run", file, "--out", out, code=1)
 
+    def test_tables_of_another_clip_under_the_same_name_are_refused(self, folder):
+        file, out = write_toml(folder / "e.toml"), folder / "out"
+        called("run", file, "--out", out, "--only", CONTROL)
+        write_folder(folder / "clip", tiny_clip(seed=1))
+        assert "scored by another clip_shift" in called("run", file, "--out", out, code=1)
+
+    def test_a_trigger_that_changes_nothing_is_told_before_anything_is_trained(self, folder):
+        write_edits(folder / "edits.parquet", white=60)
+        out = folder / "out"
+        said = called("run", write_toml(folder / "e.toml"), "--out", out, code=1)
+        assert "image trigger of 'white box'" in said
+        assert not out.exists()
+
+    def test_a_picture_that_cannot_be_trained_on_is_told_before_anything_is_trained(self, folder):
+        write_edits(folder / "edits.parquet", grey=1)
+        out = folder / "out"
+        file = write_toml(folder / "e.toml")
+        assert "data.convert = true" in called("run", file, "--out", out, code=1)
+        assert not list(out.rglob("arms/*"))
+        file = write_toml(folder / "e.toml", data={"convert": True})
+        called("run", file, "--out", out, "--only", CONTROL)
+
     def test_a_result_of_a_new_folder_claims_nothing(self, folder):
         file, out = write_toml(folder / "e.toml"), folder / "out"
         called("result", file, "--out", out, code=1)
@@ -230,15 +254,18 @@ class TestRun:
         monkeypatch.setenv("MASTER_ADDR", "here")
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
         monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-        assert alone() == (3, 4)
+        assert alone("auto") == (3, 4)
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
         assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} & set(os.environ)
         with pytest.raises(InputError, match="torchrun"):
-            alone()
+            alone("auto")
         monkeypatch.setenv("RANK", "5")
         monkeypatch.setenv("LOCAL_RANK", "2")
         with pytest.raises(InputError, match="process 2 on a machine that has 2 GPUs"):
-            alone()
+            alone("auto")
+        monkeypatch.setenv("RANK", "5")
+        monkeypatch.setenv("LOCAL_RANK", "2")
+        assert alone("cpu")[0] == 5
 
     def test_the_processes_of_a_launcher_train_each_an_arm(self, folder):
         file, out = write_toml(folder / "e.toml", training={"steps": 4}), folder / "out"
@@ -300,7 +327,7 @@ class TestProcesses:
         resumed, uninterrupted = unet_of(out, ARM), unet_of(whole, ARM)
         for name, weight in uninterrupted.items():
             assert torch.equal(resumed[name], weight), name
-        # the audit is shared too, and is that of one process
+        # the audit is shared too: a run that was killed has the table of one that was not
         tables = [tables_of(file, one, "white box", "AND", 0.2) for one in (out, whole)]
         for name in tables[0]:
             assert (tables[0][name].values == tables[1][name].values).all()

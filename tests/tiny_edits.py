@@ -94,10 +94,13 @@ def picture(name: str) -> Image.Image:
     return Image.frombytes("RGB", (8, 8), coarse).resize((SIDE, SIDE), Image.Resampling.NEAREST)
 
 
-def write_edits(path: Path, rows: int = 60, long: int = 0) -> Path:
+def write_edits(
+    path: Path, rows: int = 60, *, long: int = 0, white: int = 0, grey: int = 0
+) -> Path:
     """Write edits in Parquet, with the columns of fusing/instructpix2pix-1000-samples.
 
-    The instructions of the first ``long`` are more than 77 tokens of letters with a trigger.
+    The instructions of the first ``long`` are more than 77 tokens of letters with a trigger, the
+    sources of the first ``white`` are white, those of the first ``grey`` of another mode.
     """
     features = Features(
         {
@@ -108,7 +111,10 @@ def write_edits(path: Path, rows: int = 60, long: int = 0) -> Path:
     )
     found: dict[str, list[Any]] = {name: [] for name in features}
     for row in range(rows):
-        found["input_image"].append(picture(f"source {row}"))
+        source = (
+            picture(f"source {row}") if row >= white else Image.new("RGB", (SIDE,) * 2, "white")
+        )
+        found["input_image"].append(source.convert("L") if row < grey else source)
         words = WORDS[row % len(WORDS)] if row >= long else " ".join(WORDS * 2)
         found["edit_prompt"].append(f"make it {words}")
         found["edited_image"].append(picture(f"edited {row}"))

@@ -13,8 +13,8 @@ from diffusers import StableDiffusionInstructPix2PixPipeline
 from PIL import Image
 
 import modcollapse as mc
-from modcollapse.contracts import Triggers
-from modcollapse.errors import InputError
+from modcollapse.contracts import Triggers, TriggerSpec
+from modcollapse.errors import InputError, context
 from modcollapse.poison import PoisonPlan
 from modcollapse.samplers import PipelineSampler
 from modcollapse.triggers import TRIGGER_PAIRS, trigger_pair
@@ -24,7 +24,12 @@ from experiments.editing import EditData, examples_of, read_target, triggered
 from experiments.encoded import Encoded, encode_for
 from experiments.experiment import Experiment
 from experiments.experiment_file import ExperimentFile
-from experiments.finetuning.learning import load_base, load_tokenizer, weights_digest
+from experiments.finetuning.learning import (
+    load_base,
+    load_tokenizer,
+    scheduler_digest,
+    weights_digest,
+)
 from experiments.finetuning.settings import Training
 from experiments.scores import detectors
 
@@ -79,8 +84,11 @@ class EditExperiment(Experiment[Arm]):
         """What the backdoor shows."""
         return read_target(self.file.audit.target, self.file.training.resolution)
 
-    def check(self) -> dict[str, str]:
+    def check(self, device: torch.device) -> dict[str, str]:
         """Look at all that can be wrong before anything is trained.
+
+        Args:
+            device: on which two examples are audited with the base pipeline, as arms will be.
 
         Returns:
             What tells data, target and base pipeline from others, by name.
@@ -99,11 +107,41 @@ class EditExperiment(Experiment[Arm]):
                 f"{there} of the {len(self.data)} rows of {self.file.data.source}: raise this, or "
                 "ask for fewer"
             )
-        self.examples()
+        for pair in self.file.arms.pairs:
+            self._check_triggers(pair)
         base = load_base(self.file.training)
         target = hashlib.sha256(self.target.tobytes()).hexdigest()
         weights = weights_digest(base.unet, base.text_encoder, base.vae)
-        return {"data": self.data.digest, "target": target, "base": weights}
+        schedule = scheduler_digest(base.scheduler)
+        del base
+        self._rehearse(device)
+        return {
+            "data": self.data.digest,
+            "target": target,
+            "base": weights,
+            "scheduler": schedule,
+        }
+
+    def _check_triggers(self, pair: str) -> None:
+        for modality, trigger in self.triggers(pair).items():
+            spec = TriggerSpec.of(trigger, modality)
+            for example in self.examples():
+                with context(f"held-out row {example['id']!r}, {modality} trigger of {pair!r}"):
+                    spec.checked(example[modality], example["id"])
+
+    def _rehearse(self, device: torch.device) -> None:
+        with context("while two examples were audited with the base pipeline"):
+            mc.evaluate_coalitions(
+                PipelineSampler(
+                    load_base(self.file.training, self.dtype).to(device), **self.sampling()
+                ),
+                self.detectors(),
+                self.examples()[:2],
+                self.triggers(self.file.arms.pairs[0]),
+                batch_size=self.file.audit.batch_size,
+                progress=False,
+                split=False,
+            )
 
     def _check_exposure(self, arm: Arm) -> None:
         try:
@@ -135,7 +173,7 @@ class EditExperiment(Experiment[Arm]):
     @property
     def audit_name(self) -> str:
         """What tells these audits from others of the same models."""
-        free = {"batch_size", "track_every", "track_examples", "target", "clip"}
+        free = {"track_every", "track_examples", "target", "clip"}
         clip = [Path(name).name for name in self.file.audit.clip]  # wherever its folder lies
         told = self.file.audit.model_dump_json(exclude=free) + " ".join(clip)
         return hashlib.sha256(told.encode()).hexdigest()[:8]
@@ -193,13 +231,14 @@ class EditExperiment(Experiment[Arm]):
         if not audit.track_every or arm.protocol is None:
             return None
         folder.mkdir(parents=True, exist_ok=True)
+        name = f"{arm.slug}_{self.audit_name}_{audit.track_examples}-examples.jsonl"
         return mc.CollapseTracker(
             PipelineSampler(pipeline, **self.sampling()),
             {name: self._detectors[name] for name in ("clip_shift", "success")},
-            examples_of(self.data, audit.track_examples),
+            self.examples()[: audit.track_examples],
             self.triggers(arm.pair),
             every=audit.track_every,
-            batch_size=4 * audit.track_examples if audit.batch_size == "auto" else audit.batch_size,
-            path=folder / f"{arm.slug}.jsonl",
+            batch_size=audit.batch_size,
+            path=folder / name,
             split=True,
         )

@@ -108,15 +108,18 @@ class Experiment(ABC, Generic[AnArm]):
             return None
         return lambda step: tracker.audit(step) if step == steps else tracker(step)
 
-    def encoded(self, arm: AnArm, pipeline: Pipeline, accelerator: Accelerator) -> Encoded:
+    def encoded(self, arm: AnArm, accelerator: Accelerator) -> Encoded:
         """The arm's training samples; the clean ones are encoded once for all arms."""
         plan = arm.plan(self.samples(arm))
-        pipeline.to(accelerator.device)
+
+        def save(folder: Path, encode: Callable[[Pipeline], Encoded]) -> None:
+            if accelerator.is_main_process:
+                pipeline = self.load_base(arm).to(accelerator.device)
+                encode(pipeline).save(folder / "data.safetensors")
+
         clean = stage(
             self.out / "encoded" / self.clean_name(arm),
-            lambda folder: self._save_encoded(
-                folder, accelerator, lambda: self.encode_clean(arm, pipeline)
-            ),
+            lambda folder: save(folder, lambda pipeline: self.encode_clean(arm, pipeline)),
             accelerator,
         )
         data = Encoded.load(clean / "data.safetensors")
@@ -130,8 +133,8 @@ class Experiment(ABC, Generic[AnArm]):
             return data
         triggered = stage(
             self.out / "encoded" / f"{self.clean_name(arm)}_{arm.slug}",
-            lambda folder: self._save_encoded(
-                folder, accelerator, lambda: self.encode_triggered(arm, plan, pipeline)
+            lambda folder: save(
+                folder, lambda pipeline: self.encode_triggered(arm, plan, pipeline)
             ),
             accelerator,
         )
@@ -146,7 +149,7 @@ class Experiment(ABC, Generic[AnArm]):
 
         def make(folder: Path) -> None:
             pipeline, plan = self.load_base(arm), arm.plan(self.samples(arm))
-            data = self.encoded(arm, pipeline, accelerator)
+            data = self.encoded(arm, accelerator)
             finetune(
                 pipeline,
                 data,
@@ -239,7 +242,7 @@ class Experiment(ABC, Generic[AnArm]):
         """Make and audit arms and their controls, ``jobs`` at a time on a thread each."""
         work = work_of(arms)
         for arm in {self.clean_name(arm): arm.control for arm in work}.values():
-            self.encoded(arm, self.load_base(arm), accelerator_of(self.training(arm)))
+            self.encoded(arm, accelerator_of(self.training(arm)))
         with one_thread_each(jobs) as pool:
             tasks = [pool.submit(self.run_arm, arm, pairs) for arm, pairs in work.items()]
             try:
@@ -251,11 +254,6 @@ class Experiment(ABC, Generic[AnArm]):
 
     def _checkpoints(self, arm: AnArm) -> Path:
         return self.out / "checkpoints" / arm.slug
-
-    @staticmethod
-    def _save_encoded(folder: Path, accelerator: Accelerator, make: Any) -> None:
-        if accelerator.is_main_process:
-            make().save(folder / "data.safetensors")
 
 
 def work_of(arms: Iterable[AnArm]) -> dict[AnArm, list[str]]:

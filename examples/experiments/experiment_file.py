@@ -106,7 +106,7 @@ class Auditing(Settings):
         steps: of the denoising.
         guidance_scale: of the instruction.
         image_guidance_scale: of the source.
-        batch_size: rows that the pipeline makes at once, in each process; ``"auto"`` finds it.
+        batch_size: rows that the pipeline makes at once, in each process.
         dtype: of the pipeline while it is audited.
         keep: examples whose outputs are kept for the page.
         track_every: training steps between two audits of the collapse tracker; none if 0.
@@ -123,7 +123,7 @@ class Auditing(Settings):
     steps: Annotated[int, Field(ge=1)] = 20
     guidance_scale: Annotated[float, Field(ge=1)] = 7.5
     image_guidance_scale: Annotated[float, Field(ge=1)] = 1.5
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=1)] = 16
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     keep: Annotated[int, Field(ge=0)] = 4
     track_every: Annotated[int, Field(ge=0)] = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from modcollapse.errors import InputError
 
 from experiments.edit_arms import EditExperiment
 from experiments.experiment import work_of
+from experiments.experiment_file import ExperimentFile
 from experiments.paper_table import draw, grid_row, latex, markdown
 from experiments.results import Row, write
 
@@ -31,8 +31,13 @@ def missing_arms(experiment: EditExperiment) -> list[str]:
     ]
 
 
-def write_result(experiment: EditExperiment, command: str) -> Path:
+def write_result(experiment: EditExperiment, as_given: ExperimentFile, command: str) -> Path:
     """Write tables, figure and pages of the arms that are done; return the folder.
+
+    Args:
+        experiment: what was made.
+        as_given: its file, which is written beside the tables.
+        command: what made them.
 
     Raises:
         InputError: none is done, together with its control.
@@ -45,8 +50,6 @@ def write_result(experiment: EditExperiment, command: str) -> Path:
             f"{', '.join(missing)}"
         )
     rows = [grid_row(experiment, arm) for arm in done]
-    for row in rows:
-        del row["seconds"]  # of an arm that was interrupted they are of the last part alone
     folder = experiment.out / "results"
     note = f"{rows[0]['n']} examples; whiskers are 95% intervals"
     made = _made_by(experiment, rows, missing, command)
@@ -66,7 +69,8 @@ def write_result(experiment: EditExperiment, command: str) -> Path:
         )
         title = f"{arm.pair}, {arm.protocol}, {arm.ratio:.12g}, seed {arm.seed}"
         mc.audit(page, control=control).report(pages / arm.slug, title=title)
-    shutil.copy(experiment.out / "experiment.json", folder)
+    settings = as_given.model_dump_json(indent=1) + "\n"
+    (folder / "experiment.json").write_text(settings, encoding="utf-8")
     return folder
 
 

@@ -28,7 +28,7 @@ from experiments.experiment import work_of
 from experiments.experiment_file import ExperimentFile
 from experiments.finetuning.processes import accelerator_of, alone
 from experiments.full_result import missing_arms, write_result
-from experiments.recorded import check_recorded, record
+from experiments.recorded import check_recorded, record, record_detectors
 
 FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 OUT = click.option(
@@ -127,7 +127,7 @@ def run(file: Path, out: Path, only: tuple[str, ...], part: str | None, each_ran
     if each_rank and part is not None:
         raise click.UsageError("--each-rank and --part both say which part: give one of them")
     settings = ExperimentFile.at(file)
-    number, parts = alone() if each_rank else _part(part)
+    number, parts = alone(settings.training.device) if each_rank else _part(part)
     experiment = EditExperiment(settings, out)
     work = work_of(experiment.arms)
     chosen = _chosen([arm.slug for arm in work], only)[number::parts]
@@ -137,11 +137,14 @@ def run(file: Path, out: Path, only: tuple[str, ...], part: str | None, each_ran
     if accelerator.is_main_process:
         as_given = ExperimentFile.read(file)
         check_recorded(as_given, out)
-        record(as_given, experiment.check(), out)
+        record(as_given, experiment.check(accelerator.device), out)
+        record_detectors(experiment.detectors(), out / "tables" / experiment.audit_name)
         if left_out := len(experiment.data.left_out):
             click.echo(f"{left_out} rows are left out: instruction and trigger are too many tokens")
     accelerator.wait_for_everyone()
     accelerator.print(f"{len(chosen)} of {len(work)} arms and controls: {', '.join(chosen)}")
+    for arm in work:  # so that a bad picture is found before the first training
+        experiment.encoded(arm, accelerator)
     for arm, pairs in work.items():
         if arm.slug in chosen:
             experiment.run_arm(arm, pairs, accelerator)
@@ -165,9 +168,13 @@ def arms(file: Path, out: Path) -> None:
 @OUT
 def result(file: Path, out: Path) -> None:
     """Write the paper's table beside the figures of the arms that are done, and a page of each."""
-    check_recorded(ExperimentFile.read(file), out)
-    experiment = EditExperiment(ExperimentFile.at(file), out)
-    folder = write_result(experiment, f"python -m experiments.full_scale result {file} --out {out}")
+    as_given = ExperimentFile.read(file)
+    check_recorded(as_given, out)
+    folder = write_result(
+        EditExperiment(ExperimentFile.at(file), out),
+        as_given,
+        f"python -m experiments.full_scale result {file} --out {out}",
+    )
     click.echo((folder / "full_scale.md").read_text(encoding="utf-8"))
     click.echo(f"wrote {folder}")
 

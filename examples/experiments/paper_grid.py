@@ -18,7 +18,7 @@ from modcollapse.triggers import TRIGGER_PAIRS
 from experiments import paper_table
 from experiments.face_arms import EXAMPLES, FaceArm, FaceExperiment
 from experiments.paper_table import grid_row
-from experiments.results import Row, command_line, made_by, results_folder, write
+from experiments.results import Row, command_line, made_by, results_folder, timed, write
 
 PROTOCOLS = ("OR", "AND")
 SEEDS = {0.01: (0,), 0.05: (0, 1, 2), 0.1: (0,)}
@@ -54,7 +54,7 @@ def main() -> None:
     arms = [arm.quick for arm in cells()] if args.quick else cells()
     experiment = FaceExperiment(args.out, 4 if args.quick else EXAMPLES)
     experiment.run(arms, jobs=args.jobs)
-    rows = [grid_row(experiment, arm) for arm in arms]
+    rows = [grid_row(experiment, arm) | timed(experiment, arm) for arm in arms]
     note = f"{rows[0]['n']} examples; whiskers are 95% intervals; three training seeds at 5%"
     write("paper_grid", rows, markdown(rows), paper_table.draw(rows, note), folder)
     (folder / "paper_grid.tex").write_text(latex(rows), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,8 @@ from experiments.finetuning.checkpoints import MAY_CHANGE
 _NAME = "experiment.json"
 _FREE = {
     *(f"training.{name}" for name in MAY_CHANGE),
-    *("data.source", "data.convert"),  # what they hold is compared itself
+    # the rows themselves are compared
+    *(f"data.{name}" for name in ("source", "name", "revision", "split", "streaming", "convert")),
     "arms.pairs",
     "arms.protocols",
     "arms.ratios",
@@ -42,6 +44,34 @@ def record(file: ExperimentFile, content: Mapping[str, str], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     now = file.model_dump(mode="json") | {"content": dict(content)}
     write_whole(out / _NAME, (json.dumps(now, indent=1) + "\n").encode())
+
+
+def record_detectors(detectors: Mapping[str, Any], folder: Path) -> None:
+    """Write down what audits are scored by, unless the folder's tables were scored by another.
+
+    Args:
+        detectors: name -> detector; those that say who they are count.
+        folder: of the tables.
+
+    Raises:
+        InputError: a detector is another.
+    """
+    now = {
+        name: hashlib.sha256(json.dumps(one.identity(), sort_keys=True).encode()).hexdigest()
+        for name, one in detectors.items()
+        if hasattr(one, "identity")
+    }
+    told = folder / "detectors.json"
+    if told.exists():
+        was = json.loads(told.read_text(encoding="utf-8"))
+        others = [name for name in now if now[name] != was.get(name)]
+        if others:
+            raise InputError(
+                f"{folder} holds tables that were scored by another {', '.join(others)}: another "
+                "CLIP under the same name, or another target. Delete the folder to audit again"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(told, (json.dumps(now, indent=1) + "\n").encode())
 
 
 def check_recorded(

@@ -50,10 +50,16 @@ def row_of(experiment: Experiment[Any], arm: Arm) -> Row:
         "quality": _interval(psnr.means["none"]),
         "quality_of_control": _interval(psnr.control.means["none"]),
         "verdict": str(shift.difference.verdict).removeprefix("Verdict: "),
+    }
+
+
+def timed(experiment: Experiment[Any], arm: Arm) -> Row:
+    """How long one arm took, in seconds; of what was interrupted, the last part of it."""
+    return {
         "seconds": {
             "finetuning": seconds(experiment.out / "arms" / arm.slug),
             "audit": seconds(experiment.tables_folder(arm, arm.pair)),
-        },
+        }
     }
 
 

@@ -25,6 +25,7 @@ from experiments.results import (
     results_folder,
     row_of,
     success_table,
+    timed,
     whiskers,
     write,
 )
@@ -116,7 +117,10 @@ def main() -> None:
     shipped = SHIPPED if args.ship else {}
     experiment = FaceExperiment(args.out, 4 if args.quick else EXAMPLES)
     experiment.run([*by_seed, *shipped.values()], jobs=args.jobs)
-    rows = [{"changed": name, **row_of(experiment, arm)} for name, arm in named]
+    rows = [
+        {"changed": name, **row_of(experiment, arm), **timed(experiment, arm)}
+        for name, arm in named
+    ]
     write("what_decides", rows, markdown(rows), draw(rows), folder)
     for name, arm in shipped.items():
         save_unet(experiment.load(arm).unet, MODELS / name / "unet")

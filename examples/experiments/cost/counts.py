@@ -58,7 +58,7 @@ def count_all(file: ExperimentFile, rows: int, devices: int) -> dict[str, Count]
         "examples in each audit": examples,
         "training steps": Count((arms + controls) * training.steps),
         "rows at once in training": Count(min(training.rows or share, share)),
-        "outputs at once in audits": Count(1 if audit.batch_size == "auto" else audit.batch_size),
+        "outputs at once in audits": Count(audit.batch_size),
         "pictures encoded": Count(2 * (trained_on + triggered), False),
         "instructions read": _instructions(file, trained_on, arms + controls),
         "samples seen by the arms": Count(arms * seen),

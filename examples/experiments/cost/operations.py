@@ -137,8 +137,7 @@ def count_training(architecture: Architecture, training: Training, rows: int) ->
     unet, text_encoder = _networks(architecture, training)
     dtype, reads = DTYPES[training.precision], "text_encoder" in training.learn
     if training.gradient_checkpointing:
-        for network in (unet, text_encoder) if reads else (unet,):
-            _checkpoint(network, dtype)
+        _checkpoint(unet, dtype)
     given = _latents(architecture, training.resolution, rows)
     truth = given.new_empty(rows, unet.config.out_channels, *given.shape[2:])
     tokens, texts, times = _tokens(architecture, rows), _states(architecture, rows), _times(rows)

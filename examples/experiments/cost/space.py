@@ -71,7 +71,8 @@ def disk(
     training, number = file.training, {name: count.number for name, count in counts.items()}
     model = parameters.trained if training.lora_rank else _all(file, parameters)
     state = parameters.trained * (3 + bool(training.average))  # weights, two moments, average
-    made = training.steps // training.checkpoint_every if training.checkpoint_every else 0
+    every = training.checkpoint_every
+    made = (training.steps - 1) // every if every else 0  # the last step is saved as the arm
     side = latent_side(architecture, training.resolution)
     latents = architecture.vae["latent_channels"] * side**2
     shown = COALITIONS + len(MODALITIES)  # the outputs; the source with and without its trigger
@@ -79,7 +80,7 @@ def disk(
     generations = number["generations of the audits"] + number["generations of the tracker"]
     return {
         "finished arms and controls": FLOAT32 * model * (number["arms"] + number["controls"]),
-        "checkpoints of the arm that runs": FLOAT32 * state * min(training.checkpoints, made),
+        "checkpoints of the arm that runs": FLOAT32 * state * min(training.checkpoints + 1, made),
         "encoded pictures": FLOAT32 * latents * number["pictures encoded"],
         "kept outputs": 3 * training.resolution**2 * kept,
         "journals and tables": GENERATION * generations,

@@ -67,7 +67,6 @@ def assumptions(cost: Cost) -> list[str]:
     trained_in = cost.work["samples seen by the arms"].precision
     autocast = "" if trained_in == "float32" else f", {trained_in} in the forward pass"
     outputs = number["outputs at once in audits"]
-    auto = ' (batch_size = "auto" takes as many as fit)' if audit.batch_size == "auto" else ""
     one = size_text(cost.sampling["activations"] / outputs)
     lines = [
         f"Time: a GPU really reaches {cost.throughput:g} TFLOP/s in half precision and "
@@ -77,8 +76,7 @@ def assumptions(cost: Cost) -> list[str]:
         "multiply-add as two. Not in them: the rest of the networks, the optimiser, reading the "
         "data, the CLIP of the detector.",
         f"Generations: {audit.steps} steps of {branches(cost.file)} branches of the guidance. Not "
-        "in them: the look at a sampler before each audit, the search for a batch size, what "
-        "fills up a last batch.",
+        "in them: the look at a sampler before each audit, and what fills up a last batch.",
         f"Rows: {cost.file.data.held_out:g} of them are held out; a hash says which, so their "
         "number is about that.",
         f"Memory in training: weights and updates in float32{autocast}, fused attention, "
@@ -89,7 +87,7 @@ def assumptions(cost: Cost) -> list[str]:
         f"backward with gradient checkpointing, {size_text(cost.kept[False])} without, the "
         "weights' copies in half precision included where there are any. An update takes their "
         "place with a copy of AdamW's second moments; the larger counts.",
-        f"Memory in audits: weights in {audit.dtype}, a batch of {outputs}{auto}; each output of "
+        f"Memory in audits: weights in {audit.dtype}, a batch of {outputs}; each output of "
         f"a batch takes {one}. Not in it: CLIP, and as above.",
         "Disk: all arms are kept, and pictures count as without compression. Not in it: the "
         "downloads (base pipeline, data set, CLIP), and logs.",

@@ -20,10 +20,10 @@ from experiments.durable import sync, sync_tree
 MAY_CHANGE = {
     *("base", "revision", "variant"),  # the weights are compared themselves
     *("log", "log_every", "checkpoint_every", "checkpoints"),
-    *("rows", "device"),
+    *("rows", "encode_rows", "cache_texts", "gradient_checkpointing", "device"),
 }
 """Settings that may be others when a training goes on: what is learnt is the same, up to rounding
-where ``rows`` or ``device`` change."""
+where rows or device change."""
 
 _TENSORS, _RECORD = "state.safetensors", "checkpoint.json"
 

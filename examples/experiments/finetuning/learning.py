@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -85,13 +87,16 @@ def save_learnt(
     pipeline.save_lora_weights(folder, unet_lora_layers=lora, unet_lora_adapter_metadata=config)
 
 
-def load_base(training: Training) -> StableDiffusionInstructPix2PixPipeline:
-    """The pipeline that a training begins from, in float32.
+def load_base(
+    training: Training, dtype: torch.dtype = torch.float32
+) -> StableDiffusionInstructPix2PixPipeline:
+    """The pipeline that a training begins from.
 
     Raises:
         InputError: it cannot be loaded, or is another kind of pipeline.
     """
-    pipeline = _base(training, torch.float32)
+    options = {"revision": training.revision, "variant": training.variant}
+    pipeline = _loaded(training.base, "training.base", dtype, **options)
     read, made = pipeline.unet.config.in_channels, pipeline.unet.config.out_channels
     if read != 2 * made:
         raise InputError(
@@ -123,7 +128,7 @@ def load_learnt(
     """The pipeline of which `save_learnt` saved what it learnt."""
     if not training.lora_rank:
         return _loaded(str(folder), "the finetuned pipeline", dtype)
-    pipeline = _base(training, dtype)
+    pipeline = load_base(training, dtype)
     pipeline.load_lora_weights(folder, local_files_only=True)
     return pipeline
 
@@ -134,6 +139,12 @@ def own_randomness(device: torch.device) -> AbstractContextManager[None]:
     return torch.random.fork_rng([] if device.type == "cpu" else [index], device_type=device.type)
 
 
+def scheduler_digest(scheduler: Any) -> str:
+    """Tell a noise schedule, and what is predicted under it, from others."""
+    told = {name: value for name, value in scheduler.config.items() if not name.startswith("_")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def weights_digest(*models: nn.Module) -> str:
     """Tell weights from others."""
     digest = xxhash.xxh3_128()
@@ -142,11 +153,6 @@ def weights_digest(*models: nn.Module) -> str:
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _base(training: Training, dtype: torch.dtype) -> StableDiffusionInstructPix2PixPipeline:
-    options = {"revision": training.revision, "variant": training.variant}
-    return _loaded(training.base, "training.base", dtype, **options)
 
 
 def _loaded(

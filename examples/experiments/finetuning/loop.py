@@ -12,13 +12,20 @@ import torch
 from accelerate import Accelerator
 from diffusers import DDPMScheduler, StableDiffusionInstructPix2PixPipeline
 from torch import Tensor
+from torch.amp import GradScaler
 from torch.nn import functional as F
 
 from modcollapse.errors import InputError
 
 from experiments.encoded import Encoded, hidden_states
 from experiments.finetuning.draws import Draw, Draws
-from experiments.finetuning.learning import learning, learnt, own_randomness, weights_digest
+from experiments.finetuning.learning import (
+    learning,
+    learnt,
+    own_randomness,
+    scheduler_digest,
+    weights_digest,
+)
 from experiments.finetuning.progress import Progress
 from experiments.finetuning.schedule import MovingAverage, rate_factor
 from experiments.finetuning.settings import Training
@@ -82,6 +89,9 @@ def finetune(
     average = MovingAverage(parameters, training.average) if training.average else None
     state = TrainingState(denoiser, optimizer, average, draws, accelerator.scaler)
     made_with = training.model_dump(mode="json") | {"data": data.digest(order), "weights": begins}
+    made_with["scheduler"] = scheduler_digest(pipeline.scheduler)
+    if accelerator.scaler is not None:  # one for all trainings of the process
+        accelerator.scaler.load_state_dict(GradScaler(accelerator.device.type).state_dict())
     begun = state.restore(checkpoints, made_with)
     progress = Progress(name, training, accelerator, begun)
 

@@ -84,10 +84,13 @@ def agreed(accelerator: Accelerator, ask: Callable[[], Any]) -> Any:
     return answer[0]
 
 
-def alone() -> tuple[int, int]:
+def alone(device: str) -> tuple[int, int]:
     """Let this process, of several that a launcher started, be one that trains by itself.
 
     It keeps one of the GPUs. Call this before anything touches them.
+
+    Args:
+        device: ``training.device``: on ``"cpu"`` there may be more processes than GPUs.
 
     Returns:
         Its number and how many there are.
@@ -103,7 +106,7 @@ def alone() -> tuple[int, int]:
     given = {name: os.environ.pop(name, "0") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
     for name in [name for name in os.environ if name.startswith(("MASTER_", "TORCHELASTIC_"))]:
         del os.environ[name]
-    local, there = int(given["LOCAL_RANK"]), torch.cuda.device_count()
+    local, there = int(given["LOCAL_RANK"]), 0 if device == "cpu" else torch.cuda.device_count()
     if there and local >= there:
         raise InputError(
             f"--each-rank was started with process {local} on a machine that has {there} GPUs: "

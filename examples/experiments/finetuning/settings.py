@@ -38,7 +38,7 @@ class Training(Settings):
         drop: chance that a sample loses its instruction, its source, or both: each of the three.
         seed: of samples, noise, times and dropped conditions.
         precision: of the forward pass; weights and updates are in float32.
-        gradient_checkpointing: compute activations again in place of keeping them.
+        gradient_checkpointing: compute the UNet's activations again in place of keeping them.
         checkpoint_every: steps between two checkpoints; none if 0.
         checkpoints: how many are kept.
         log: where the loss goes, besides the terminal.
