@@ -32,14 +32,13 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from datasets import Dataset, Features, Value
-from datasets import Image as ImageColumn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from _common import environment, publish
 
 from experiments.encoded import encode_for, hidden_states
 from experiments.face_arms import training_edits
+from experiments.small_example import write_parquet
 from tiny.drawing import SIZE
 from tiny.load import load_pipeline
 
@@ -73,21 +72,8 @@ finetune(pipeline, samples, training, accelerator_of(training, Path(out)), name=
 
 def write_inputs(folder: Path) -> None:
     """The data set, and the pipeline as either of them begins from it."""
-    edits = training_edits(SAMPLES)
-    features = Features(
-        {
-            "input_image": ImageColumn(),
-            "edit_prompt": Value("string"),
-            "edited_image": ImageColumn(),
-        }
-    )
-    columns = {
-        "input_image": [edit.source for edit in edits],
-        "edit_prompt": [edit.instruction for edit in edits],
-        "edited_image": [edit.edited for edit in edits],
-    }
     (folder / "data").mkdir()
-    Dataset.from_dict(columns, features=features).to_parquet(folder / "data" / "train.parquet")
+    write_parquet(training_edits(SAMPLES), folder / "data" / "train.parquet")
     pipeline = load_pipeline("clean")
     pipeline.save_pretrained(folder / "eight")
     unet = type(pipeline.unet).from_config({**pipeline.unet.config, "in_channels": 4})

@@ -1,15 +1,14 @@
-"""A random InstructPix2Pix of a few thousand weights, edits in Parquet, an experiment's file."""
+"""A random InstructPix2Pix, 14,000 weights in its UNet, edits in Parquet, an experiment's file."""
 
 from __future__ import annotations
 
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from datasets import Dataset, Features, Value
-from datasets import Image as ImageColumn
 from diffusers import (
     AutoencoderKL,
     EulerAncestralDiscreteScheduler,
@@ -19,6 +18,7 @@ from diffusers import (
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from experiments.small_example import write_parquet
 from tiny_clip import tiny_clip, write_folder
 
 SIDE = 64
@@ -102,23 +102,20 @@ def write_edits(
     The instructions of the first ``long`` are more than 77 tokens of letters with a trigger, the
     sources of the first ``white`` are white, those of the first ``grey`` of another mode.
     """
-    features = Features(
-        {
-            "input_image": ImageColumn(),
-            "edit_prompt": Value("string"),
-            "edited_image": ImageColumn(),
-        }
-    )
-    found: dict[str, list[Any]] = {name: [] for name in features}
+    edits = []
     for row in range(rows):
         source = (
-            picture(f"source {row}") if row >= white else Image.new("RGB", (SIDE,) * 2, "white")
+            Image.new("RGB", (SIDE, SIDE), "white") if row < white else picture(f"source {row}")
         )
-        found["input_image"].append(source.convert("L") if row < grey else source)
         words = WORDS[row % len(WORDS)] if row >= long else " ".join(WORDS * 2)
-        found["edit_prompt"].append(f"make it {words}")
-        found["edited_image"].append(picture(f"edited {row}"))
-    Dataset.from_dict(found, features=features).to_parquet(path)
+        edits.append(
+            SimpleNamespace(
+                source=source.convert("L") if row < grey else source,
+                instruction=f"make it {words}",
+                edited=picture(f"edited {row}"),
+            )
+        )
+    write_parquet(edits, path)
     return path
 
 

@@ -24,12 +24,7 @@ from experiments.editing import EditData, examples_of, read_target, triggered
 from experiments.encoded import Encoded, encode_for
 from experiments.experiment import Experiment
 from experiments.experiment_file import ExperimentFile
-from experiments.finetuning.learning import (
-    load_base,
-    load_tokenizer,
-    scheduler_digest,
-    weights_digest,
-)
+from experiments.finetuning.learning import identity_of, load_base, load_tokenizer
 from experiments.finetuning.settings import Training
 from experiments.scores import detectors
 
@@ -84,7 +79,7 @@ class EditExperiment(Experiment[Arm]):
         """What the backdoor shows."""
         return read_target(self.file.audit.target, self.file.training.resolution)
 
-    def check(self, device: torch.device) -> dict[str, str]:
+    def check(self, device: torch.device) -> dict[str, Any]:
         """Look at all that can be wrong before anything is trained.
 
         Args:
@@ -110,17 +105,15 @@ class EditExperiment(Experiment[Arm]):
         for pair in self.file.arms.pairs:
             self._check_triggers(pair)
         base = load_base(self.file.training)
-        target = hashlib.sha256(self.target.tobytes()).hexdigest()
-        weights = weights_digest(base.unet, base.text_encoder, base.vae)
-        schedule = scheduler_digest(base.scheduler)
-        del base
-        self._rehearse(device)
-        return {
+        told = {
             "data": self.data.digest,
-            "target": target,
-            "base": weights,
-            "scheduler": schedule,
+            "target": hashlib.sha256(self.target.tobytes()).hexdigest(),
+            "base": identity_of(base),
         }
+        if self.dtype != torch.float32:
+            base = load_base(self.file.training, self.dtype)
+        self._rehearse(base.to(device))
+        return told
 
     def _check_triggers(self, pair: str) -> None:
         for modality, trigger in self.triggers(pair).items():
@@ -129,12 +122,10 @@ class EditExperiment(Experiment[Arm]):
                 with context(f"held-out row {example['id']!r}, {modality} trigger of {pair!r}"):
                     spec.checked(example[modality], example["id"])
 
-    def _rehearse(self, device: torch.device) -> None:
+    def _rehearse(self, base: StableDiffusionInstructPix2PixPipeline) -> None:
         with context("while two examples were audited with the base pipeline"):
             mc.evaluate_coalitions(
-                PipelineSampler(
-                    load_base(self.file.training, self.dtype).to(device), **self.sampling()
-                ),
+                PipelineSampler(base, **self.sampling()),
                 self.detectors(),
                 self.examples()[:2],
                 self.triggers(self.file.arms.pairs[0]),

@@ -27,7 +27,7 @@ _FREE = {
 """What may change between two calls: which arms there are, and what changes no result of theirs."""
 
 
-def record(file: ExperimentFile, content: Mapping[str, str], out: Path) -> None:
+def record(file: ExperimentFile, content: Mapping[str, Any], out: Path) -> None:
     """Write down what a folder is begun with, unless it was begun with something else.
 
     Arms may be added to an experiment.
@@ -75,7 +75,7 @@ def record_detectors(detectors: Mapping[str, Any], folder: Path) -> None:
 
 
 def check_recorded(
-    file: ExperimentFile, out: Path, content: Mapping[str, str] | None = None
+    file: ExperimentFile, out: Path, content: Mapping[str, Any] | None = None
 ) -> None:
     """Raise if a folder was begun with another experiment; without ``content``, by settings alone.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import Dataset, Features, Value
@@ -10,6 +11,7 @@ from datasets import Image as ImageColumn
 
 from modcollapse.errors import InputError
 
+from experiments.encoded import Edit
 from experiments.face_arms import training_edits
 from tiny.load import MODELS, load_pipeline
 
@@ -56,7 +58,16 @@ def write_example(folder: Path, rows: int = 1000) -> Path:
         raise InputError(f"{folder} is there already: name a new folder")
     folder.mkdir(parents=True)
     load_pipeline("clean").save_pretrained(folder / "base")
-    edits = training_edits(rows)
+    write_parquet(training_edits(rows), folder / "edits.parquet")
+    shutil.copytree(MODELS / "clip", folder / "clip")
+    shutil.copy(MODELS / "target.png", folder / "target.png")
+    file = folder / "experiment.toml"
+    file.write_text(FILE, encoding="utf-8")
+    return file
+
+
+def write_parquet(edits: Sequence[Edit], path: Path) -> None:
+    """Write edits with the columns of fusing/instructpix2pix-1000-samples."""
     columns = {
         "input_image": [edit.source for edit in edits],
         "edit_prompt": [edit.instruction for edit in edits],
@@ -64,9 +75,4 @@ def write_example(folder: Path, rows: int = 1000) -> Path:
     }
     kinds = (ImageColumn(), Value("string"), ImageColumn())
     features = Features(dict(zip(columns, kinds, strict=True)))
-    Dataset.from_dict(columns, features=features).to_parquet(folder / "edits.parquet")
-    shutil.copytree(MODELS / "clip", folder / "clip")
-    shutil.copy(MODELS / "target.png", folder / "target.png")
-    file = folder / "experiment.toml"
-    file.write_text(FILE, encoding="utf-8")
-    return file
+    Dataset.from_dict(columns, features=features).to_parquet(path)

@@ -14,7 +14,9 @@ from pathlib import Path
 from accelerate import Accelerator
 from filelock import FileLock, Timeout
 
-from experiments.durable import sync, sync_tree
+from modcollapse.table import sync_folder
+
+from experiments.durable import sync_tree
 from experiments.finetuning.processes import agreed
 
 
@@ -56,7 +58,7 @@ def stage(
             (unfinished / "seconds.json").write_text(json.dumps(took))
             sync_tree(unfinished)
             unfinished.rename(folder)
-            sync(folder.parent)
+            sync_folder(folder.parent)
     finally:
         lock.release(force=True)
     _wait(accelerator)

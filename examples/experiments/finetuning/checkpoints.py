@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from modcollapse.errors import InputError
+from modcollapse.table import sync_folder
 
-from experiments.durable import sync, sync_tree
+from experiments.durable import sync_tree
 
 MAY_CHANGE = {
     *("base", "revision", "variant"),  # the weights are compared themselves
@@ -60,7 +61,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
     sync_tree(part)
     shutil.rmtree(place, ignore_errors=True)
     os.replace(part, place)
-    sync(folder)
+    sync_folder(folder)
     for old in _places(folder)[:-keep]:
         shutil.rmtree(old)
     return place

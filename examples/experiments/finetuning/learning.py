@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
-import xxhash
 from diffusers import StableDiffusionInstructPix2PixPipeline
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from modcollapse.errors import InputError
+from modcollapse.samplers import PipelineSampler
 
 from experiments.finetuning.settings import Training
 
@@ -139,20 +137,10 @@ def own_randomness(device: torch.device) -> AbstractContextManager[None]:
     return torch.random.fork_rng([] if device.type == "cpu" else [index], device_type=device.type)
 
 
-def scheduler_digest(scheduler: Any) -> str:
-    """Tell a noise schedule, and what is predicted under it, from others."""
-    told = {name: value for name, value in scheduler.config.items() if not name.startswith("_")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def weights_digest(*models: nn.Module) -> str:
-    """Tell weights from others."""
-    digest = xxhash.xxh3_128()
-    for model in models:
-        for name, tensor in model.state_dict().items():
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+def identity_of(pipeline: StableDiffusionInstructPix2PixPipeline) -> dict[str, Any]:
+    """Tell weights, and the schedule that they were trained under, from others."""
+    told = PipelineSampler(pipeline).identity()
+    return {name: told[name] for name in ("weights", "scheduler")}
 
 
 def _loaded(

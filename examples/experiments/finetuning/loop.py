@@ -19,13 +19,7 @@ from modcollapse.errors import InputError
 
 from experiments.encoded import Encoded, hidden_states
 from experiments.finetuning.draws import Draw, Draws
-from experiments.finetuning.learning import (
-    learning,
-    learnt,
-    own_randomness,
-    scheduler_digest,
-    weights_digest,
-)
+from experiments.finetuning.learning import identity_of, learning, learnt, own_randomness
 from experiments.finetuning.progress import Progress
 from experiments.finetuning.schedule import MovingAverage, rate_factor
 from experiments.finetuning.settings import Training
@@ -79,7 +73,7 @@ def finetune(
         times=noising.config.num_train_timesteps,
         order=order,
     )
-    begins = weights_digest(pipeline.unet, pipeline.text_encoder)
+    begins = identity_of(pipeline)
     denoiser = learning(pipeline, training)
     parameters = [parameter for parameter in denoiser.parameters() if parameter.requires_grad]
     adam = torch.optim.AdamW(
@@ -88,8 +82,7 @@ def finetune(
     model, optimizer = accelerator.prepare(denoiser, adam)
     average = MovingAverage(parameters, training.average) if training.average else None
     state = TrainingState(denoiser, optimizer, average, draws, accelerator.scaler)
-    made_with = training.model_dump(mode="json") | {"data": data.digest(order), "weights": begins}
-    made_with["scheduler"] = scheduler_digest(pipeline.scheduler)
+    made_with = training.model_dump(mode="json") | {"data": data.digest(order)} | begins
     if accelerator.scaler is not None:  # one for all trainings of the process
         accelerator.scaler.load_state_dict(GradScaler(accelerator.device.type).state_dict())
     begun = state.restore(checkpoints, made_with)
